@@ -1,0 +1,101 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/ids.h"
+#include "protocol/base/task.h"
+#include "protocol/fs/messages.h"
+
+namespace aster {
+
+/// Read-ahead state of one open handle; used by one read at a time per handle, and only by
+/// FileContent::read.
+class ReadAhead;
+
+/// The bytes of one regular file as this client sees them: the manifest from the primary with the
+/// writes that were not committed yet laid over it. Shared by all handles of the inode.
+/// Thread-safe; operations may overlap. A read after a completed write on this client sees it.
+///
+/// Write path: write() copies into dirty memory -> a sealed part is uploaded in the background
+/// -> flush() uploads the rest, then commits extents at the primary. What survives kill -9: before
+/// flush() returned, nothing is promised and the file is as its last commit left it (uploaded
+/// objects without a commit are collected by the primary); after it returned, everything.
+class FileContent {
+ public:
+  virtual ~FileContent() = default;
+
+  /// Up to `length` bytes from `offset`, fewer only at the end of the file; pieces in order.
+  /// corrupt/io_error/unavailable/timeout when the bytes cannot be had and verified.
+  virtual Task<Result<std::vector<Bytes>>> read(uint64_t offset, uint64_t length,
+                                                std::shared_ptr<ReadAhead> ahead) = 0;
+  /// Takes the bytes; waits while too much is dirty (back-pressure). A failed background upload
+  /// does not fail later writes; it is kept and reported by flush().
+  virtual Task<Result<void>> write(uint64_t offset, Bytes data) = 0;
+  /// Appends at the end as known here; returns the offset used.
+  virtual Task<Result<uint64_t>> append(Bytes data) = 0;
+  /// Cuts or extends to change.size, together with the other attributes of `change`, at once at the
+  /// primary (dirty data below the new size stays dirty). Returns the primary's attributes.
+  virtual Task<Result<fs::Attr>> truncate(fs::SetAttr change) = 0;
+  /// Uploads and commits everything written before the call. Durable when it returns ok. Reports an
+  /// error of a background upload once, then tries again with what is still dirty. `sealed`: the
+  /// last writer closes.
+  virtual Task<Result<void>> flush(bool sealed) = 0;
+
+  /// Attributes from the primary with the size, mtime and blocks of dirty data laid over.
+  virtual fs::Attr overlay(fs::Attr attr) const = 0;
+  virtual bool dirty() const = 0;
+  /// Size with dirty data; nullopt when neither manifest nor attributes are known yet.
+  virtual std::optional<uint64_t> size() const = 0;
+  /// Somebody else changed the content: the manifest is fetched anew before the next read.
+  virtual void invalidate() = 0;
+  /// Attributes that came from the primary by another way; an unknown data_version invalidates.
+  virtual void observe(const fs::Attr& attr) = 0;
+
+  /// Data (or hole, `hole` = true) at or after `offset`, lseek(2) SEEK_DATA/SEEK_HOLE.
+  /// no_attribute stands for ENXIO (past the end).
+  virtual Task<Result<uint64_t>> seek(uint64_t offset, bool hole) = 0;
+};
+
+struct FileIoOptions {
+  uint64_t dirty_limit = 256ull << 20;       ///< bytes of unsent writes of the whole mount
+  uint64_t read_ahead_budget = 64ull << 20;  ///< bytes of prefetch under way, whole mount
+  uint64_t part_size_max = 64ull << 20;
+  uint32_t parallel_uploads = 8;
+  uint32_t parallel_downloads = 16;
+  std::chrono::milliseconds timeout{30000};  ///< deadline of one read, flush round trip or part
+};
+
+struct FileIoStats {
+  uint64_t bytes_read_remote = 0;
+  uint64_t bytes_uploaded = 0;
+  uint64_t dirty_bytes = 0;
+  uint64_t corrupt_blocks = 0;
+  uint64_t failed_uploads = 0;
+};
+
+class PrimaryClient;
+class HttpClient;
+class BlockCache;
+class Executor;
+
+/// Makes FileContent objects and owns what they share: budgets, grants, single flight. Everything
+/// handed in must outlive it; it must outlive all contents.
+class FileIo {
+ public:
+  virtual ~FileIo() = default;
+  virtual std::shared_ptr<FileContent> content(const fs::Attr& attr) = 0;
+  virtual std::shared_ptr<ReadAhead> read_ahead() = 0;
+  /// Waits for nothing: stops background uploads and read-ahead.
+  virtual void stop() = 0;
+  virtual FileIoStats stats() const = 0;
+};
+
+std::unique_ptr<FileIo> make_file_io(FileIoOptions options, PrimaryClient& primary,
+                                     HttpClient& http, BlockCache& cache, Executor& executor);
+
+}  // namespace aster

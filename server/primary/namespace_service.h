@@ -1,0 +1,84 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/base/task.h"
+#include "protocol/client/http_client.h"
+#include "protocol/fs/messages.h"
+
+namespace aster {
+class Clock;
+class Executor;
+namespace db {
+class Database;
+}
+}  // namespace aster
+
+namespace aster::primary {
+
+class ObjectBackends;
+
+/// Who asks. A workspace is one tree with its own root; callers never reach beyond theirs (an inode
+/// of another workspace is stale_handle).
+struct Caller {
+  UserId user;
+  uint64_t workspace = 0;
+  SessionId session;  ///< 0 for callers without a mount (WebDAV, scripts)
+  bool read_only = false;
+};
+
+/// The tree rules: every operation of fs/messages.h over the metadata database. Thread-safe.
+class NamespaceService {
+ public:
+  virtual ~NamespaceService() = default;
+
+  /// Runs the operations in order. Answers of mutations are durable; a repeated operation id gets
+  /// the stored answer. Consecutive mutations of one batch share a transaction's commit, each in
+  /// its own savepoint; reads see the mutations before them.
+  virtual Task<std::vector<Result<fs::Answer>>> apply(Caller caller, fs::BatchRequest request) = 0;
+
+  /// Makes a tree with an empty root (mode 0755, owned by uid/gid 0) and returns its id.
+  virtual Task<Result<uint64_t>> create_workspace(std::string name) = 0;
+  virtual Result<InodeNo> root_of(uint64_t workspace) = 0;
+
+  /// A mounted client. The session lives until closed or silent for `kSessionTimeout`.
+  virtual Task<Result<fs::SessionAnswer>> open_session(Caller caller,
+                                                       fs::SessionRequest request) = 0;
+  virtual Task<Result<void>> close_session(Caller caller) = 0;
+  /// True when `session` belongs to the caller's user and lives; renews it.
+  virtual bool touch_session(const Caller& caller) = 0;
+
+  /// The event stream of a session from `cursor` on, as server-sent events text, ready for a
+  /// StreamBody: "event: inval", "event: reset" (events were lost), and a heartbeat comment. The
+  /// previous stream of the same session ends.
+  virtual Result<std::shared_ptr<ByteSource>> events(const Caller& caller, std::string cursor) = 0;
+
+  /// Starts the background duties: collector (unreferenced objects after a grace period, stray
+  /// grants, ended sessions' orphans) and composition of sealed files. stop() ends them and waits.
+  virtual void start_duties() = 0;
+  virtual void stop() = 0;
+  /// One round of each duty now, for tests and `aster_drive`; the grace periods still hold.
+  virtual Task<Result<void>> run_duties_once() = 0;
+};
+
+struct NamespaceOptions {
+  std::chrono::seconds object_grace{600};      ///< an unreferenced object is kept this long
+  std::chrono::seconds grant_lifetime{86400};  ///< an uploaded object may be committed this long
+  std::chrono::seconds orphan_grace{60};       ///< nameless inode without holder
+  std::chrono::seconds session_timeout{90};
+  std::chrono::milliseconds heartbeat{3000};
+  std::chrono::milliseconds entry_ttl{1000};
+  std::chrono::milliseconds compose_delay{500};  ///< after a sealed commit
+};
+
+/// `executor` runs SQL reads; everything handed in must outlive the service.
+Result<std::unique_ptr<NamespaceService>> make_namespace_service(NamespaceOptions options,
+                                                                 db::Database& database,
+                                                                 ObjectBackends& backends,
+                                                                 Executor& executor,
+                                                                 const Clock& clock);
+
+}  // namespace aster::primary

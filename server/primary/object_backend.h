@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "protocol/base/ids.h"
+#include "protocol/base/task.h"
+
+namespace aster::primary {
+
+/// A place for one PUT or for ranged GETs of one object. A capability: never log `url`.
+struct ObjectUrl {
+  std::string url;      ///< absolute (presigned) or a path on this primary (relay)
+  int64_t expires = 0;  ///< unix seconds
+};
+
+struct PolicyLimits {
+  uint64_t part_size = 16ull << 20;  ///< a multiple of kBlockSize
+  uint64_t max_object = UINT64_MAX;  ///< largest single object
+  uint64_t max_file = UINT64_MAX;    ///< largest file; larger ones fail with too_large
+};
+
+/// The objects of all storage policies. One object name on a follower is `files/<hex id>`; names
+/// are never used twice. Thread-safe; the first group answers from memory, the tasks talk to
+/// followers.
+class ObjectBackends {
+ public:
+  virtual ~ObjectBackends() = default;
+
+  /// The policy for new data of a file of this (expected) size. precondition_failed with a clear
+  /// text when there is no usable one.
+  virtual Result<PolicyId> route(UserId user, uint64_t size) = 0;
+  virtual Result<PolicyLimits> limits(PolicyId policy) = 0;
+  virtual Result<ObjectUrl> upload_url(PolicyId policy, const ObjectId& object) = 0;
+  virtual Result<ObjectUrl> read_url(PolicyId policy, const ObjectId& object) = 0;
+  /// Bytes on the policy's storage: {total, free}; unsupported when it cannot say.
+  struct Capacity {
+    uint64_t total = 0;
+    uint64_t free = 0;
+  };
+  virtual Result<Capacity> capacity(PolicyId policy) = 0;
+
+  /// Size of a stored object; not_found.
+  virtual Task<Result<uint64_t>> stat(PolicyId policy, ObjectId object) = 0;
+  /// Missing objects count as removed.
+  virtual Task<Result<void>> remove(PolicyId policy, ObjectId object) = 0;
+  /// Joins whole objects of one policy, in order, into `target`; durable when answered. Whether the
+  /// parts are still there afterwards is answered: foreign followers delete them.
+  struct Composed {
+    uint64_t size = 0;
+    bool parts_kept = false;
+  };
+  virtual Task<Result<Composed>> compose(PolicyId policy, ObjectId target,
+                                         std::vector<ObjectId> parts, uint64_t expected_size) = 0;
+};
+
+}  // namespace aster::primary
