@@ -133,6 +133,13 @@ TEST_F(Aster, usage_error_names_the_command_to_ask_for_help) {
   EXPECT_NE(aster({"node", "add", "attic"}).err.find("aster node add --help"), std::string::npos);
 }
 
+TEST_F(Aster, usage_error_names_the_word_that_makes_no_sense) {
+  for (const char* word : {"lst", "--yaml"}) {
+    EXPECT_NE(aster({"node", word}).err.find(word), std::string::npos) << word;
+  }
+  EXPECT_NE(aster({"user", "list", "all"}).err.find("all"), std::string::npos);
+}
+
 // ---- login ------------------------------------------------------------------------------------
 
 TEST_F(Aster, login_keeps_a_private_token_and_never_shows_it) {
