@@ -88,10 +88,16 @@ needs_first_user() {
 
 # ensure_login ACCOUNT FILES: $state/FILES.token is a token that works.
 ensure_login() {
-  if ASTER_ADMIN_TOKEN_FILE=$state/$2.token "$programs/tools/aster" status \
-    --server "$(url_of primary)" >/dev/null 2>&1 </dev/null; then return; fi
+  if token_works "$2"; then return; fi
   step "logging in as $1" "$programs/tools/aster" login "$(url_of primary)" --user "$1" \
     --password-file "$state/$2.password" --token-file "$state/$2.token"
+}
+
+# No line of this may put the token where others see it: arguments, output.
+token_works() {
+  [[ -s $state/$1.token ]] || return 1
+  printf 'header = "Authorization: Bearer %s"\n' "$(<"$state/$1.token")" |
+    curl -sf -o /dev/null --noproxy '*' --max-time 10 -K - "$(url_of primary)/api/v1/auth/me"
 }
 
 set_up_user() {
