@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/db/database.h"
+#include "server/db/fs_store.h"
 #include "server/primary/namespace_service.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_object_backends.h"
