@@ -26,6 +26,9 @@ class ByteSource {
   virtual ~ByteSource() = default;
   /// Fills up to buffer.size() bytes and returns how many; 0 is the end. An error ends the body.
   virtual Task<Result<size_t>> read(std::span<std::byte> buffer) = 0;
+  /// Nobody will read again: a read that is waiting should end soon, with any outcome. Called at
+  /// most once, from any thread, also while a read is under way.
+  virtual void abandon() noexcept {}
 };
 
 /// Takes a body piece by piece; the sender waits until the returned task is done (back-pressure).

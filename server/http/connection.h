@@ -1,0 +1,61 @@
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/executor.h"
+#include "server/http/asio.h"
+#include "server/http/http.h"
+
+namespace aster::http {
+
+using HeadParser = beast::http::request_parser<beast::http::buffer_body>;
+
+/// What all connections of one server share.
+struct ServerContext {
+  const Router& router;
+  ServerLimits limits;
+  BlockPool pool{8 << 20};
+  /// Reads of files that are not in the page cache; those that are never leave the I/O thread.
+  Executor file_reads{{.name = "http-file", .threads = 2}};
+};
+
+/// One socket with its read buffer and its deadlines. All of it belongs to the connection's strand.
+class Connection {
+ public:
+  Connection(Socket socket, const ServerLimits& limits);
+
+  const Strand& strand() const { return strand_; }
+  std::string peer() const;
+  bool has_buffered() const { return buffer_.size() > 0; }
+
+  /// Waits for the first byte of a request; false when none came in time.
+  Task<bool> await_bytes(std::chrono::milliseconds timeout);
+  /// Reads one head within the head timeout, counted from here.
+  Task<error_code> read_head(std::shared_ptr<HeadParser> parser);
+  /// What is buffered, else one read from the socket. 0 bytes only with an error.
+  Task<IoResult> read_some(std::span<std::byte> out);
+  /// Some decoded bytes of a chunked body; 0 without an error is its end.
+  Task<IoResult> read_chunked(std::shared_ptr<HeadParser> parser, std::span<std::byte> out);
+  /// Writes both pieces whole. Each must make progress within the stall timeout.
+  Task<Result<void>> write(ByteView first, ByteView second = {});
+
+  /// Calls `gone` once if the other side closes before unwatch() or the next read.
+  void watch_disconnect(std::function<void()> gone, std::shared_ptr<void> keep_alive);
+  void unwatch();
+
+  /// Ends the sending side and swallows what still comes for a short while, so that the last answer
+  /// is not lost to a reset.
+  Task<void> linger();
+  /// Every operation under way fails. Safe to call again.
+  void close();
+
+ private:
+  Stream stream_;
+  Strand strand_;
+  ServerLimits limits_;
+  beast::flat_buffer buffer_;
+};
+
+}  // namespace aster::http

@@ -1,0 +1,204 @@
+#include "server/http/http_session.h"
+
+#include <algorithm>
+
+#include "protocol/base/ids.h"
+#include "protocol/base/log.h"
+
+namespace aster::http {
+namespace {
+
+namespace bhttp = beast::http;
+
+std::string new_request_id() {
+  std::string id = random_hex(16);
+  id[12] = '4';
+  id[16] = "89ab"[id[16] & 3];
+  for (const size_t at : {20, 16, 12, 8}) id.insert(at, 1, '-');
+  return id;
+}
+
+/// A client's own id is kept when it is harmless in logs and headers, so that one id runs through
+/// client, primary and follower.
+std::string request_id_from(const HeaderList& headers) {
+  const std::string* given = find_header(headers, "X-Request-ID");
+  const auto harmless = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+  };
+  if (given && !given->empty() && given->size() <= 64 &&
+      std::all_of(given->begin(), given->end(), harmless)) {
+    return *given;
+  }
+  return new_request_id();
+}
+
+template <class Head>
+Request to_request(const Head& head, std::string peer) {
+  Request request;
+  request.method = std::string(head.method_string());
+  request.target = std::string(head.target());
+  for (const auto& field : head) {
+    request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+  }
+  request.peer = std::move(peer);
+  request.request_id = request_id_from(request.headers);
+  return request;
+}
+
+bool expects_continue(const Request& request) {
+  const std::string* expect = request.header("Expect");
+  return expect && beast::iequals(*expect, "100-continue");
+}
+
+Response error_response(int status, std::string_view code, std::string_view message) {
+  return Response::json(status, "{\"code\":\"" + std::string(code) + "\",\"msg\":\"" +
+                                    std::string(message) + "\",\"error\":{\"retryable\":false}}");
+}
+
+bool is_event_stream(const Response& response) {
+  const std::string* type = find_header(response.headers, "Content-Type");
+  return type && type->starts_with("text/event-stream");
+}
+
+/// Silence is the only answer to a connection that ended, was closed or ran out of time.
+bool deserves_answer(error_code error) {
+  return error.category() == make_error_code(bhttp::error::bad_target).category() &&
+         error != bhttp::error::end_of_stream && error != bhttp::error::partial_message;
+}
+
+}  // namespace
+
+Session::Session(Socket socket, ServerContext& context)
+    : context_(context),
+      connection_(std::make_shared<Connection>(std::move(socket), context.limits)),
+      writer_(connection_, context, alarm_) {}
+
+Task<void> Session::run() {
+  const auto self = shared_from_this();
+  HopTo home{connection_->strand()};
+  co_await home;
+  auto patience = context_.limits.head_timeout;  // a fresh connection owes a request at once
+  for (bool again = true; again && !draining_;) {
+    idle_ = true;
+    const bool arrived = co_await connection_->await_bytes(patience);
+    idle_ = false;
+    if (!arrived) break;
+    again = co_await serve_one();
+    patience = context_.limits.idle_timeout;
+  }
+  connection_->close();
+}
+
+Task<bool> Session::serve_one() {
+  const auto parser = std::make_shared<HeadParser>();
+  parser->header_limit(static_cast<uint32_t>(context_.limits.max_head_bytes));
+  parser->body_limit(boost::none);
+  const error_code error = co_await connection_->read_head(parser);
+  if (error) {
+    const bool never = co_await refuse_head(error);
+    co_return never;
+  }
+  const SteadyTime began = std::chrono::steady_clock::now();
+  const auto& head = parser->get();
+  Request request = to_request(head, connection_->peer());
+  AnswerContext answer{.head_request = head.method() == bhttp::verb::head,
+                       .http_1_0 = head.version() < 11,
+                       .keep_alive = head.keep_alive() && head.version() >= 11,
+                       .request_id = request.request_id};
+  RequestBody::Framing framing;
+  framing.expect_continue = !answer.http_1_0 && expects_continue(request);
+  if (parser->chunked()) {
+    framing.chunked = parser;
+  } else if (request.header("Transfer-Encoding")) {
+    Response refused = error_response(501, "bad_request", "unknown transfer encoding");
+    answer.keep_alive = false;
+    co_await writer_.send(refused, answer);
+    co_await connection_->linger();
+    co_return false;
+  } else if (const auto length = parser->content_length()) {
+    request.content_length = framing.length = *length;
+  }
+  const auto body = std::make_shared<RequestBody>(connection_, std::move(framing));
+  request.body = body;
+  Response response = co_await call_handler(request);
+  const bool again = co_await finish(response, answer, *body);
+  log_request(request, response, began);
+  co_return again;
+}
+
+Task<bool> Session::refuse_head(error_code error) {
+  if (!deserves_answer(error)) co_return false;
+  const bool large = error == bhttp::error::header_limit || error == bhttp::error::buffer_overflow;
+  Response refused = large ? error_response(431, "bad_request", "the request head is too large")
+                           : error_response(400, "bad_request", "malformed request");
+  const std::string id = new_request_id();
+  const AnswerContext answer{.keep_alive = false, .request_id = id};
+  ASTER_LOG(debug, "malformed request", {"request", id}, {"err", error.message()});
+  co_await writer_.send(refused, answer);
+  co_await connection_->linger();
+  co_return false;
+}
+
+Task<Response> Session::call_handler(Request& request) {
+  std::string what;
+  std::optional<Response> response;
+  try {
+    Task<Response> task = context_.router.match(request)(request);
+    response = co_await std::move(task);
+  } catch (const std::exception& e) {
+    what = e.what();
+  } catch (...) {
+    what = "unknown exception";
+  }
+  HopTo home{connection_->strand()};
+  co_await home;
+  if (!response) {
+    ASTER_LOG(error, "handler threw", {"request", request.request_id}, {"err", what});
+    response = error_response(500, "internal_server_error", "Internal Server Error");
+  }
+  co_return std::move(*response);
+}
+
+Task<bool> Session::finish(Response& response, AnswerContext answer, RequestBody& body) {
+  answer.keep_alive = answer.keep_alive && !response.close_connection && !draining_;
+  const bool streams = std::holds_alternative<StreamBody>(response.body) &&
+                       !std::get<StreamBody>(response.body).length;
+  endless_ = is_event_stream(response);
+  if (endless_ && draining_) alarm_->ring();
+  const bool sent = co_await writer_.send(response, answer);
+  endless_ = false;
+  body.detach();
+  if (!sent || (streams && answer.http_1_0)) co_return false;
+  const bool drained = co_await body.drain();
+  if (drained && answer.keep_alive) co_return true;
+  if (!drained || connection_->has_buffered()) co_await connection_->linger();
+  co_return false;
+}
+
+void Session::log_request(const Request& request, const Response& response,
+                          SteadyTime began) const {
+  using std::chrono::duration_cast;
+  // The query may hold a signature; paths are for debugging only.
+  const auto took = std::chrono::steady_clock::now() - began;
+  ASTER_LOG(debug, "request", {"request", request.request_id}, {"method", request.method},
+            {"path", request.raw_path()}, {"status", response.status}, {"peer", request.peer},
+            {"took_us", duration_cast<std::chrono::microseconds>(took).count()});
+}
+
+void Session::begin_drain() {
+  asio::post(connection_->strand(), [self = shared_from_this()] {
+    self->draining_ = true;
+    if (self->idle_) self->connection_->close();
+    if (self->endless_) self->alarm_->ring();
+  });
+}
+
+void Session::kill() {
+  asio::post(connection_->strand(), [self = shared_from_this()] {
+    self->draining_ = true;
+    self->connection_->close();
+    self->alarm_->ring();
+  });
+}
+
+}  // namespace aster::http

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "server/http/body_stream.h"
+#include "server/http/connection.h"
+#include "server/http/response_writer.h"
+
+namespace aster::http {
+
+/// One connection from accept to close: waits for a request, has it answered, repeats. run() must
+/// be started once; the object lives until its task has ended.
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(Socket socket, ServerContext& context);
+
+  /// Serves until the connection ends. Never fails.
+  Task<void> run();
+  /// Answers what is under way, then closes; an event stream ends at once. From any thread.
+  void begin_drain();
+  /// Closes now. From any thread.
+  void kill();
+
+ private:
+  struct Incoming;
+  Task<bool> serve_one();
+  Task<bool> refuse_head(error_code error);
+  Task<Response> call_handler(Request& request);
+  Task<bool> finish(Response& response, AnswerContext answer, RequestBody& body);
+  void log_request(const Request& request, const Response& response, SteadyTime began) const;
+
+  ServerContext& context_;
+  const std::shared_ptr<Connection> connection_;
+  const std::shared_ptr<StreamAlarm> alarm_ = std::make_shared<StreamAlarm>();
+  ResponseWriter writer_;
+  bool idle_ = true;       ///< on the strand: between requests
+  bool draining_ = false;  ///< on the strand
+  bool endless_ = false;   ///< on the strand: an event stream is being sent
+};
+
+}  // namespace aster::http
