@@ -167,7 +167,9 @@ Task<Result<uint64_t>> Accounts::workspace_of(db::UserRow user) {
   ASTER_CO_TRY(db::UserRow fresh, co_await store_.user(user.id));
   if (fresh.workspace != 0) co_return fresh.workspace;
   ASTER_CO_TRY(const uint64_t made, co_await namespaces_->create_workspace(user.name));
-  ASTER_CO_TRY(fresh, co_await store_.update_user(user.id, {.workspace = made}));
+  db::UserChange change;
+  change.workspace = made;
+  ASTER_CO_TRY(fresh, co_await store_.update_user(user.id, std::move(change)));
   co_return fresh.workspace;
 }
 

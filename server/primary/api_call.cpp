@@ -2,7 +2,7 @@
 
 #include "protocol/base/log.h"
 #include "protocol/envelope.h"
-#include "protocol/text.h"
+#include "protocol/http_text.h"
 
 namespace aster::primary {
 namespace {

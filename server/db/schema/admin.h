@@ -1,12 +1,9 @@
 #pragma once
 
-#include <string_view>
-
+/// Accounts, remote nodes, storage policies and settings. Times are unix seconds, 0 = never.
 namespace aster::db {
 
-/// Accounts, remote nodes, storage policies and settings: one step of the schema. All times are
-/// unix seconds, 0 = never.
-inline constexpr std::string_view kAdminSchema = R"sql(
+inline constexpr char kAdminSchema[] = R"sql(
 CREATE TABLE users(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT NOT NULL UNIQUE,
