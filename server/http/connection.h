@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <memory>
 
 #include "protocol/base/bytes.h"
@@ -17,6 +18,7 @@ struct ServerContext {
   const Router& router;
   ServerLimits limits;
   BlockPool pool{8 << 20};
+  std::atomic<bool> draining{false};  ///< answers close their connections, no new request is read
   /// Reads of files that are not in the page cache; those that are never leave the I/O thread.
   Executor file_reads{{.name = "http-file", .threads = 2}};
 };

@@ -167,6 +167,7 @@ void AsioServer::stop(std::chrono::milliseconds grace) {
   std::lock_guard stopping(stop_mutex_);
   if (threads_.empty()) return;
   stop_accepting();
+  context_.draining = true;
   sessions_.drain_all();
   if (!sessions_.await_empty(grace)) {
     ASTER_LOG(info, "closing connections", {"open", sessions_.size()});

@@ -78,7 +78,7 @@ Task<void> Session::run() {
   HopTo home{connection_->strand()};
   co_await home;
   auto patience = context_.limits.head_timeout;  // a fresh connection owes a request at once
-  for (bool again = true; again && !draining_;) {
+  for (bool again = true; again && !context_.draining;) {
     idle_ = true;
     const bool arrived = co_await connection_->await_bytes(patience);
     idle_ = false;
@@ -160,11 +160,11 @@ Task<Response> Session::call_handler(Request& request) {
 }
 
 Task<bool> Session::finish(Response& response, AnswerContext answer, RequestBody& body) {
-  answer.keep_alive = answer.keep_alive && !response.close_connection && !draining_;
+  answer.keep_alive = answer.keep_alive && !response.close_connection && !context_.draining;
   const bool streams = std::holds_alternative<StreamBody>(response.body) &&
                        !std::get<StreamBody>(response.body).length;
   endless_ = is_event_stream(response);
-  if (endless_ && draining_) alarm_->ring();
+  if (endless_ && context_.draining) alarm_->ring();
   const bool sent = co_await writer_.send(response, answer);
   endless_ = false;
   body.detach();
@@ -187,7 +187,6 @@ void Session::log_request(const Request& request, const Response& response,
 
 void Session::begin_drain() {
   asio::post(connection_->strand(), [self = shared_from_this()] {
-    self->draining_ = true;
     if (self->idle_) self->connection_->close();
     if (self->endless_) self->alarm_->ring();
   });
@@ -195,7 +194,6 @@ void Session::begin_drain() {
 
 void Session::kill() {
   asio::post(connection_->strand(), [self = shared_from_this()] {
-    self->draining_ = true;
     self->connection_->close();
     self->alarm_->ring();
   });

@@ -34,9 +34,8 @@ class Session : public std::enable_shared_from_this<Session> {
   const std::shared_ptr<Connection> connection_;
   const std::shared_ptr<StreamAlarm> alarm_ = std::make_shared<StreamAlarm>();
   ResponseWriter writer_;
-  bool idle_ = true;       ///< on the strand: between requests
-  bool draining_ = false;  ///< on the strand
-  bool endless_ = false;   ///< on the strand: an event stream is being sent
+  bool idle_ = true;      ///< on the strand: between requests
+  bool endless_ = false;  ///< on the strand: an event stream is being sent
 };
 
 }  // namespace aster::http
