@@ -56,17 +56,18 @@ RedeemAnswer answer_of(const db::NodeRow& node, std::string master_url, std::str
 
 }  // namespace
 
-Enrollment::Enrollment(db::NodeStore& nodes, std::string master_url, const Clock& clock,
-                       std::function<Task<void>(NodeId)> on_enrolled)
+Enrollment::Enrollment(db::NodeStore& nodes, std::function<Result<std::string>()> master_url,
+                       const Clock& clock, std::function<Task<void>(NodeId)> on_enrolled)
     : nodes_(nodes),
       master_url_(std::move(master_url)),
       clock_(clock),
       on_enrolled_(std::move(on_enrolled)) {}
 
 Task<Result<Enrollment::Issued>> Enrollment::issue(NodeId node) {
-  Issued issued{.master_url = master_url_, .token = "enr_" + random_hex(16)};
+  Issued issued{.token = "enr_" + random_hex(16)};
+  ASTER_CO_TRY(issued.master_url, master_url_());
   issued.expires_at = clock_.now_seconds() + kLifetime.count();
-  issued.command = "aster_drive node enroll --master-url " + master_url_ + " --token " +
+  issued.command = "aster_drive node enroll --master-url " + issued.master_url + " --token " +
                    issued.token;
   db::EnrollmentRow row{.node = node, .token_hash = hash_of(issued.token)};
   row.expires_at = issued.expires_at;
@@ -76,6 +77,7 @@ Task<Result<Enrollment::Issued>> Enrollment::issue(NodeId node) {
 
 Task<Result<RedeemAnswer>> Enrollment::redeem(std::string token, Dialect caller) {
   if (token.size() > kTokenMax) co_return fail(Errc::bad_request, kUnknown);
+  ASTER_CO_TRY(std::string master_url, master_url_());
   const int64_t now = clock_.now_seconds();
   const std::string ack_token = "enr_ack_" + random_hex(32);
   const std::string ack_hash = hash_of(ack_token);
@@ -92,7 +94,7 @@ Task<Result<RedeemAnswer>> Enrollment::redeem(std::string token, Dialect caller)
                co_await nodes_.change_enrollment(hash, std::move(decide)));
   ASTER_CO_TRY(const db::NodeRow node,
                co_await nodes_.set_dialect(session.node, caller == Dialect::num ? "num" : "str"));
-  co_return answer_of(node, master_url_, ack_token);
+  co_return answer_of(node, std::move(master_url), ack_token);
 }
 
 Task<Result<void>> Enrollment::acknowledge(std::string token) {

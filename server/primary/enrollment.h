@@ -20,9 +20,10 @@ class Enrollment {
  public:
   static constexpr std::chrono::seconds kLifetime{30 * 60};
 
+  /// `master_url` is where followers find this server; precondition_failed while nobody can say.
   /// `on_enrolled` is told of each node whose enrolment was completed; it may take its time.
-  Enrollment(db::NodeStore& nodes, std::string master_url, const Clock& clock,
-             std::function<Task<void>(NodeId)> on_enrolled);
+  Enrollment(db::NodeStore& nodes, std::function<Result<std::string>()> master_url,
+             const Clock& clock, std::function<Task<void>(NodeId)> on_enrolled);
 
   struct Issued {
     std::string master_url;
@@ -44,7 +45,7 @@ class Enrollment {
 
  private:
   db::NodeStore& nodes_;
-  const std::string master_url_;
+  const std::function<Result<std::string>()> master_url_;
   const Clock& clock_;
   const std::function<Task<void>(NodeId)> on_enrolled_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/base/log.h"
+#include "protocol/base/text.h"
 #include "protocol/base_url.h"
 #include "protocol/http_text.h"
 #include "protocol/version.h"

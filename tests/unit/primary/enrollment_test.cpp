@@ -26,7 +26,8 @@ class EnrollmentTest : public AdminFixture {
 
   std::vector<NodeId> enrolled;
   db::NodeRow node = add_node("f1");
-  Enrollment enrollment{*node_store, "https://drive.example.com", clock,
+  Enrollment enrollment{*node_store,
+                        [] { return Result<std::string>("https://drive.example.com"); }, clock,
                         [this](NodeId id) { return note(id); }};
 };
 
