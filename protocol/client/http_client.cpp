@@ -14,13 +14,13 @@ const std::string* find_header(const HeaderList& headers, std::string_view name)
 }
 
 void CancelToken::cancel() const {
-  std::function<void()> action;
+  std::map<uint64_t, std::function<void()>> actions;
   {
     std::lock_guard lock(state_->mutex);
     if (std::exchange(state_->cancelled, true)) return;
-    action = std::move(state_->action);
+    actions = std::move(state_->actions);
   }
-  if (action) action();
+  for (const auto& [registration, action] : actions) action();
 }
 
 bool CancelToken::cancelled() const {
@@ -28,15 +28,26 @@ bool CancelToken::cancelled() const {
   return state_->cancelled;
 }
 
-void CancelToken::on_cancel(std::function<void()> action) const {
+uint64_t CancelToken::on_cancel(std::function<void()> action) const {
   {
     std::lock_guard lock(state_->mutex);
     if (!state_->cancelled) {
-      state_->action = std::move(action);
-      return;
+      const uint64_t registration = ++state_->last_registration;
+      state_->actions.emplace(registration, std::move(action));
+      return registration;
     }
   }
   action();
+  return 0;
+}
+
+void CancelToken::forget(uint64_t registration) const {
+  std::function<void()> dropped;  // destroyed outside the lock: it may own much
+  std::lock_guard lock(state_->mutex);
+  const auto found = state_->actions.find(registration);
+  if (found == state_->actions.end()) return;
+  dropped = std::move(found->second);
+  state_->actions.erase(found);
 }
 
 }  // namespace aster

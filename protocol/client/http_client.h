@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,22 +72,26 @@ struct HttpClientResponse {
   uint64_t body_length = 0;  ///< bytes received, also when they went to a sink
 };
 
-/// Lets the owner of an exchange end it early, from any thread. The exchange then fails with
-/// `interrupted`. Copies share the same flag.
+/// Lets the owner of exchanges end them early, from any thread. They then fail with `interrupted`.
+/// Copies share the same flag.
 class CancelToken {
  public:
   CancelToken() : state_(std::make_shared<State>()) {}
+  /// Runs the registered actions, on this thread.
   void cancel() const;
   bool cancelled() const;
-  /// Used by HttpClient implementations; runs `action` at once when already cancelled.
-  void on_cancel(std::function<void()> action) const;
+  /// Used by HttpClient implementations; runs `action` at once when already cancelled. The answer
+  /// is for forget().
+  uint64_t on_cancel(std::function<void()> action) const;
+  /// Drops a registered action; it may still be running on another thread.
+  void forget(uint64_t registration) const;
 
  private:
-  struct State;
   struct State {
     std::mutex mutex;
     bool cancelled = false;
-    std::function<void()> action;
+    uint64_t last_registration = 0;
+    std::map<uint64_t, std::function<void()>> actions;
   };
   std::shared_ptr<State> state_;
 };

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "protocol/base/executor.h"
+#include "protocol/client/http_client.h"
+
+namespace aster {
+
+struct CurlHttpClientOptions {
+  size_t max_connections_per_host = 64;  ///< further exchanges wait for one, within their deadline
+  size_t max_idle_connections = 64;      ///< kept alive over all hosts
+  size_t max_exchanges = 8192;           ///< more at the same time fail with out_of_resources
+  size_t idle_body_memory = 64 << 20;    ///< bytes kept for the next bodies
+  std::string user_agent;                ///< empty = kUserAgent
+  std::string ca_file;                   ///< PEM file for https; empty = the system's
+};
+
+/// HttpClient by libcurl: all exchanges run on one transfer thread. HTTP/1.1 over http and https,
+/// keep-alive, the request target exactly as in the URL, no proxy from the environment. A body that
+/// ends early, or that has no stated length, is an error, never a short success. When a kept
+/// connection turns out dead before a byte of the answer came, libcurl sends the request once more
+/// on a fresh one (never for a streamed body that was read already).
+/// The destructor ends every exchange with `interrupted` and joins the thread. `executor` must
+/// outlive the client and every exchange. on_headers, sources and sinks are called on it.
+class CurlHttpClient final : public HttpClient {
+ public:
+  CurlHttpClient(CurlHttpClientOptions options, Executor& executor);
+  ~CurlHttpClient() override;
+
+  using HttpClient::send;
+  Task<Result<HttpClientResponse>> send(HttpClientRequest request, CancelToken cancel) override;
+
+ private:
+  class Transfer;
+  const std::shared_ptr<Transfer> transfer_;
+  Executor& executor_;
+};
+
+}  // namespace aster

@@ -1,0 +1,512 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <boost/json/parse.hpp>
+#include <map>
+#include <sstream>
+
+#include "tests/support/fake_http_client.h"
+#include "tests/support/temp_dir.h"
+#include "tools/aster_command.h"
+
+namespace aster::cli {
+namespace {
+
+namespace json = boost::json;
+using testing::FakeHttpClient;
+using testing::TempDir;
+
+std::string envelope(const std::string& data) {
+  return R"({"code":"success","msg":"","data":)" + data + "}";
+}
+std::string list_of(const std::string& items, int total) {
+  return envelope(R"({"items":[)" + items + R"(],"total":)" + std::to_string(total) +
+                  R"(,"limit":100,"offset":0})");
+}
+std::string refusal(const std::string& code, const std::string& message) {
+  return R"({"code":")" + code + R"(","msg":")" + message + R"(","error":{"retryable":false}})";
+}
+
+constexpr const char* kNode =
+    R"({"id":7,"name":"attic","namespace":"ns","base_url":"http://10.0.0.7:3001",)"
+    R"("is_enabled":true,"enrollment_status":"completed","last_error":"","transport_mode":"direct"})";
+constexpr const char* kPolicies =
+    R"({"id":1,"name":"disk","driver_type":"local","is_default":true,"chunk_size":16777216},)"
+    R"({"id":2,"name":"far","driver_type":"remote","remote_node_id":7,"is_default":false})";
+
+/// The program in-process, against a scripted server, with a home of its own.
+class Aster : public ::testing::Test {
+ protected:
+  struct Outcome {
+    int status = 0;
+    std::string out;
+    std::string err;
+  };
+
+  void SetUp() override {
+    environment_["HOME"] = home_.path();
+    environment_["ASTER_URL"] = "http://primary:3000";
+  }
+
+  void log_in() {
+    ASSERT_TRUE(write_private_file(home_ / ".config/aster/token", "secret-token\n"));
+  }
+  std::filesystem::path secret_file(const std::string& content) {
+    const auto path = home_ / "secret";
+    EXPECT_TRUE(write_private_file(path, content));
+    return path;
+  }
+
+  Outcome aster(std::vector<std::string> arguments) {
+    std::ostringstream out;
+    std::ostringstream err;
+    World world{http_, out, err,
+                [this](const std::string& name) -> std::optional<std::string> {
+                  const auto it = environment_.find(name);
+                  if (it == environment_.end()) return std::nullopt;
+                  return it->second;
+                },
+                [this](const std::string& prompt) -> Result<std::string> {
+                  prompts_.push_back(prompt);
+                  return typed_;
+                }};
+    const int status = run(world, arguments);
+    return {status, out.str(), err.str()};
+  }
+
+  json::object body_of(size_t request) {
+    return json::parse(http_.requests().at(request).body).as_object();
+  }
+
+  TempDir home_;
+  FakeHttpClient http_;
+  std::map<std::string, std::string> environment_;
+  std::vector<std::string> prompts_;
+  std::string typed_ = "typed-password";
+};
+
+mode_t mode_of(const std::filesystem::path& path) {
+  struct stat attributes {};
+  EXPECT_EQ(::stat(path.c_str(), &attributes), 0) << path;
+  return attributes.st_mode & 07777;
+}
+
+// ---- usage ------------------------------------------------------------------------------------
+
+TEST_F(Aster, help_and_version_go_to_standard_output) {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"--help"}, {"--version"}, {"node", "--help"}, {"policy", "add", "--help"}}) {
+    const Outcome outcome = aster(arguments);
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_NE(outcome.out, "");
+    EXPECT_EQ(outcome.err, "");
+  }
+  EXPECT_EQ(aster({"--version"}).out, "aster " ASTER_VERSION "\n");
+}
+
+TEST_F(Aster, wrong_usage_is_one_line_and_status_2) {
+  log_in();
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {},
+           {"nod"},
+           {"node"},
+           {"node", "add"},
+           {"node", "add", "attic"},
+           {"node", "show"},
+           {"node", "list", "--yaml"},
+           {"policy", "add", "p"},
+           {"policy", "add", "p", "--driver", "tape"},
+           {"policy", "add", "p", "--driver", "remote", "--strategy", "pigeon"},
+           {"policy", "add", "p", "--driver", "local", "--part-size", "many"},
+           {"target", "set-default", "attic"},
+           {"login", "http://primary:3000"}}) {
+    const Outcome outcome = aster(arguments);
+    EXPECT_EQ(outcome.status, 2) << ::testing::PrintToString(arguments);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_TRUE(outcome.err.starts_with("aster: ")) << outcome.err;
+  }
+  EXPECT_EQ(http_.request_count(), 0u);
+}
+
+TEST_F(Aster, usage_error_names_the_command_to_ask_for_help) {
+  EXPECT_NE(aster({"node", "add", "attic"}).err.find("aster node add --help"), std::string::npos);
+}
+
+// ---- login ------------------------------------------------------------------------------------
+
+TEST_F(Aster, login_keeps_a_private_token_and_never_shows_it) {
+  http_.answer(200, envelope(R"({"token":"t0ken","expires_at":"2030-01-01T00:00:00Z"})"));
+  const auto password = secret_file("pass word\n");
+  const Outcome outcome = aster(
+      {"login", "HTTP://Primary:3000/", "--user", "ann", "--password-file", password, "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out.find("t0ken"), std::string::npos);
+  EXPECT_EQ(outcome.out.find("pass word"), std::string::npos);
+  const auto seen = http_.requests().at(0);
+  EXPECT_EQ(seen.method, "POST");
+  EXPECT_EQ(seen.url, "http://primary:3000/api/v1/auth/login");
+  EXPECT_EQ(find_header(seen.headers, "Authorization"), nullptr);
+  EXPECT_EQ(body_of(0), (json::object{{"identifier", "ann"}, {"password", "pass word"}}));
+  const auto folder = home_ / ".config/aster";
+  EXPECT_EQ(testing::read_file(folder / "token"), "t0ken\n");
+  EXPECT_EQ(testing::read_file(folder / "server"), "http://primary:3000\n");
+  EXPECT_EQ(mode_of(folder / "token"), 0600u);
+  EXPECT_EQ(mode_of(folder), 0700u);
+}
+
+TEST_F(Aster, login_asks_for_the_password) {
+  http_.answer(200, envelope(R"({"token":"t0ken"})"));
+  EXPECT_EQ(aster({"login", "--user", "ann"}).status, 0);
+  ASSERT_EQ(prompts_.size(), 1u);
+  EXPECT_NE(prompts_[0].find("ann"), std::string::npos);
+  EXPECT_EQ(body_of(0).at("password").as_string(), "typed-password");
+}
+
+TEST_F(Aster, commands_use_server_and_token_of_the_login) {
+  environment_.erase("ASTER_URL");
+  http_.answer(200, envelope(R"({"token":"t0ken"})"));
+  ASSERT_EQ(aster({"login", "https://drive.example.com/a/", "--user", "ann"}).status, 0);
+  http_.answer(200, list_of(kNode, 1));
+  ASSERT_EQ(aster({"node", "list"}).status, 0);
+  const auto seen = http_.requests().at(1);
+  EXPECT_EQ(seen.url, "https://drive.example.com/a/api/v1/admin/remote-nodes?limit=100&offset=0");
+  EXPECT_EQ(*find_header(seen.headers, "authorization"), "Bearer t0ken");
+}
+
+TEST_F(Aster, login_elsewhere_leaves_the_stored_one_alone) {
+  log_in();
+  const auto file = home_ / "other/token";
+  http_.answer(200, envelope(R"({"token":"other"})"));
+  ASSERT_EQ(aster({"login", "--user", "ann", "--token-file", file}).status, 0);
+  EXPECT_EQ(testing::read_file(file), "other\n");
+  EXPECT_EQ(testing::read_file(home_ / ".config/aster/token"), "secret-token\n");
+}
+
+TEST_F(Aster, wrong_password_is_told_in_the_servers_words) {
+  http_.answer(401, refusal("auth.credentials_failed", "wrong user name or password"));
+  const Outcome outcome = aster({"login", "--user", "ann"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err, "aster: log in as 'ann': wrong user name or password\n");
+  EXPECT_FALSE(std::filesystem::exists(home_ / ".config/aster/token"));
+}
+
+TEST_F(Aster, login_at_something_that_is_no_aster_server) {
+  http_.answer(200, "<html>welcome</html>");
+  const Outcome outcome = aster({"login", "--user", "ann"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("does not answer like an Aster server"), std::string::npos);
+}
+
+TEST_F(Aster, secret_files_that_others_can_read_are_refused) {
+  const auto file = home_ / "open";
+  testing::write_file(file, "secret\n");
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  const Outcome outcome = aster({"login", "--user", "ann", "--password-file", file});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("chmod 600"), std::string::npos);
+  EXPECT_EQ(http_.request_count(), 0u);
+}
+
+TEST_F(Aster, empty_missing_and_huge_secret_files_are_refused) {
+  EXPECT_EQ(aster({"login", "--user", "a", "--password-file", home_ / "none"}).status, 1);
+  EXPECT_EQ(aster({"login", "--user", "a", "--password-file", secret_file("\n")}).status, 1);
+  EXPECT_EQ(aster({"login", "--user", "a", "--password-file", secret_file(std::string(5000, 'x'))})
+                .status,
+            1);
+  EXPECT_EQ(http_.request_count(), 0u);
+}
+
+TEST_F(Aster, logout_revokes_and_removes_the_token) {
+  log_in();
+  http_.answer(200, R"({"code":"success","msg":""})");
+  EXPECT_EQ(aster({"logout"}).status, 0);
+  EXPECT_EQ(http_.requests().at(0).url, "http://primary:3000/api/v1/auth/logout");
+  EXPECT_FALSE(std::filesystem::exists(home_ / ".config/aster/token"));
+}
+
+TEST_F(Aster, logout_without_the_server_says_that_the_token_still_works) {
+  log_in();
+  http_.fail_with(Errc::unavailable);
+  const Outcome outcome = aster({"logout"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("still accepts it"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(home_ / ".config/aster/token"));
+}
+
+// ---- failures ---------------------------------------------------------------------------------
+
+TEST_F(Aster, not_logged_in_names_the_way_out) {
+  const Outcome outcome = aster({"node", "list"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("aster login http://primary:3000 --user NAME"), std::string::npos);
+  environment_.erase("ASTER_URL");
+  EXPECT_NE(aster({"node", "list"}).err.find("aster login URL"), std::string::npos);
+}
+
+TEST_F(Aster, expired_login_and_missing_rights_name_the_way_out) {
+  log_in();
+  http_.answer(401, refusal("auth.token_invalid", "token is not valid"));
+  EXPECT_NE(aster({"node", "list"}).err.find("aster login http://primary:3000"), std::string::npos);
+  http_.answer(403, refusal("forbidden", "not an administrator"));
+  EXPECT_NE(aster({"user", "list"}).err.find("only an administrator"), std::string::npos);
+}
+
+TEST_F(Aster, unreachable_server_is_named) {
+  log_in();
+  http_.fail_with(Errc::unavailable, "connection refused");
+  const Outcome outcome = aster({"status"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("cannot reach http://primary:3000: connection refused"),
+            std::string::npos);
+}
+
+TEST_F(Aster, tokens_never_reach_the_output) {
+  log_in();
+  http_.fail_with(Errc::unavailable);
+  const Outcome outcome = aster({"node", "list"});
+  EXPECT_EQ((outcome.out + outcome.err).find("secret-token"), std::string::npos);
+}
+
+TEST_F(Aster, control_characters_of_the_server_do_not_reach_the_terminal) {
+  log_in();
+  http_.answer(200, list_of(R"({"id":1,"name":"a\u001b[2Jb"})", 1));
+  EXPECT_NE(aster({"node", "list"}).out.find("a\\x1b[2Jb"), std::string::npos);
+}
+
+// ---- nodes ------------------------------------------------------------------------------------
+
+TEST_F(Aster, node_add_sends_what_was_given) {
+  log_in();
+  http_.answer(201, envelope(kNode));
+  const Outcome outcome =
+      aster({"node", "add", "attic", "--namespace", "ns", "--base-url", "http://10.0.0.7:3001"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(body_of(0), (json::object{{"name", "attic"},
+                                      {"namespace", "ns"},
+                                      {"base_url", "http://10.0.0.7:3001"},
+                                      {"is_enabled", true}}));
+  EXPECT_NE(outcome.out.find("aster node enroll-command attic"), std::string::npos);
+}
+
+TEST_F(Aster, lists_are_fetched_page_by_page) {
+  log_in();
+  http_.answer(200, list_of(R"({"id":1,"name":"a"},{"id":2,"name":"b"})", 3));
+  http_.answer(200, list_of(R"({"id":3,"name":"c"})", 3));
+  const Outcome outcome = aster({"node", "list", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(json::parse(outcome.out).as_array().size(), 3u);
+  EXPECT_TRUE(http_.requests().at(1).url.ends_with("offset=2"));
+}
+
+TEST_F(Aster, node_table_has_one_line_per_node) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  EXPECT_EQ(aster({"node", "list"}).out,
+            "ID  NAME   NAMESPACE  ENABLED  ENROLMENT  BASE URL              LAST ERROR\n"
+            "7   attic  ns         yes      completed  http://10.0.0.7:3001  -\n");
+}
+
+TEST_F(Aster, unknown_node_names_the_known_ones) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  const Outcome outcome = aster({"node", "show", "cellar"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err, "aster: there is no node 'cellar' (known: attic)\n");
+}
+
+TEST_F(Aster, nodes_are_found_by_id_too) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(200, envelope(kNode));
+  const Outcome outcome = aster({"node", "show", "7"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(http_.requests().at(1).url.ends_with("/remote-nodes/7"));
+  EXPECT_NE(outcome.out.find("enrolment:    completed\n"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Aster, enroll_command_prints_only_the_command) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(201, envelope(R"({"command":"aster_drive node enroll --token enr_1"})"));
+  EXPECT_EQ(aster({"node", "enroll-command", "attic"}).out,
+            "aster_drive node enroll --token enr_1\n");
+  EXPECT_TRUE(http_.requests().at(1).url.ends_with("/remote-nodes/7/enrollment-token"));
+}
+
+TEST_F(Aster, failed_node_test_is_status_1_with_the_reason) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(200, envelope(R"({"id":7,"name":"attic","last_error":"connection refused"})"));
+  const Outcome outcome = aster({"node", "test", "attic", "--json"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err, "aster: node 'attic' failed the test: connection refused\n");
+  EXPECT_EQ(json::parse(outcome.out).at("id").as_int64(), 7);
+}
+
+TEST_F(Aster, node_switches_and_removal) {
+  log_in();
+  http_.otherwise([](const FakeHttpClient::Seen& seen) -> Result<HttpClientResponse> {
+    if (seen.method == "GET") return FakeHttpClient::made(200, list_of(kNode, 1));
+    return FakeHttpClient::made(
+        200, seen.method == "PATCH" ? envelope(kNode) : R"({"code":"success","msg":""})");
+  });
+  EXPECT_EQ(aster({"node", "disable", "attic"}).out, "node 'attic' is disabled\n");
+  EXPECT_EQ(body_of(1), (json::object{{"is_enabled", false}}));
+  EXPECT_EQ(aster({"node", "enable", "attic"}).out, "node 'attic' is enabled\n");
+  EXPECT_EQ(aster({"node", "remove", "attic"}).status, 0);
+  EXPECT_EQ(http_.requests().back().method, "DELETE");
+}
+
+// ---- targets ----------------------------------------------------------------------------------
+
+TEST_F(Aster, target_add_sends_the_fields_of_its_driver) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(201, envelope(R"({"target_key":"rst_1","name":"local","last_error":""})"));
+  ASSERT_EQ(aster({"target", "add", "attic", "--base-path", "drive", "--default"}).status, 0);
+  EXPECT_TRUE(http_.requests().at(1).url.ends_with("/remote-nodes/7/storage-targets"));
+  EXPECT_EQ(body_of(1), (json::object{{"driver_type", "local"},
+                                      {"name", "local"},
+                                      {"base_path", "drive"},
+                                      {"max_file_size", 0u},
+                                      {"is_default", true}}));
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(201, envelope(R"({"target_key":"rst_2","name":"b","last_error":""})"));
+  ASSERT_EQ(aster({"target", "add", "attic", "--driver", "s3", "--name", "b", "--endpoint",
+                   "https://s3.example.com", "--bucket", "bkt", "--access-key", "ak",
+                   "--secret-key-file", secret_file("sk\n")})
+                .status,
+            0);
+  EXPECT_EQ(body_of(3).at("secret_key").as_string(), "sk");
+  EXPECT_EQ(body_of(3).at("bucket").as_string(), "bkt");
+}
+
+TEST_F(Aster, s3_target_without_its_fields_is_refused) {
+  log_in();
+  const Outcome outcome = aster({"target", "add", "attic", "--driver", "s3"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("--endpoint"), std::string::npos);
+}
+
+TEST_F(Aster, target_that_the_follower_cannot_use_is_a_failure) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(201, envelope(R"({"target_key":"rst_1","name":"t","last_error":"no such bucket"})"));
+  const Outcome outcome = aster({"target", "add", "attic", "--name", "t"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err, "aster: target 't' cannot be used: no such bucket\n");
+}
+
+TEST_F(Aster, targets_are_named_by_name_or_key_of_any_version) {
+  log_in();
+  http_.otherwise([](const FakeHttpClient::Seen& seen) -> Result<HttpClientResponse> {
+    if (seen.method != "GET") return FakeHttpClient::made(200, envelope(R"({"name":"t"})"));
+    if (seen.url.find("storage-targets") == std::string::npos) {
+      return FakeHttpClient::made(200, list_of(kNode, 1));
+    }
+    return FakeHttpClient::made(200, envelope(R"([{"profile_key":"igp_1","name":"t"}])"));
+  });
+  ASSERT_EQ(aster({"target", "set-default", "attic", "t"}).status, 0);
+  EXPECT_TRUE(http_.requests().back().url.ends_with("/storage-targets/igp_1"));
+  EXPECT_EQ(aster({"target", "remove", "attic", "igp_1"}).status, 0);
+  EXPECT_EQ(http_.requests().back().method, "DELETE");
+  EXPECT_EQ(aster({"target", "list", "attic"}).out,
+            "KEY    NAME  DRIVER  DEFAULT  BASE PATH  LAST ERROR\nigp_1  t     -       -        -  "
+            "        -\n");
+}
+
+// ---- policies ---------------------------------------------------------------------------------
+
+TEST_F(Aster, remote_policy_carries_node_strategy_and_sizes) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(201, envelope(R"({"id":2,"name":"far","is_default":true})"));
+  const Outcome outcome = aster({"policy", "add", "far", "--driver", "remote", "--node", "attic",
+                                 "--strategy", "presigned", "--part-size", "8M", "--max-file-size",
+                                 "1G", "--base-path", "b", "--default"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "policy 'far' is added and is the default\n");
+  const json::object body = body_of(1);
+  EXPECT_EQ(body.at("remote_node_id").as_int64(), 7);
+  EXPECT_EQ(body.at("chunk_size").as_int64(), 8 << 20);
+  EXPECT_EQ(body.at("max_file_size").as_int64(), 1 << 30);
+  EXPECT_EQ(body.at("options").at("remote_upload_strategy").as_string(), "presigned");
+  EXPECT_EQ(body.at("options").at("remote_download_strategy").as_string(), "presigned");
+}
+
+TEST_F(Aster, local_policy_names_no_node) {
+  log_in();
+  http_.answer(201, envelope(R"({"id":1,"name":"disk","is_default":false})"));
+  ASSERT_EQ(aster({"policy", "add", "disk", "--driver", "local"}).status, 0);
+  EXPECT_FALSE(body_of(0).contains("remote_node_id"));
+  EXPECT_FALSE(body_of(0).contains("options"));
+}
+
+TEST_F(Aster, remote_policy_without_node_is_refused) {
+  log_in();
+  const Outcome outcome = aster({"policy", "add", "far", "--driver", "remote"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("--node"), std::string::npos);
+}
+
+TEST_F(Aster, policy_list_starts_with_what_set_default_takes) {
+  log_in();
+  http_.otherwise([](const FakeHttpClient::Seen& seen) -> Result<HttpClientResponse> {
+    return FakeHttpClient::made(
+        200, seen.method == "GET" ? list_of(kPolicies, 2) : envelope(R"({"id":2,"name":"far"})"));
+  });
+  EXPECT_EQ(aster({"policy", "list"}).out,
+            "ID  NAME  DRIVER  NODE  STRATEGY  PART SIZE  MAX FILE  DEFAULT\n"
+            "1   disk  local   -     -         16 MiB     -         yes\n"
+            "2   far   remote  7     -         -          -         no\n");
+  EXPECT_EQ(aster({"policy", "set-default", "2"}).out,
+            "policy 'far' is the default for new files\n");
+  EXPECT_TRUE(http_.requests().back().url.ends_with("/policies/2"));
+  EXPECT_EQ(aster({"policy", "set-default", "far"}).status, 0);
+}
+
+// ---- users and status -------------------------------------------------------------------------
+
+TEST_F(Aster, user_add_reads_the_password_from_file_or_terminal) {
+  log_in();
+  http_.answer(201, envelope(R"({"id":3,"username":"bob"})"));
+  ASSERT_EQ(aster({"user", "add", "bob", "--password-file", secret_file("pw\n")}).status, 0);
+  EXPECT_EQ(body_of(0), (json::object{{"username", "bob"}, {"password", "pw"}}));
+  http_.answer(201, envelope(R"({"id":4,"username":"eve"})"));
+  ASSERT_EQ(aster({"user", "add", "eve", "--admin", "--email", "e@example.com"}).status, 0);
+  EXPECT_EQ(body_of(1).at("password").as_string(), "typed-password");
+  EXPECT_EQ(body_of(1).at("role").as_string(), "admin");
+}
+
+TEST_F(Aster, taken_user_name_is_told) {
+  log_in();
+  http_.answer(409, refusal("conflict", "user name 'bob' is taken"));
+  EXPECT_EQ(aster({"user", "add", "bob"}).err, "aster: add user 'bob': user name 'bob' is taken\n");
+}
+
+TEST_F(Aster, status_sums_up_for_administrators) {
+  log_in();
+  http_.answer(200, envelope(R"({"username":"ann","role":"admin"})"));
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(200, list_of(kPolicies, 2));
+  const Outcome outcome = aster({"status"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out,
+            "server:         http://primary:3000 (answers)\n"
+            "user:           ann (admin)\n"
+            "nodes:          attic (ok)\n"
+            "default policy: disk\n");
+}
+
+TEST_F(Aster, status_of_a_user_asks_for_nothing_that_is_forbidden) {
+  log_in();
+  http_.answer(200, envelope(R"({"username":"bob","role":"user"})"));
+  const Outcome outcome = aster({"status", "--json"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(json::parse(outcome.out).at("user").at("username").as_string(), "bob");
+  EXPECT_EQ(http_.request_count(), 1u);
+}
+
+}  // namespace
+}  // namespace aster::cli

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "protocol/base/result.h"
+
+namespace aster::cli {
+
+/// Reads an environment variable; nullopt when it is not set or empty.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+/// First line of a file that holds a secret, at most 4 KiB. forbidden when other users could read
+/// it, bad_request when it is empty. "-" reads standard input.
+Result<std::string> read_secret_file(const std::filesystem::path& path);
+
+/// Creates or replaces a file of mode 0600 in one step; its folder is made with mode 0700.
+Result<void> write_private_file(const std::filesystem::path& path, std::string_view content);
+
+/// The login of this user on this machine: the files `server` (URL) and `token` in one folder,
+/// $ASTER_CONFIG_DIR, else $XDG_CONFIG_HOME/aster, else ~/.config/aster.
+class LoginStore {
+ public:
+  /// precondition_failed when the environment names no home.
+  static Result<LoginStore> open(const Environment& environment);
+
+  std::filesystem::path token_path() const { return folder_ / "token"; }
+  std::filesystem::path server_path() const { return folder_ / "server"; }
+
+  /// not_found when nobody has logged in.
+  Result<std::string> server() const;
+  Result<void> save(std::string_view server, std::string_view token) const;
+
+ private:
+  explicit LoginStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  std::filesystem::path folder_;
+};
+
+}  // namespace aster::cli

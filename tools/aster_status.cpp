@@ -1,0 +1,65 @@
+#include <boost/json/object.hpp>
+
+#include "tools/aster_command.h"
+#include "tools/aster_lookup.h"
+#include "tools/aster_output.h"
+
+/// `aster status`: is the drive well?
+namespace aster::cli {
+namespace {
+
+namespace json = boost::json;
+
+std::string name_of_default(const json::array& policies) {
+  for (const json::value& policy : policies) {
+    if (field(policy, "is_default") == "yes") return field(policy, "name");
+  }
+  return "none: new files cannot be stored (see: aster policy add --help)";
+}
+
+std::string describe_nodes(const json::array& nodes) {
+  if (nodes.empty()) return "none";
+  std::string text;
+  for (const json::value& node : nodes) {
+    const std::string error = field(node, {"last_error", "last_probe_error"});
+    std::string state = "ok";
+    if (field(node, "is_enabled") == "no") {
+      state = "disabled";
+    } else if (field(node, "enrollment_status") != "completed") {
+      state = "not enrolled";
+    } else if (error != "-") {
+      state = error;
+    }
+    text += (text.empty() ? "" : ", ") + field(node, "name") + " (" + state + ")";
+  }
+  return text;
+}
+
+Result<Report> status(Session& session) {
+  ASTER_TRY(Api api, session.api());
+  ASTER_TRY(const json::value me, api.get("/api/v1/auth/me", "ask who is logged in"));
+  Report report;
+  report.json = {{"server", api.server()}, {"user", me}};
+  std::vector<std::pair<std::string, std::string>> lines{
+      {"server", api.server() + " (answers)"},
+      {"user", field(me, "username") + " (" + field(me, "role") + ")"}};
+  if (field(me, "role") == "admin") {
+    ASTER_TRY(json::array nodes, api.list(kNodesPath, "list nodes"));
+    ASTER_TRY(json::array policies, api.list(kPoliciesPath, "list policies"));
+    lines.emplace_back("nodes", describe_nodes(nodes));
+    lines.emplace_back("default policy", name_of_default(policies));
+    report.json.as_object()["nodes"] = std::move(nodes);
+    report.json.as_object()["policies"] = std::move(policies);
+  }
+  report.text = describe(lines);
+  return report;
+}
+
+}  // namespace
+
+void add_status_command(Commands& commands) {
+  commands.add(&commands.app(), "status", "Show the server, its nodes and who is logged in",
+               status);
+}
+
+}  // namespace aster::cli
