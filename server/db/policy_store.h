@@ -13,7 +13,7 @@ struct PolicyRow {
   std::optional<NodeId> node;  ///< remote
   std::string target_key;      ///< remote: a target of the follower; empty = its default
   uint64_t max_file_size = 0;  ///< bytes, 0 = no limit
-  uint64_t chunk_size = 0;     ///< bytes of one part; 0 = the default
+  uint64_t chunk_size = 0;     ///< bytes of one part
   bool is_default = false;
   std::string allowed_types = "[]";  ///< JSON array of strings
   std::string options = "{}";        ///< JSON object

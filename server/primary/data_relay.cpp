@@ -11,12 +11,10 @@ namespace {
 /// Follower failures as a client of this server should see them: the storage behind us is away, not
 /// the client's own proof or request wrong.
 Error seen_from_outside(Error error) {
-  switch (error.code) {
-    case Errc::token_invalid:
-    case Errc::credentials_failed:
-    case Errc::forbidden: return fail(Errc::unavailable, "the follower refuses: " + error.context);
-    default: return error;
-  }
+  const bool refused = error.code == Errc::token_invalid ||
+                       error.code == Errc::credentials_failed || error.code == Errc::forbidden;
+  if (refused) return fail(Errc::unavailable, "the follower refuses: " + error.context);
+  return error;
 }
 
 }  // namespace
@@ -32,7 +30,7 @@ Task<http::Response> DataRelay::upload(http::Request& request) {
   if (!stored.ok()) {
     ASTER_LOG(warn, "relay_failed", {"op", "put"}, {"req", request.request_id},
               {"err", stored.error()});
-    http::Response answer = fs_failure(seen_from_outside(stored.error()));
+    http::Response answer = fs_failure(stored.error());
     answer.close_connection = true;  // the rest of the body is of no use to anybody
     co_return answer;
   }
@@ -48,15 +46,17 @@ Task<Result<void>> DataRelay::store(http::Request& request) {
     co_return fail(Errc::too_large, "the object is larger than the policy allows");
   }
   ASTER_CO_TRY(const auto driver, backends_.driver(grant.policy));
-  co_return co_await driver->put(grant.object, request.body, *request.content_length);
+  Result<void> stored = co_await driver->put(grant.object, request.body, *request.content_length);
+  if (!stored.ok()) co_return seen_from_outside(std::move(stored).error());
+  co_return ok();
 }
 
 Task<http::Response> DataRelay::download(http::Request& request) {
-  ApiResult<ObjectBody> found = co_await open(request);
+  Result<ObjectBody> found = co_await open(request);
   if (!found.ok()) {
-    const Error error = seen_from_outside(found.error().to_error());
-    ASTER_LOG(warn, "relay_failed", {"op", "get"}, {"req", request.request_id}, {"err", error});
-    co_return fs_failure(error);
+    ASTER_LOG(warn, "relay_failed", {"op", "get"}, {"req", request.request_id},
+              {"err", found.error()});
+    co_return fs_failure(found.error());
   }
   ObjectBody body = std::move(found).value();
   http::Response answer;
@@ -73,13 +73,15 @@ Task<http::Response> DataRelay::download(http::Request& request) {
   co_return answer;
 }
 
-Task<ApiResult<ObjectBody>> DataRelay::open(http::Request& request) {
+Task<Result<ObjectBody>> DataRelay::open(http::Request& request) {
   ASTER_CO_TRY(const RelayGrant grant,
                urls_.verify("GET", request.path_args[0], request.raw_query()));
   ASTER_CO_TRY(const auto driver, backends_.driver(grant.policy));
   WantedRange wanted;
   if (const std::string* range = request.header("Range")) wanted.header = *range;
-  co_return co_await driver->open(grant.object, std::move(wanted));
+  ApiResult<ObjectBody> found = co_await driver->open(grant.object, std::move(wanted));
+  if (!found.ok()) co_return seen_from_outside(found.error().to_error());
+  co_return std::move(found).value();
 }
 
 }  // namespace aster::primary

@@ -18,7 +18,7 @@ class DataRelay {
  private:
   Task<http::Response> upload(http::Request& request);
   Task<http::Response> download(http::Request& request);
-  Task<ApiResult<ObjectBody>> open(http::Request& request);
+  Task<Result<ObjectBody>> open(http::Request& request);
   Task<Result<void>> store(http::Request& request);
 
   PolicyBackends& backends_;

@@ -57,7 +57,6 @@ Result<std::string> check_options(const json::object& options) {
 }
 
 Result<void> check_sizes(const db::PolicyRow& row) {
-  if (row.chunk_size == 0) return ok();
   if (row.chunk_size % kBlockSize != 0 || row.chunk_size > kMaxPartSize) {
     return fail(Errc::bad_request, "chunk_size is a multiple of " + std::to_string(kBlockSize) +
                                        " bytes, at most " + std::to_string(kMaxPartSize));
@@ -128,6 +127,7 @@ Result<void> put_over(db::PolicyRow& row, Given given, bool creating) {
   if (given.target_key) row.target_key = std::string(trim(*given.target_key));
   if (given.max_file_size) row.max_file_size = *given.max_file_size;
   if (given.chunk_size) row.chunk_size = *given.chunk_size;
+  if (row.chunk_size == 0) row.chunk_size = kDefaultPartSize;
   if (given.is_default) row.is_default = *given.is_default;
   ASTER_TRY(check_name(row.name));
   return check_driver(row.driver);
@@ -157,7 +157,7 @@ Policy parse_policy(const db::PolicyRow& row) {
   policy.node = row.node.value_or(NodeId());
   policy.target_key = row.target_key;
   policy.max_file_size = row.max_file_size;
-  policy.limits.part_size = row.chunk_size != 0 ? row.chunk_size : kDefaultPartSize;
+  policy.limits.part_size = row.chunk_size;
   if (row.max_file_size != 0) {
     policy.limits.max_file = row.max_file_size;
     policy.limits.max_object = row.max_file_size;
