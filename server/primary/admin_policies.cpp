@@ -17,8 +17,8 @@ Result<PolicyId> policy_of(const ApiCall& call) {
 /// Stores and removes two bytes: what a policy's storage has to be able to do.
 Task<Result<void>> try_storage(std::shared_ptr<ObjectDriver> driver) {
   const ObjectId probe = ObjectId::random();
-  auto body = std::make_shared<MemorySource>(Bytes::from_string("ok"));
-  ASTER_CO_TRY(co_await driver->put(probe, std::move(body), 2));
+  ObjectUpload upload{.body = std::make_shared<MemorySource>(Bytes::from_string("ok")), .length = 2};
+  ASTER_CO_TRY(co_await driver->put(probe, std::move(upload)));
   ASTER_CO_TRY(const uint64_t size, co_await driver->stat(probe));
   ASTER_CO_TRY(co_await driver->remove(probe));
   if (size != 2) co_return fail(Errc::corrupt, "two bytes were stored, another size came back");

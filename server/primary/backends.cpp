@@ -35,7 +35,9 @@ Result<ObjectUrl> PolicyBackends::url_for(std::string method, PolicyId policy,
   const bool presigned = method == "PUT" ? found->presigned_upload : found->presigned_download;
   if (presigned) {
     ASTER_TRY(const auto driver, driver_of(*found));
-    if (auto url = driver->presigned_url(method, object, out.expires)) {
+    ASTER_TRY(std::optional<std::string> url,
+              driver->presigned_url(method, object, out.expires));
+    if (url) {
       out.url = std::move(*url);
       return out;
     }
@@ -85,7 +87,8 @@ Result<std::shared_ptr<ObjectDriver>> PolicyBackends::driver_of(const Policy& po
     return fail(Errc::precondition_failed,
                 "storage policy " + policy.name + ": " + follower.error().message);
   }
-  made = std::make_shared<RemoteDriver>(*follower, policy, executor_);
+  made = std::make_shared<RemoteDriver>(registry_.client_for(**follower, policy.target_key), policy,
+                                        executor_);
   return made;
 }
 

@@ -60,20 +60,15 @@ class PipeSink final : public ByteSink {
   const std::shared_ptr<BodyPipe> pipe_;
 };
 
-/// The reader's end. When it goes, the writer's exchange is cancelled.
+/// The reader's end. When it goes, the writer's next piece is refused, which ends its exchange.
 class PipeSource final : public ByteSource {
  public:
-  PipeSource(std::shared_ptr<BodyPipe> pipe, CancelToken cancel)
-      : pipe_(std::move(pipe)), cancel_(std::move(cancel)) {}
-  ~PipeSource() override {
-    pipe_->abandon();
-    cancel_.cancel();
-  }
+  explicit PipeSource(std::shared_ptr<BodyPipe> pipe) : pipe_(std::move(pipe)) {}
+  ~PipeSource() override { pipe_->abandon(); }
   Task<Result<size_t>> read(std::span<std::byte> buffer) override { return pipe_->read(buffer); }
 
  private:
   const std::shared_ptr<BodyPipe> pipe_;
-  const CancelToken cancel_;
 };
 
 }  // namespace aster::primary

@@ -1,6 +1,9 @@
 #include "server/primary/data_relay.h"
 
+#include <charconv>
+
 #include "protocol/base/log.h"
+#include "protocol/capabilities.h"
 #include "protocol/fs/json.h"
 #include "server/http/status_map.h"
 #include "server/primary/client_api.h"
@@ -15,6 +18,20 @@ Error seen_from_outside(Error error) {
                        error.code == Errc::credentials_failed || error.code == Errc::forbidden;
   if (refused) return fail(Errc::unavailable, "the follower refuses: " + error.context);
   return error;
+}
+
+Result<std::optional<uint32_t>> announced_crc32c(const http::Request& request) {
+  std::optional<uint32_t> crc;
+  const std::string* header = request.header(kCrc32cHeader);
+  if (header == nullptr) return crc;
+  uint32_t value = 0;
+  const char* end = header->data() + header->size();
+  const auto [stop, error] = std::from_chars(header->data(), end, value, 16);
+  if (header->size() != 8 || error != std::errc() || stop != end) {
+    return fail(Errc::bad_request, std::string(kCrc32cHeader) + " has 8 hex digits");
+  }
+  crc = value;
+  return crc;
 }
 
 }  // namespace
@@ -46,8 +63,10 @@ Task<Result<void>> DataRelay::store(http::Request& request) {
     co_return fail(Errc::too_large, "the object is larger than the policy allows");
   }
   ASTER_CO_TRY(const auto driver, backends_.driver(grant.policy));
-  Result<void> stored = co_await driver->put(grant.object, request.body, *request.content_length);
-  if (!stored.ok()) co_return seen_from_outside(std::move(stored).error());
+  ObjectUpload body{.body = request.body, .length = *request.content_length};
+  ASTER_CO_TRY(body.crc32c, announced_crc32c(request));
+  const Result<void> stored = co_await driver->put(grant.object, std::move(body));
+  if (!stored.ok()) co_return seen_from_outside(stored.error());
   co_return ok();
 }
 

@@ -14,6 +14,8 @@ namespace {
 constexpr size_t kNameMax = 128;
 constexpr size_t kNamespaceMax = 64;
 constexpr size_t kProbesAtOnce = 4;
+/// Somebody waits for most of these calls: a follower that is away is told within a second.
+constexpr RetryPolicy kRetries{.most_attempts = 4};
 
 bool is_namespace_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
@@ -104,8 +106,9 @@ FollowerRef FollowerRegistry::make(db::NodeRow row) const {
   if (!row.base_url.empty()) {
     FollowerEndpoint endpoint{.base_url = row.base_url,
                               .credentials = {row.access_key, row.secret_key}};
-    if (follower->capabilities) endpoint.capabilities = *follower->capabilities;
-    follower->client = make_follower_client(std::move(endpoint), http_, clock_);
+    if (follower->capabilities) endpoint.adopt(*follower->capabilities);
+    follower->client = std::make_shared<FollowerClient>(std::move(endpoint), http_, executor_,
+                                                        clock_, FollowerTimeouts{}, kRetries);
   }
   follower->row = std::move(row);
   return follower;
@@ -194,6 +197,15 @@ ApiResult<FollowerRef> FollowerRegistry::usable(NodeId id) const {
   return reachable(id);
 }
 
+std::shared_ptr<FollowerClient> FollowerRegistry::client_for(const Follower& follower,
+                                                             const std::string& target_key) const {
+  if (target_key.empty()) return follower.client;
+  FollowerEndpoint endpoint = follower.client->endpoint();
+  endpoint.target_key = target_key;
+  return std::make_shared<FollowerClient>(std::move(endpoint), http_, executor_, clock_,
+                                          FollowerTimeouts{}, kRetries);
+}
+
 Task<void> FollowerRegistry::push_binding(FollowerRef follower) {
   const db::NodeRow& row = follower->row;
   BindingState state{.name = row.name, .is_enabled = row.enabled, .resolved_transport = "direct"};
@@ -231,8 +243,8 @@ Task<ApiResult<Capabilities>> FollowerRegistry::test_unsaved(std::string base_ur
                                                              std::string secret_key) {
   FollowerEndpoint endpoint{.credentials = {std::move(access_key), std::move(secret_key)}};
   ASTER_CO_TRY(endpoint.base_url, normalize_master_url(base_url));
-  const auto client = make_follower_client(std::move(endpoint), http_, clock_);
-  ASTER_CO_TRY(Capabilities capabilities, co_await client->capabilities());
+  FollowerClient client(std::move(endpoint), http_, executor_, clock_, {}, kRetries);
+  ASTER_CO_TRY(Capabilities capabilities, co_await client.capabilities());
   ASTER_CO_TRY(judge_version(capabilities));
   co_return capabilities;
 }

@@ -56,6 +56,10 @@ class FollowerRegistry {
   /// And enabled: what storing data takes.
   ApiResult<FollowerRef> usable(NodeId id) const;
 
+  /// A client for one storage target of a reachable follower; empty = its default.
+  std::shared_ptr<FollowerClient> client_for(const Follower& follower,
+                                             const std::string& target_key) const;
+
   /// Pushes the binding, reads the capabilities, judges the protocol version, stores what was
   /// found. The error is what failed; it is stored as last_error, too.
   Task<ApiResult<db::NodeRow>> test(NodeId id);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/checksum.h"
+
 namespace aster::primary {
 namespace {
 
@@ -14,18 +16,22 @@ std::string object_name(const std::string& base_path, const ObjectId& object) {
   return base_path.empty() ? name : base_path + "/" + name;
 }
 
-Task<Result<void>> LocalDriver::put(ObjectId object, std::shared_ptr<ByteSource> body,
-                                    uint64_t length) {
+Task<Result<void>> LocalDriver::put(ObjectId object, ObjectUpload upload) {
   ASTER_CO_TRY(const std::unique_ptr<storage::StagedObject> staged,
                co_await storage_->stage(path(object)));
-  std::vector<std::byte> buffer(std::min<uint64_t>(kCopyBuffer, std::max<uint64_t>(length, 1)));
-  uint64_t left = length;
+  std::vector<std::byte> buffer(std::min<uint64_t>(kCopyBuffer, std::max<uint64_t>(upload.length, 1)));
+  uint64_t left = upload.length;
+  uint32_t crc = 0;
   while (left > 0) {
     const auto room = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
-    ASTER_CO_TRY(const size_t n, co_await body->read(room));
+    ASTER_CO_TRY(const size_t n, co_await upload.body->read(room));
     if (n == 0) co_return fail(Errc::bad_request, "the body ended early");
+    if (upload.crc32c) crc = crc32c(room.first(n), crc);
     ASTER_CO_TRY(co_await staged->write(room.first(n)));
     left -= n;
+  }
+  if (upload.crc32c && crc != *upload.crc32c) {
+    co_return fail(Errc::corrupt, "the body does not match its CRC32C");
   }
   co_return co_await staged->commit();
 }

@@ -11,17 +11,16 @@ class LocalDriver final : public ObjectDriver {
   LocalDriver(std::shared_ptr<storage::IngressTarget> storage, std::string base_path)
       : storage_(std::move(storage)), base_path_(std::move(base_path)) {}
 
-  Task<Result<void>> put(ObjectId object, std::shared_ptr<ByteSource> body,
-                         uint64_t length) override;
+  Task<Result<void>> put(ObjectId object, ObjectUpload upload) override;
   Task<ApiResult<ObjectBody>> open(ObjectId object, WantedRange wanted) override;
   Task<Result<uint64_t>> stat(ObjectId object) override;
   Task<Result<void>> remove(ObjectId object) override;
   Task<Result<ObjectBackends::Composed>> compose(ObjectId target, std::vector<ObjectId> parts,
                                                  uint64_t expected_size) override;
   Task<Result<ObjectBackends::Capacity>> capacity() override;
-  std::optional<std::string> presigned_url(std::string_view, const ObjectId&,
-                                           int64_t) const override {
-    return std::nullopt;
+  Result<std::optional<std::string>> presigned_url(std::string_view, const ObjectId&,
+                                                   int64_t) const override {
+    return std::optional<std::string>();
   }
 
  private:

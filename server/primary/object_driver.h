@@ -21,6 +21,13 @@ struct ObjectBody {
   std::variant<http::FileBody, std::shared_ptr<ByteSource>> bytes;
 };
 
+/// Exactly `length` bytes to store.
+struct ObjectUpload {
+  std::shared_ptr<ByteSource> body;
+  uint64_t length = 0;
+  std::optional<uint32_t> crc32c;  ///< of all of it, when the sender said so; checked before commit
+};
+
 /// Which part of an object a reader wants.
 struct WantedRange {
   std::optional<std::string> header;  ///< `Range`; nullopt = all of it
@@ -31,10 +38,8 @@ class ObjectDriver {
  public:
   virtual ~ObjectDriver() = default;
 
-  /// Stores exactly `length` bytes of `body`; durable when answered. Nothing is visible after a
-  /// failure.
-  virtual Task<Result<void>> put(ObjectId object, std::shared_ptr<ByteSource> body,
-                                 uint64_t length) = 0;
+  /// Durable when answered. Nothing is visible after a failure; corrupt when the checksum differs.
+  virtual Task<Result<void>> put(ObjectId object, ObjectUpload upload) = 0;
   /// not_found; bad_request for a range that is not there.
   virtual Task<ApiResult<ObjectBody>> open(ObjectId object, WantedRange wanted) = 0;
   virtual Task<Result<uint64_t>> stat(ObjectId object) = 0;
@@ -45,8 +50,9 @@ class ObjectDriver {
                                                          uint64_t expected_size) = 0;
   virtual Task<Result<ObjectBackends::Capacity>> capacity() = 0;
   /// An absolute URL that needs no primary; nullopt when this driver has none.
-  virtual std::optional<std::string> presigned_url(std::string_view method, const ObjectId& object,
-                                                   int64_t expires) const = 0;
+  virtual Result<std::optional<std::string>> presigned_url(std::string_view method,
+                                                           const ObjectId& object,
+                                                           int64_t expires) const = 0;
 };
 
 /// The one name of an object below a policy's base path.

@@ -46,7 +46,7 @@ Task<ApiResult<TargetInfo>> TargetService::update(NodeId node, std::string key,
 
 Task<ApiResult<bool>> TargetService::remove(NodeId node, std::string key) {
   ASTER_CO_TRY(const FollowerRef follower, registry_.reachable(node));
-  ASTER_CO_TRY(co_await follower->client->remove_target(std::move(key)));
+  ASTER_CO_TRY(co_await follower->client->delete_target(std::move(key)));
   co_await note(follower);
   co_return true;
 }
