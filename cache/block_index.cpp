@@ -8,6 +8,7 @@
 namespace aster {
 namespace {
 
+using block_format::encode;
 using block_format::Location;
 
 constexpr const char* kFamily = "blocks";

@@ -16,7 +16,7 @@ constexpr size_t kMaxSegments = 4096;
 // Directories, lock, format.
 constexpr uint64_t kSmallFiles = 64 << 10;
 // A new segment's header and the rounding of file sizes.
-constexpr uint64_t kAppendSlack = 8 << 10;
+constexpr uint64_t kAppendSlack = 16 << 10;
 constexpr uint64_t kAppendsPerMeasure = 64;
 constexpr size_t kMaxSurvivors = 64 << 10;
 constexpr size_t kRemoveBatch = 1024;
@@ -127,25 +127,30 @@ Result<void> BlockStore::insert(std::span<const BlockToStore> blocks) {
 
 Result<void> BlockStore::make_room(uint64_t incoming) {
   // Room to write survivors before their old segment goes.
-  const uint64_t reserve = options_.segment_bytes / 2;
+  const uint64_t reserve = options_.segment_bytes;
+  // Survivors lose heat each time, but a cache full of hot blocks must not be copied round and
+  // round for one insert.
+  uint64_t keep_whole = options_.segment_bytes;
   for (;;) {
     const uint64_t index = std::max(index_->reserved_bytes(), index_->disk_bytes());
     const uint64_t wanted = segments_->bytes() + index + kSmallFiles + incoming + reserve;
     if (wanted <= options_.limit_bytes && segments_->count() < kMaxSegments) return ok();
     const auto oldest = segments_->oldest();
     if (!oldest) return fail(Errc::out_of_resources, "the cache's index leaves no room for blocks");
-    ASTER_TRY(evict(*oldest));
+    const uint64_t half = segments_->size_of(*oldest) / 2;
+    ASTER_TRY(const uint64_t kept, evict(*oldest, std::max(half, keep_whole)));
+    keep_whole -= std::min(keep_whole, kept);
     index_->measure();
   }
 }
 
-Result<void> BlockStore::evict(uint64_t segment) {
+Result<uint64_t> BlockStore::evict(uint64_t segment, uint64_t keep_at_most) {
   if (segments_->count() == 1) segments_->seal();
   const uint64_t size = segments_->size_of(segment);
-  const uint64_t kept = reinsert(segment, sort_out(segment));
+  const uint64_t kept = reinsert(sort_out(segment), keep_at_most);
   ASTER_TRY(segments_->drop(segment));
   evicted_bytes_ += size - std::min(size, kept);
-  return ok();
+  return kept;
 }
 
 /// Forgets the cold blocks of a segment and returns the others, the hottest first.
@@ -183,10 +188,9 @@ void BlockStore::forget(std::vector<BlockKey>& keys) {
   keys.clear();
 }
 
-/// Writes survivors again while they take at most half of what their segment frees; forgets the
-/// others. Returns the bytes kept.
-uint64_t BlockStore::reinsert(uint64_t segment, std::vector<Survivor> hot) {
-  const uint64_t budget = segments_->size_of(segment) / 2;
+/// Writes survivors again, up to `budget` bytes of records; forgets the others. Returns the bytes
+/// kept.
+uint64_t BlockStore::reinsert(std::vector<Survivor> hot, uint64_t budget) {
   size_t chosen = 0;
   for (uint64_t sum = 0; chosen < hot.size(); ++chosen) {
     sum += record_size(hot[chosen].where.length);

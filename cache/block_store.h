@@ -19,8 +19,9 @@ namespace aster {
 /// The cache on disk without its queue: segments, their index, and the rule who has to leave.
 ///
 /// Eviction is first in, first out by whole segments; a block that was read since it was written is
-/// written again at the end instead (at most half of a segment, the hottest first), so what is used
-/// stays and a scan of something large passes through.
+/// written again at the end instead, so what is used stays and a scan of something large passes
+/// through. To make room at most one segment is kept whole; of the next ones half at most, the
+/// hottest blocks first.
 class BlockStore {
  public:
   /// Smaller limits would leave no room for data beside the index.
@@ -64,9 +65,9 @@ class BlockStore {
   Result<void> drop_refused();
   bool present(const BlockToStore& block) const;
   Result<void> make_room(uint64_t incoming);
-  Result<void> evict(uint64_t segment);
+  Result<uint64_t> evict(uint64_t segment, uint64_t keep_at_most);
   std::vector<Survivor> sort_out(uint64_t segment);
-  uint64_t reinsert(uint64_t segment, std::vector<Survivor> hot);
+  uint64_t reinsert(std::vector<Survivor> hot, uint64_t budget);
   Result<uint64_t> copy_up(std::span<const Survivor> group, std::span<const Bytes> bytes);
   void forget(std::vector<BlockKey>& keys);
 

@@ -13,6 +13,7 @@ namespace rocksdb {
 class ColumnFamilyHandle;
 class CompactionFilterFactory;
 class DB;
+class Env;
 class Status;
 }  // namespace rocksdb
 
@@ -48,9 +49,10 @@ class RocksDbHandle {
   Result<void> resume();
 
  private:
-  explicit RocksDbHandle(std::filesystem::path directory) : directory_(std::move(directory)) {}
+  explicit RocksDbHandle(std::filesystem::path directory);
 
   const std::filesystem::path directory_;
+  std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
 };
