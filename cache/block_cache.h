@@ -34,6 +34,13 @@ class BlockCache {
   /// The block's bytes, checked against `crc32c` (the checksum the manifest names), or a miss.
   /// A corrupt or unreadable block is dropped, counted, and is a miss. May read the local disk.
   virtual std::optional<Bytes> get(const BlockKey& key, uint32_t crc32c) = 0;
+  /// Like get(), but only what is in memory: never touches the disk. For threads that must not
+  /// wait. A miss here says nothing about get().
+  virtual std::optional<Bytes> get_from_memory(const BlockKey& key, uint32_t crc32c) {
+    static_cast<void>(key);
+    static_cast<void>(crc32c);
+    return std::nullopt;
+  }
   /// True when get() would probably hit; touches no disk.
   virtual bool contains(const BlockKey& key) const = 0;
   /// Best effort: never fails a read, never exceeds the limit. The caller has verified the bytes.

@@ -61,7 +61,11 @@ int refuse_usage(World& world, const CLI::App& app, const CLI::ParseError& error
     chosen = chosen->get_subcommands().front();
     command += " " + chosen->get_name();
   }
-  complain(world, std::string(error.what()) + " (see: " + command + " --help)");
+  // CLI11 complains about the command that is missing before the word that is none.
+  const std::vector<std::string> strange = app.remaining(true);
+  const std::string what =
+      strange.empty() ? error.what() : "what is '" + strange.front() + "' in this place?";
+  complain(world, what + " (see: " + command + " --help)");
   return kUsage;
 }
 

@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "protocol/base/executor.h"
+#include "protocol/base/unique_handle.h"
 #include "protocol/client/curl_http_client.h"
 #include "tools/aster_command.h"
 

@@ -14,7 +14,7 @@ std::string name_of_default(const json::array& policies) {
   for (const json::value& policy : policies) {
     if (field(policy, "is_default") == "yes") return field(policy, "name");
   }
-  return "none: new files cannot be stored (see: aster policy add --help)";
+  return "none (see: aster policy add --help)";
 }
 
 std::string describe_nodes(const json::array& nodes) {
@@ -35,22 +35,34 @@ std::string describe_nodes(const json::array& nodes) {
   return text;
 }
 
+using Lines = std::vector<std::pair<std::string, std::string>>;
+
+/// What only an administrator may see.
+Result<void> add_overview(Api& api, Report& report, Lines& lines) {
+  ASTER_TRY(json::array nodes, api.list(kNodesPath, "list nodes"));
+  ASTER_TRY(json::array policies, api.list(kPoliciesPath, "list policies"));
+  ASTER_TRY(const json::value overview, api.get("/api/v1/admin/overview", "ask for the overview"));
+  lines.front().second += " (version " + field(overview, "version") + ")";
+  lines.emplace_back("nodes", describe_nodes(nodes));
+  lines.emplace_back("default policy", name_of_default(policies));
+  if (field(overview, "storage_ready") == "no") {
+    report.problem = "new files cannot be stored: " + field(overview, "storage_problem");
+  }
+  json::object& out = report.json.as_object();
+  out["nodes"] = std::move(nodes);
+  out["policies"] = std::move(policies);
+  out["overview"] = overview;
+  return ok();
+}
+
 Result<Report> status(Session& session) {
   ASTER_TRY(Api api, session.api());
   ASTER_TRY(const json::value me, api.get("/api/v1/auth/me", "ask who is logged in"));
   Report report;
   report.json = {{"server", api.server()}, {"user", me}};
-  std::vector<std::pair<std::string, std::string>> lines{
-      {"server", api.server() + " (answers)"},
-      {"user", field(me, "username") + " (" + field(me, "role") + ")"}};
-  if (field(me, "role") == "admin") {
-    ASTER_TRY(json::array nodes, api.list(kNodesPath, "list nodes"));
-    ASTER_TRY(json::array policies, api.list(kPoliciesPath, "list policies"));
-    lines.emplace_back("nodes", describe_nodes(nodes));
-    lines.emplace_back("default policy", name_of_default(policies));
-    report.json.as_object()["nodes"] = std::move(nodes);
-    report.json.as_object()["policies"] = std::move(policies);
-  }
+  Lines lines{{"server", api.server()},
+              {"user", field(me, "username") + " (" + field(me, "role") + ")"}};
+  if (field(me, "role") == "admin") ASTER_TRY(add_overview(api, report, lines));
   report.text = describe(lines);
   return report;
 }

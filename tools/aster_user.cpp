@@ -12,7 +12,6 @@ namespace json = boost::json;
 
 struct UserOptions {
   std::string name;
-  std::string email;
   std::string password_file;
   bool is_admin = false;
 };
@@ -23,7 +22,6 @@ Result<Report> add_user(Session& session, const UserOptions& options) {
   ASTER_TRY(const std::string password,
             session.password(options.password_file, "Password for " + options.name + ": "));
   json::object body{{"username", options.name}, {"password", password}};
-  if (!options.email.empty()) body["email"] = options.email;
   if (options.is_admin) body["role"] = "admin";
   ASTER_TRY(json::value user, api.post(kUsersPath, body, doing));
   return Report{std::move(user), "user '" + options.name + "' is added\n", {}};
@@ -48,7 +46,6 @@ void add_user_commands(Commands& commands) {
   CLI::App* add = commands.add(group, "add", "Add an account",
                                [options](Session& s) { return add_user(s, *options); });
   add->add_option("NAME", options->name, "Name of the account")->required();
-  add->add_option("--email", options->email, "E-mail address");
   add->add_option("--password-file", options->password_file,
                   "File with the password ('-': standard input); else it is asked for");
   add->add_flag("--admin", options->is_admin, "Make it an administrator");

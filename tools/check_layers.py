@@ -44,7 +44,7 @@ ALLOWED = {
 # Third-party headers, and the only files that may include them.
 THIRD_PARTY = [
     ("libfuse", r"fuse3/|fuse(_\w+)?\.h$", r"fuse/kernel/"),
-    ("libcurl", r"curl/", r"protocol/client/[^/]+\.cpp$"),
+    ("libcurl", r"curl/", r"protocol/client/([^/]+\.cpp|curl_exchange\.h)$"),
     ("RocksDB", r"rocksdb/", r"cache/[^/]+\.cpp$"),
     ("Asio and Beast", r"boost/(asio|beast)", r"server/http/"),
     ("SQL", r"sqlite3|libpq-fe\.h|postgresql/", r"server/db/|server/follower/binding_store\.cpp$"),

@@ -46,7 +46,9 @@ class FileContent {
   /// last writer closes.
   virtual Task<Result<void>> flush(bool sealed) = 0;
 
-  /// Attributes from the primary with the size, mtime and blocks of dirty data laid over.
+  /// Attributes from the primary with the size, mtime and blocks of dirty data laid over. When this
+  /// content knows newer ones (by `change`) from its own commit, truncate or manifest, those are
+  /// the base: an answer that was under way during a commit must not bring the old size back.
   virtual fs::Attr overlay(fs::Attr attr) const = 0;
   virtual bool dirty() const = 0;
   /// Size with dirty data; nullopt when neither manifest nor attributes are known yet.

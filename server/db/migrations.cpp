@@ -4,6 +4,7 @@
 
 #include "protocol/base/log.h"
 #include "server/db/connection.h"
+#include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
 #include "server/db/txn.h"
 
@@ -13,6 +14,7 @@ namespace {
 /// The whole history of the schema. Append only.
 constexpr Migration kAll[] = {
     {1, "filesystem", kFilesystemSchema},
+    {2, "admin", kAdminSchema},
 };
 
 constexpr char kVersionTable[] =

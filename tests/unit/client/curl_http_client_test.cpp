@@ -288,7 +288,7 @@ TEST(CurlHttpClient, a_body_that_ends_early_is_never_a_success) {
       "HTTP/1.1 200 OK\r\nContent-Le",
       "nonsense\r\n\r\n",
       ""};
-  size_t turn = 0;
+  std::atomic<size_t> turn = 0;
   SocketServer server([&](Peer& peer) {
     peer.read_head();
     peer.write(answers[turn]);
@@ -307,7 +307,7 @@ TEST(CurlHttpClient, large_bodies_are_refused_before_and_while_they_come) {
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x') +
           "\r\n0\r\n\r\n",
       "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n"};
-  size_t turn = 0;
+  std::atomic<size_t> turn = 0;
   SocketServer server([&](Peer& peer) {
     peer.read_head();
     peer.write(answers[turn]);

@@ -133,6 +133,13 @@ TEST_F(Aster, usage_error_names_the_command_to_ask_for_help) {
   EXPECT_NE(aster({"node", "add", "attic"}).err.find("aster node add --help"), std::string::npos);
 }
 
+TEST_F(Aster, usage_error_names_the_word_that_makes_no_sense) {
+  for (const char* word : {"lst", "--yaml"}) {
+    EXPECT_NE(aster({"node", word}).err.find(word), std::string::npos) << word;
+  }
+  EXPECT_NE(aster({"user", "list", "all"}).err.find("all"), std::string::npos);
+}
+
 // ---- login ------------------------------------------------------------------------------------
 
 TEST_F(Aster, login_keeps_a_private_token_and_never_shows_it) {
@@ -474,7 +481,7 @@ TEST_F(Aster, user_add_reads_the_password_from_file_or_terminal) {
   ASSERT_EQ(aster({"user", "add", "bob", "--password-file", secret_file("pw\n")}).status, 0);
   EXPECT_EQ(body_of(0), (json::object{{"username", "bob"}, {"password", "pw"}}));
   http_.answer(201, envelope(R"({"id":4,"username":"eve"})"));
-  ASSERT_EQ(aster({"user", "add", "eve", "--admin", "--email", "e@example.com"}).status, 0);
+  ASSERT_EQ(aster({"user", "add", "eve", "--admin"}).status, 0);
   EXPECT_EQ(body_of(1).at("password").as_string(), "typed-password");
   EXPECT_EQ(body_of(1).at("role").as_string(), "admin");
 }
@@ -490,13 +497,26 @@ TEST_F(Aster, status_sums_up_for_administrators) {
   http_.answer(200, envelope(R"({"username":"ann","role":"admin"})"));
   http_.answer(200, list_of(kNode, 1));
   http_.answer(200, list_of(kPolicies, 2));
+  http_.answer(200, envelope(R"({"version":"1.2.3","storage_ready":true})"));
   const Outcome outcome = aster({"status"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.out,
-            "server:         http://primary:3000 (answers)\n"
+            "server:         http://primary:3000 (version 1.2.3)\n"
             "user:           ann (admin)\n"
             "nodes:          attic (ok)\n"
             "default policy: disk\n");
+}
+
+TEST_F(Aster, status_fails_when_new_files_cannot_be_stored) {
+  log_in();
+  http_.answer(200, envelope(R"({"username":"ann","role":"admin"})"));
+  http_.answer(200, list_of("", 0));
+  http_.answer(200, list_of("", 0));
+  http_.answer(200, envelope(R"({"storage_ready":false,"storage_problem":"no policy"})"));
+  const Outcome outcome = aster({"status"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.out.find("nodes:          none\n"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.err, "aster: new files cannot be stored: no policy\n");
 }
 
 TEST_F(Aster, status_of_a_user_asks_for_nothing_that_is_forbidden) {

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "protocol/base/executor.h"
+#include "protocol/base/task.h"
+
+namespace aster {
+
+/// The bytes of unsent writes that a mount may hold. Writers wait here, first come first served,
+/// until uploads made room. Thread-safe; shared by everything that holds a part of it.
+///
+/// Unlike AsyncBudget a wait ends: with the error of the uploads when they fail and nothing was
+/// released for the length of the deadline. While uploads make progress, a writer waits on.
+class DirtyBudget : public std::enable_shared_from_this<DirtyBudget> {
+ public:
+  DirtyBudget(Executor& executor, uint64_t total, Duration timeout)
+      : executor_(executor), total_(total), timeout_(timeout) {}
+
+  /// Takes `amount` when it fits now and nobody waits. More than the whole budget fits when nothing
+  /// else is out.
+  bool try_acquire(uint64_t amount);
+  /// Waits for `amount`. unavailable, no_space ... (why uploads fail), interrupted after stop().
+  Task<Result<void>> acquire(uint64_t amount);
+  void release(uint64_t amount);
+  /// Called on the writer's thread whenever one starts to wait. To be set before the first use.
+  void set_pressure(std::function<void()> pressure) { pressure_ = std::move(pressure); }
+
+  /// An upload failed for good; its bytes stay out.
+  void note_failure(const Error& error);
+  bool has_waiters() const;
+  uint64_t in_use() const;
+  /// Every wait ends with interrupted, now and later.
+  void stop();
+
+ private:
+  struct Waiter {
+    uint64_t amount;
+    uint64_t releases_seen;
+    uint64_t failures_seen;
+    Completion<Result<void>> done;
+  };
+  bool fits(uint64_t amount) const { return used_ == 0 || used_ + amount <= total_; }
+  void watch(std::shared_ptr<Waiter> waiter);
+  void check(const std::shared_ptr<Waiter>& waiter);
+  std::vector<std::shared_ptr<Waiter>> take_ready();
+  void wake(std::shared_ptr<Waiter> waiter, Result<void> outcome);
+
+  Executor& executor_;
+  const uint64_t total_;
+  const Duration timeout_;
+  std::function<void()> pressure_;
+  mutable std::mutex mutex_;
+  uint64_t used_ = 0;
+  uint64_t releases_ = 0;
+  uint64_t failures_ = 0;
+  std::optional<Error> last_error_;
+  bool stopped_ = false;
+  std::deque<std::shared_ptr<Waiter>> waiters_;
+};
+
+/// A share of the budget that goes back when the last owner goes. `bytes` grows with what is put
+/// under it, under the owner's lock.
+class DirtyCharge {
+ public:
+  explicit DirtyCharge(std::shared_ptr<DirtyBudget> budget) : budget_(std::move(budget)) {}
+  DirtyCharge(const DirtyCharge&) = delete;
+  DirtyCharge& operator=(const DirtyCharge&) = delete;
+  ~DirtyCharge() {
+    if (bytes_ != 0) budget_->release(bytes_);
+  }
+  /// Takes over `bytes` that were acquired before.
+  void add(uint64_t bytes) { bytes_ += bytes; }
+
+ private:
+  const std::shared_ptr<DirtyBudget> budget_;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace aster

@@ -1,0 +1,59 @@
+#include <bit>
+
+#include "fuse/io/block_reader.h"
+#include "fuse/io/file_content.h"
+#include "fuse/io/io_context.h"
+#include "fuse/io/prefetcher.h"
+#include "fuse/io/remote_file.h"
+
+namespace aster {
+namespace {
+
+class RemoteFileIo final : public FileIo {
+ public:
+  explicit RemoteFileIo(std::shared_ptr<IoContext> context)
+      : context_(std::move(context)), reader_(std::make_shared<BlockReader>(context_)) {}
+  ~RemoteFileIo() override {
+    context_->stop();
+    context_->wait_idle();
+  }
+
+  std::shared_ptr<FileContent> content(const fs::Attr& attr) override {
+    return std::make_shared<RemoteFile>(context_, reader_, attr);
+  }
+  std::shared_ptr<ReadAhead> read_ahead() override {
+    auto ahead = std::make_shared<ReadAhead>(context_);
+    auto known = context_->read_aheads.lock();
+    // Now and then the closed ones are forgotten.
+    if (std::has_single_bit(known->size())) {
+      std::erase_if(*known, [](const std::weak_ptr<ReadAhead>& entry) { return entry.expired(); });
+    }
+    known->push_back(ahead);
+    return ahead;
+  }
+  void stop() override { context_->stop(); }
+  FileIoStats stats() const override {
+    return {.bytes_read_remote = context_->bytes_read_remote,
+            .bytes_uploaded = context_->bytes_uploaded,
+            .dirty_bytes = context_->dirty_budget->in_use(),
+            .corrupt_blocks = context_->corrupt_blocks,
+            .failed_uploads = context_->failed_uploads};
+  }
+
+ private:
+  const std::shared_ptr<IoContext> context_;
+  const std::shared_ptr<BlockReader> reader_;
+};
+
+}  // namespace
+
+std::unique_ptr<FileIo> make_file_io(FileIoOptions options, PrimaryClient& primary,
+                                     HttpClient& http, BlockCache& cache, Executor& executor) {
+  auto context = std::make_shared<IoContext>(options, primary, http, cache, executor);
+  context->dirty_budget->set_pressure([weak = std::weak_ptr(context)] {
+    if (const auto alive = weak.lock()) alive->relieve();
+  });
+  return std::make_unique<RemoteFileIo>(std::move(context));
+}
+
+}  // namespace aster

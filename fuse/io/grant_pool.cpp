@@ -1,0 +1,74 @@
+#include "fuse/io/grant_pool.h"
+
+#include <algorithm>
+
+namespace aster {
+namespace {
+
+constexpr uint32_t kGrantsMax = 64;  // fs::Grant::count
+// A URL with less than this left is not used: the transfer itself takes time.
+constexpr int64_t kExpirySlack = 60;  // seconds
+
+}  // namespace
+
+Task<Result<fs::UploadGrant>> GrantPool::take(uint64_t size, GrantHint hint, SteadyTime deadline) {
+  std::optional<fs::UploadGrant> ready = take_ready(size);
+  if (ready) co_return std::move(*ready);
+  const auto turn = co_await asking_.acquire();
+  ready = take_ready(size);  // somebody asked meanwhile
+  if (ready) co_return std::move(*ready);
+  ASTER_CO_TRY(co_await ask(std::max(size, hint.file_size), hint.likely, deadline));
+  auto state = state_.lock();
+  if (state->ready.empty()) co_return fail(Errc::unavailable, "upload grant: none was given");
+  fs::UploadGrant grant = std::move(state->ready.back().grant);
+  state->ready.pop_back();
+  co_return grant;
+}
+
+Task<Result<uint64_t>> GrantPool::part_size(GrantHint hint, SteadyTime deadline) {
+  const uint64_t known = known_part_size();
+  if (known != 0) co_return known;
+  const auto turn = co_await asking_.acquire();
+  if (known_part_size() == 0) {
+    ASTER_CO_TRY(co_await ask(hint.file_size, hint.likely, deadline));
+  }
+  co_return known_part_size();
+}
+
+// A grant is for objects up to the size it was asked for.
+std::optional<fs::UploadGrant> GrantPool::take_ready(uint64_t size) {
+  const int64_t now = context_->clock.now_seconds();
+  auto state = state_.lock();
+  std::erase_if(state->ready,
+                [&](const Ready& ready) { return ready.grant.expires - kExpirySlack <= now; });
+  const auto it = std::find_if(state->ready.begin(), state->ready.end(),
+                               [&](const Ready& ready) { return ready.size_hint >= size; });
+  if (it == state->ready.end()) return std::nullopt;
+  fs::UploadGrant grant = std::move(it->grant);
+  state->ready.erase(it);
+  return grant;
+}
+
+Task<Result<void>> GrantPool::ask(uint64_t size_hint, uint32_t count, SteadyTime deadline) {
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(deadline - context_->clock.steady());
+  if (left.count() <= 0) co_return fail(Errc::timeout, "upload grant");
+  if (context_->stopped()) co_return fail(Errc::interrupted, "the mount is ending");
+  const fs::Grant ask{ino_, size_hint, std::clamp<uint32_t>(count, 1, kGrantsMax)};
+  ASTER_CO_TRY(fs::UploadGrants grants,
+               co_await context_->primary.call<fs::UploadGrants>(ask, left));
+  auto state = state_.lock();
+  state->part_size = usable_part_size(grants);
+  for (fs::UploadGrant& grant : grants.grants) {
+    state->ready.push_back({std::move(grant), size_hint});
+  }
+  co_return ok();
+}
+
+uint64_t GrantPool::usable_part_size(const fs::UploadGrants& grants) const {
+  uint64_t size = std::min(grants.part_size, context_->options.part_size_max);
+  if (grants.max_object != 0) size = std::min(size, grants.max_object);
+  return std::max(size - size % kBlockSize, kBlockSize);
+}
+
+}  // namespace aster

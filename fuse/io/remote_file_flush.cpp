@@ -1,0 +1,288 @@
+#include <algorithm>
+
+#include "fuse/io/remote_file.h"
+#include "protocol/base/log.h"
+
+namespace aster {
+namespace {
+
+// Grants asked for at once when a file grows part by part.
+constexpr uint32_t kPartsAhead = 8;
+// A typical part, as long as the primary did not say.
+constexpr uint64_t kUsualPart = 16 << 20;
+// A failed upload is not repeated in the background before.
+constexpr Duration kRetryPause = std::chrono::seconds(1);
+// Uploaded objects that no flush comes for are committed after this long: the primary collects
+// objects that nothing names (namespace_service.h, grant_lifetime).
+constexpr Duration kCommitWithin = std::chrono::minutes(30);
+
+// There is nothing to compose in a file that is one extent.
+bool is_whole_file(const fs::Commit& commit, const fs::Attr& attr) {
+  return commit.extents.size() == 1 && commit.extents[0].offset == 0 &&
+         commit.extents[0].length == attr.size;
+}
+
+}  // namespace
+
+GrantHint RemoteFile::grant_hint(uint32_t likely) const {
+  return {visible_size(*state_.lock()), likely};
+}
+
+void RemoteFile::start_upload(UploadObjectPtr object, uint32_t likely) {
+  ++context_->uploads_under_way;
+  context_->spawn(run_upload(std::move(object), grant_hint(likely)));
+}
+
+void RemoteFile::start_uploads(std::vector<UploadObjectPtr> objects) {
+  for (UploadObjectPtr& object : objects) start_upload(std::move(object), kPartsAhead);
+}
+
+Task<void> RemoteFile::run_upload(UploadObjectPtr object, GrantHint hint) {
+  const auto self = shared_from_this();
+  const Uploader::Outcome outcome = co_await uploader_.upload(object, hint);
+  settle(object, outcome);
+  --context_->uploads_under_way;
+  context_->relieve();
+  if (outcome.ok()) {
+    object->done.set(ok());
+  } else {
+    object->done.set(outcome.error());
+  }
+}
+
+void RemoteFile::settle(const UploadObjectPtr& object, const Uploader::Outcome& outcome) {
+  bool set_timer = false;
+  {
+    auto state = state_.lock();
+    if (outcome.ok()) {
+      state->dirty.uploaded(object, outcome.value());
+      // A flush commits its own; what was sealed earlier may wait for one for ever.
+      set_timer = !object->keep_until_commit && !std::exchange(state->commit_timer, true);
+    } else {
+      state->dirty.failed(object);
+      state->retry_after = context_->clock.steady() + kRetryPause;
+    }
+  }
+  if (outcome.ok()) {
+    if (set_timer) set_commit_timer();
+    return;
+  }
+  context_->dirty_budget->note_failure(outcome.error());
+  context_->executor.post_after(kRetryPause, [weak = context_->weak_from_this()] {
+    if (const auto context = weak.lock()) context->relieve();
+  });
+}
+
+void RemoteFile::set_commit_timer() {
+  context_->executor.post_after(kCommitWithin, [weak = weak_from_this()] {
+    if (const auto file = weak.lock()) file->context_->spawn(file->commit_in_background());
+  });
+}
+
+uint64_t RemoteFile::sealable_bytes() const {
+  return state_.lock()->dirty.fresh().bytes();
+}
+
+void RemoteFile::relieve() {
+  const uint64_t part_size = uploader_.grants().known_part_size();
+  UploadObjectPtr object;
+  {
+    auto state = state_.lock();
+    state->dirty.release_uploaded();
+    const bool later =
+        state->collecting || context_->stopped() || context_->clock.steady() < state->retry_after;
+    if (later || state->dirty.fresh().empty()) return;
+    if (part_size != 0) object = state->dirty.seal_largest(part_size);
+  }
+  if (part_size == 0) {
+    ask_part_size();
+  } else if (object) {
+    start_upload(std::move(object), 1);
+  }
+}
+
+void RemoteFile::ask_part_size() {
+  {
+    auto state = state_.lock();
+    const bool later = state->asking || context_->clock.steady() < state->retry_after;
+    if (later || context_->stopped()) return;
+    state->asking = true;
+  }
+  ++context_->uploads_under_way;  // so that pressure does not ask all files at once
+  context_->spawn(learn_part_size(grant_hint(kPartsAhead)));
+}
+
+Task<void> RemoteFile::learn_part_size(GrantHint hint) {
+  const auto self = shared_from_this();
+  const SteadyTime deadline = context_->clock.steady() + context_->options.timeout;
+  const Result<uint64_t> part_size = co_await uploader_.grants().part_size(hint, deadline);
+  std::vector<UploadObjectPtr> full;
+  {
+    auto state = state_.lock();
+    state->asking = false;
+    if (!part_size.ok()) {
+      state->retry_after = context_->clock.steady() + kRetryPause;
+    } else if (!state->collecting && !context_->stopped()) {
+      full = state->dirty.seal_full_parts(0, state->dirty.fresh().end(), part_size.value());
+    }
+  }
+  if (!part_size.ok()) context_->dirty_budget->note_failure(part_size.error());
+  start_uploads(std::move(full));
+  --context_->uploads_under_way;
+  context_->relieve();
+}
+
+Task<Result<void>> RemoteFile::flush(bool sealed) {
+  const auto self = shared_from_this();
+  const SteadyTime deadline = context_->clock.steady() + context_->options.timeout;
+  {
+    auto state = state_.lock();
+    if (state->dirty.empty() && !(sealed && state->unsealed)) co_return ok();
+  }
+  const auto turn = co_await turn_.acquire();
+  {
+    // Whoever waited for a flush that failed for so long shares its failure.
+    auto state = state_.lock();
+    if (state->flush_error && context_->clock.steady() >= deadline) co_return *state->flush_error;
+  }
+  const Result<void> flushed = co_await flush_in_turn(sealed, deadline);
+  {
+    auto state = state_.lock();
+    state->flush_error.reset();
+    if (!flushed.ok()) state->flush_error = flushed.error();
+  }
+  context_->relieve();
+  co_return flushed;
+}
+
+Task<Result<void>> RemoteFile::flush_in_turn(bool sealed, SteadyTime deadline) {
+  const Result<void> uploaded = co_await upload_everything(deadline);
+  std::vector<PlannedCommit> commits;
+  std::vector<UploadObjectPtr> full;
+  bool tell_sealed = false;
+  {
+    auto state = state_.lock();
+    if (uploaded.ok()) commits = state->dirty.commits(ino_);
+    state->collecting = false;
+    const uint64_t part_size = uploader_.grants().known_part_size();
+    if (part_size != 0 && uploaded.ok()) {
+      full = state->dirty.seal_full_parts(0, state->dirty.fresh().end(), part_size);
+    }
+    tell_sealed = sealed && state->unsealed && commits.empty();
+  }
+  start_uploads(std::move(full));
+  if (!uploaded.ok()) co_return uploaded;
+  if (tell_sealed) {
+    // All data is safe already: whether composition starts now or later is nobody's failure.
+    std::vector<PlannedCommit> nothing(1);
+    nothing[0].commit.ino = ino_;
+    const Result<void> told = co_await send_commits(std::move(nothing), true);
+    if (!told.ok()) ASTER_LOG(debug, "sealing failed", {"ino", ino_.value}, {"err", told.error()});
+    co_return ok();
+  }
+  const Result<void> sent = co_await send_commits(std::move(commits), sealed);
+  co_return sent;
+}
+
+// Seals what is fresh and waits for every object under way. On success and on failure the caller
+// ends `collecting`.
+Task<Result<void>> RemoteFile::upload_everything(SteadyTime deadline) {
+  const uint64_t fresh = sealable_bytes();
+  uint64_t part_size = kUsualPart;
+  if (fresh != 0) {
+    const auto likely = static_cast<uint32_t>(std::min<uint64_t>(1 + fresh / kUsualPart, 64));
+    ASTER_CO_TRY(part_size, co_await uploader_.grants().part_size(grant_hint(likely), deadline));
+  }
+  std::vector<UploadObjectPtr> objects;
+  std::vector<UploadObjectPtr> under_way;
+  {
+    auto state = state_.lock();
+    state->collecting = true;
+    objects = state->dirty.seal_all(part_size);
+    under_way = state->dirty.under_way();
+  }
+  const auto likely = static_cast<uint32_t>(objects.size());
+  for (UploadObjectPtr& object : objects) start_upload(std::move(object), likely);
+  Result<void> all = ok();
+  for (const UploadObjectPtr& object : under_way) {
+    const Completion<Result<void>> done = object->done;
+    const Result<void> one = co_await done;
+    if (!one.ok() && all.ok()) all = one;
+  }
+  co_return all;
+}
+
+Task<Result<void>> RemoteFile::send_commits(std::vector<PlannedCommit> commits, bool sealed) {
+  for (size_t i = 0; i < commits.size(); ++i) {
+    commits[i].commit.mtime = state_.lock()->written_at;
+    commits[i].commit.sealed = sealed && i + 1 == commits.size();
+    ASTER_CO_TRY(co_await send_commit(std::move(commits[i])));
+  }
+  auto state = state_.lock();
+  if (state->dirty.empty()) state->written_at.reset();
+  co_return ok();
+}
+
+// With the known version as base first: when nobody else changed the file, the manifest after the
+// commit is known without asking. Otherwise the last writer wins, byte by byte.
+Task<Result<void>> RemoteFile::send_commit(PlannedCommit planned) {
+  uint64_t epoch = 0;
+  {
+    auto state = state_.lock();
+    epoch = state->epoch;
+    if (!state->stale && !planned.commit.extents.empty()) {
+      planned.commit.base = state->attr.data_version;
+    }
+  }
+  Result<fs::Attr> attr =
+      co_await context_->primary.call<fs::Attr>(planned.commit, context_->options.timeout);
+  if (attr.failed_with(Errc::stale_version)) {
+    invalidate();
+    epoch = state_.lock()->epoch;
+    planned.commit.base.reset();
+    attr = co_await context_->primary.call<fs::Attr>(planned.commit, context_->options.timeout);
+  }
+  if (!attr.ok()) co_return std::move(attr).error();
+  committed(planned, attr.value(), epoch);
+  co_return ok();
+}
+
+void RemoteFile::committed(const PlannedCommit& planned, const fs::Attr& attr, uint64_t epoch) {
+  const fs::Commit& commit = planned.commit;
+  auto state = state_.lock();
+  const bool undisturbed = state->epoch == epoch;
+  if (undisturbed && commit.base && state->attr.data_version == *commit.base) {
+    state->manifest.apply(commit, planned.objects);
+    state->attr = attr;
+  } else {
+    adopt(*state, attr);
+    if (undisturbed && attr.data_version == state->attr.data_version) state->stale = false;
+  }
+  state->dirty.committed(commit);
+  register_while_dirty(*state);
+  state->unsealed = !commit.sealed && !is_whole_file(commit, attr);
+}
+
+Task<Result<void>> RemoteFile::commit_uploaded() {
+  const auto self = shared_from_this();
+  const auto turn = co_await turn_.acquire();
+  std::vector<PlannedCommit> commits;
+  {
+    auto state = state_.lock();
+    commits = state->dirty.commits(ino_);
+  }
+  const Result<void> sent = co_await send_commits(std::move(commits), false);
+  co_return sent;
+}
+
+Task<void> RemoteFile::commit_in_background() {
+  const auto self = shared_from_this();
+  state_.lock()->commit_timer = false;
+  const Result<void> sent = co_await commit_uploaded();
+  if (sent.ok() || context_->stopped()) co_return;
+  ASTER_LOG(warn, "commit of uploaded parts failed", {"ino", ino_.value}, {"err", sent.error()});
+  const bool again = !std::exchange(state_.lock()->commit_timer, true);
+  if (again) set_commit_timer();
+}
+
+}  // namespace aster

@@ -1,0 +1,135 @@
+#include "fuse/io/uploader.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "protocol/base/log.h"
+#include "protocol/checksum.h"
+#include "protocol/envelope.h"
+
+namespace aster {
+namespace {
+
+// On slow links an object may take the timeout once more for each of these many bytes.
+constexpr uint64_t kBytesPerTimeout = 4 << 20;
+
+// Failures of a PUT that a new attempt, with a new URL, may not meet again.
+bool may_pass(Errc code) {
+  switch (code) {
+    case Errc::unavailable:
+    case Errc::timeout:
+    case Errc::rate_limited:
+    case Errc::locked:
+    case Errc::conflict:
+    case Errc::out_of_resources:
+    case Errc::io_error:
+    case Errc::internal:
+    case Errc::token_invalid:
+    case Errc::credentials_failed:
+    case Errc::forbidden:
+    case Errc::precondition_failed: return true;
+    default: return false;
+  }
+}
+
+// Walks over pieces that are laid end to end.
+class PieceCursor {
+ public:
+  explicit PieceCursor(const std::vector<Bytes>& pieces) : pieces_(pieces) {}
+
+  /// The next `length` bytes: a slice when one piece has them all, else a copy.
+  Bytes take(size_t length, BlockPool& pool) {
+    skip_empty();
+    if (pieces_[piece_].size() - used_ >= length) {
+      const Bytes slice = pieces_[piece_].slice(used_, length);
+      used_ += length;
+      return slice;
+    }
+    Block block = pool.take();
+    for (size_t filled = 0; filled < length;) {
+      skip_empty();
+      const size_t n = std::min(length - filled, pieces_[piece_].size() - used_);
+      std::memcpy(block.data() + filled, pieces_[piece_].data() + used_, n);
+      filled += n;
+      used_ += n;
+    }
+    return std::move(block).freeze(length);
+  }
+
+ private:
+  void skip_empty() {
+    while (pieces_[piece_].size() == used_) {
+      ++piece_;
+      used_ = 0;
+    }
+  }
+
+  const std::vector<Bytes>& pieces_;
+  size_t piece_ = 0;
+  size_t used_ = 0;
+};
+
+void offer_to_cache(IoContext& context, const std::vector<Bytes>& pieces,
+                    const fs::ObjectAccess& object) {
+  PieceCursor cursor(pieces);
+  for (uint32_t index = 0; index < object.crc32c.size(); ++index) {
+    const size_t length = std::min<uint64_t>(kBlockSize, object.size - index * kBlockSize);
+    context.cache.put({object.id, index}, object.crc32c[index], cursor.take(length, context.pool));
+  }
+}
+
+std::vector<uint32_t> block_checksums(const std::vector<Bytes>& pieces) {
+  BlockChecksums checksums;
+  for (const Bytes& piece : pieces) checksums.update(piece.view());
+  return checksums.finish();
+}
+
+}  // namespace
+
+Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint) {
+  co_await context_->upload_slots.acquire(1);
+  const BudgetShare slot(context_->upload_slots, 1);
+  if (object->size > kBlockSize) co_await context_->executor.hop();
+  std::vector<uint32_t> checksums = block_checksums(object->body);
+  const SteadyTime deadline = context_->clock.steady() + context_->options.timeout;
+  Backoff backoff;
+  for (;;) {
+    ASTER_CO_TRY(fs::UploadGrant grant, co_await grants_.take(object->size, hint, deadline));
+    const ObjectId id = grant.object;
+    const Result<void> sent = co_await put(object, std::move(grant));
+    if (sent.ok()) {
+      auto access = std::make_shared<fs::ObjectAccess>();
+      access->id = id;
+      access->size = object->size;
+      access->crc32c = std::move(checksums);
+      offer_to_cache(*context_, object->body, *access);
+      object->body.clear();
+      context_->bytes_uploaded += object->size;
+      co_return access;
+    }
+    ++context_->failed_uploads;
+    if (!may_pass(sent.error().code)) co_return sent.error();
+    ASTER_LOG(debug, "upload failed", {"object", id.hex()}, {"err", sent.error()});
+    const Duration pause = backoff.next();
+    if (context_->clock.steady() + pause >= deadline) co_return sent.error();
+    const bool go_on = co_await context_->pause(pause);
+    if (!go_on) co_return fail(Errc::interrupted, "the mount is ending");
+  }
+}
+
+Task<Result<void>> Uploader::put(UploadObjectPtr object, fs::UploadGrant grant) {
+  HttpClientRequest request;
+  request.method = "PUT";
+  request.url = context_->primary.absolute(grant.url);
+  request.body = object->body;
+  request.max_body = 64 << 10;
+  const auto timeout = context_->options.timeout;
+  request.total_timeout = timeout * (1 + static_cast<int64_t>(object->size / kBytesPerTimeout));
+  request.stall_timeout =
+      std::max(std::chrono::seconds(1), std::chrono::ceil<std::chrono::seconds>(timeout));
+  ASTER_CO_TRY(const HttpClientResponse response, co_await context_->exchange(std::move(request)));
+  if (response.status >= 200 && response.status <= 299) co_return ok();
+  co_return error_of_answer(response.status, as_text(response.body.view()), "uploading an object");
+}
+
+}  // namespace aster

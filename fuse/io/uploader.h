@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "fuse/io/grant_pool.h"
+#include "fuse/io/io_context.h"
+#include "fuse/io/upload_object.h"
+#include "protocol/base/ids.h"
+
+namespace aster {
+
+/// Brings sealed objects of one file to its follower. Thread-safe.
+class Uploader {
+ public:
+  Uploader(std::shared_ptr<IoContext> context, InodeNo ino)
+      : context_(std::move(context)), grants_(context_, ino) {}
+
+  GrantPool& grants() { return grants_; }
+
+  using Outcome = Result<std::shared_ptr<const fs::ObjectAccess>>;
+  /// Checksums, grant, PUT, and the blocks into the cache. A PUT that failed is tried again as
+  /// another object, until the timeout since the first one began. no_space and quota_exceeded come
+  /// through as such. `object->body` is dropped at the end. Ends on another thread than it began.
+  Task<Outcome> upload(UploadObjectPtr object, GrantHint hint);
+
+ private:
+  Task<Result<void>> put(UploadObjectPtr object, fs::UploadGrant grant);
+
+  const std::shared_ptr<IoContext> context_;
+  GrantPool grants_;
+};
+
+}  // namespace aster

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <fuse_lowlevel.h>
+
+#include <exception>
+#include <memory>
+#include <utility>
+
+#include "fuse/kernel/errno_map.h"
+#include "fuse/kernel/node_ids.h"
+#include "fuse/kernel/request.h"
+#include "fuse/vfs/filesystem.h"
+#include "fuse/vfs/lifeline.h"
+
+namespace aster {
+
+/// Between libfuse's callbacks and the Filesystem: makes the Request, starts the operation's task
+/// on the session thread, answers wherever it ends, and stops exceptions. Thread-safe.
+class Dispatch {
+ public:
+  /// Everything must outlive it.
+  Dispatch(Filesystem& filesystem, Executor& executor)
+      : filesystem_(filesystem), executor_(executor), ids_(filesystem.root()) {}
+  ~Dispatch() { drain(); }
+
+  /// The table for fuse_session_new, whose userdata must be a Dispatch*.
+  static fuse_lowlevel_ops operations();
+  static Dispatch& of(fuse_req_t req) { return *static_cast<Dispatch*>(fuse_req_userdata(req)); }
+
+  Filesystem& filesystem() { return filesystem_; }
+  const NodeIds& ids() const { return ids_; }
+
+  /// Requests from now on are answered with ENOTCONN; waits for those under way.
+  void drain() { under_way_->close(); }
+
+  /// Runs the task that `make(caller)` gives, a Task<Result<T>>, then `answer(request, value)`, or
+  /// answers with its error. `answer` runs on any thread.
+  template <class T, class Make, class Answer>
+  void serve(fuse_req_t req, const char* operation, Make make, Answer answer) noexcept {
+    try {
+      auto request = Request::take(req, operation, executor_);
+      serve_request<T>(std::move(request), std::move(make), std::move(answer));
+    } catch (const std::exception& e) {
+      // Nothing was started: the request, if it was made, has answered EIO from its destructor.
+      report(operation, Error{Errc::internal, e.what()});
+    }
+  }
+  /// For tasks without a value: the answer is success.
+  template <class Make>
+  void serve(fuse_req_t req, const char* operation, Make make) noexcept {
+    try {
+      auto request = Request::take(req, operation, executor_);
+      auto guard = enter(*request);
+      if (!guard) return;
+      start<Result<void>>(make(request->caller()), [this, request, guard](Result<void> result) {
+        if (result.ok()) {
+          request->done();
+        } else {
+          fail(*request, result.error());
+        }
+      });
+    } catch (const std::exception& e) {
+      report(operation, Error{Errc::internal, e.what()});
+    }
+  }
+
+ private:
+  using Guard = std::shared_ptr<Lifeline::Guard>;
+
+  template <class T, class Make, class Answer>
+  void serve_request(std::shared_ptr<Request> request, Make make, Answer answer) {
+    auto guard = enter(*request);
+    if (!guard) return;
+    start<Result<T>>(make(request->caller()),
+                     [this, request, guard, answer = std::move(answer)](Result<T> result) mutable {
+                       if (result.ok()) {
+                         answer(*request, std::move(*result));
+                       } else {
+                         fail(*request, result.error());
+                       }
+                     });
+  }
+  /// Null, and the request is answered, when the session ends.
+  Guard enter(Request& request);
+  void fail(Request& request, const Error& error);
+  static void report(const char* operation, const Error& error) noexcept;
+
+  Filesystem& filesystem_;
+  Executor& executor_;
+  const NodeIds ids_;
+  std::shared_ptr<Lifeline> under_way_ = std::make_shared<Lifeline>();
+};
+
+// The parts of the table, one file each.
+void add_meta_operations(fuse_lowlevel_ops& table);
+void add_dir_operations(fuse_lowlevel_ops& table);
+void add_file_operations(fuse_lowlevel_ops& table);
+void add_xattr_operations(fuse_lowlevel_ops& table);
+
+}  // namespace aster

@@ -1,0 +1,156 @@
+#include "fuse/vfs/filesystem.h"
+
+#include "protocol/base/log.h"
+
+namespace aster {
+namespace {
+
+/// How old the answer of statfs may be before it is asked for again.
+constexpr std::chrono::seconds kStatFsAge{5};
+
+}  // namespace
+
+Filesystem::Filesystem(Parts parts, VfsOptions options)
+    : parts_(parts),
+      options_(options),
+      remote_(parts.primary, parts.executor, parts.clock, options_),
+      inodes_(parts.clock, options_.root, options_.entry_ttl) {}
+
+Filesystem::~Filesystem() {
+  stop();
+  lifeline_->close();
+}
+
+void Filesystem::stop() {
+  remote_.stop();
+}
+
+void Filesystem::settle(const InodeTable::Noted& noted, const fs::Attr& attr) {
+  if (noted.content) noted.content->observe(attr);
+  if (noted.foreign) parts_.kernel.drop_content(attr.ino);
+}
+
+Attributes Filesystem::note(const fs::Attr& attr, InodeTable::Ticket ticket, bool own) {
+  const InodeTable::Noted noted = inodes_.note(attr, ticket, own);
+  settle(noted, attr);
+  return noted.attributes;
+}
+
+Entry Filesystem::note_found(InodeNo parent, const std::string& name, const fs::Attr& attr,
+                             InodeTable::Ticket ticket) {
+  const InodeTable::Noted noted = inodes_.found(parent, name, attr, ticket);
+  settle(noted, attr);
+  return {noted.attributes.attr, noted.attributes.ttl, inodes_.name_ttl(parent, name, ticket)};
+}
+
+std::optional<Found> Filesystem::old_entry(InodeNo parent, const std::string& name) {
+  const std::optional<InodeNo> child = inodes_.known_child(parent, name);
+  if (!child) return std::nullopt;
+  const std::optional<fs::Attr> attr = inodes_.known(*child);
+  if (!attr) return std::nullopt;
+  // Counts the look-up; attributes from memory are as old as can be, hence ticket 0.
+  inodes_.found(parent, name, *attr, 0);
+  return Found{Entry{*attr, Duration::zero(), Duration::zero()}, Duration::zero()};
+}
+
+Task<Result<Found>> Filesystem::lookup(InodeNo parent, std::string name, Caller who) {
+  if (name.size() > fs::kNameMax) co_return fail(Errc::name_too_long);
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation question = fs::Lookup{parent, name};
+  if (name == ".") question = fs::GetAttr{parent};
+  if (name == "..") {  // asked for by NFS export only
+    fs::Operation listing = fs::ReadDir{parent, 0, 1};
+    ASTER_CO_TRY(const fs::DirPage page,
+                 co_await remote_.refreshed<fs::DirPage>(std::move(listing), who));
+    question = fs::GetAttr{page.parent};
+  }
+  const Result<fs::Attr> attr = co_await remote_.refreshed<fs::Attr>(std::move(question), who);
+  if (attr.ok()) {
+    co_return Found{note_found(parent, name, *attr, ticket), Duration::zero()};
+  }
+  if (attr.failed_with(Errc::not_found)) {
+    const Duration ttl = inodes_.name_ttl(parent, name, ticket);
+    if (inodes_.known_child(parent, name)) inodes_.forget_name(parent, name);
+    co_return Found{std::nullopt, ttl};
+  }
+  if (remote_.may_serve_old(attr.error())) {
+    if (const std::optional<Found> old = old_entry(parent, name)) co_return *old;
+  }
+  co_return attr.error();
+}
+
+void Filesystem::forget(InodeNo ino, uint64_t lookups) {
+  inodes_.forget(ino, lookups);
+}
+
+Task<Result<Attributes>> Filesystem::getattr(InodeNo ino, Caller who) {
+  if (const std::optional<Attributes> fresh = inodes_.fresh(ino)) co_return *fresh;
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation question = fs::GetAttr{ino};
+  const Result<fs::Attr> attr = co_await remote_.refreshed<fs::Attr>(std::move(question), who);
+  if (attr.ok()) co_return note(*attr, ticket);
+  if (remote_.may_serve_old(attr.error())) {
+    if (const auto old = inodes_.known(ino)) co_return Attributes{*old, Duration::zero()};
+  }
+  co_return attr.error();
+}
+
+Task<Result<Attributes>> Filesystem::setattr(fs::SetAttr change, Caller who) {
+  if (options_.read_only) co_return fail(Errc::read_only);
+  if (change.size) {
+    ASTER_CO_TRY(std::shared_ptr<FileContent> content, co_await content_of(change.ino, who));
+    auto cut = co_await truncate(std::move(content), change, who);
+    co_return cut;
+  }
+  const InodeNo ino = change.ino;
+  if (change.mtime) {
+    // A commit after this would set the time of its writes again: what was written before the
+    // time was set must be committed before it.
+    const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
+    if (content && content->dirty() && !inodes_.unlinked(ino)) {
+      ASTER_CO_TRY(co_await flush_content(ino, content, false, who));
+    }
+  }
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation operation = std::move(change);
+  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  co_return note(attr, ticket, true);
+}
+
+Task<Result<std::string>> Filesystem::readlink(InodeNo ino, Caller who) {
+  // The target of a symlink never changes.
+  if (const std::optional<fs::Attr> known = inodes_.known(ino)) co_return known->target;
+  ASTER_CO_TRY(const Attributes attributes, co_await getattr(ino, who));
+  co_return attributes.attr.target;
+}
+
+fs::StatFsAnswer Filesystem::statfs() {
+  bool refresh = false;
+  fs::StatFsAnswer answer;
+  {
+    auto cache = statfs_.lock();
+    answer = cache->answer;
+    const SteadyTime now = parts_.clock.steady();
+    if (!cache->under_way && now >= cache->next) {
+      cache->under_way = refresh = true;
+      cache->next = now + kStatFsAge;
+    }
+  }
+  if (refresh) start(refresh_statfs());
+  return answer;
+}
+
+Task<void> Filesystem::refresh_statfs() {
+  const std::optional<Lifeline::Guard> alive = lifeline_->enter();
+  if (!alive) co_return;
+  co_await parts_.executor.hop();
+  fs::Operation question = fs::StatFs{options_.root};
+  const Caller nobody;
+  const Result<fs::StatFsAnswer> answer =
+      co_await remote_.refreshed<fs::StatFsAnswer>(std::move(question), nobody);
+  auto cache = statfs_.lock();
+  cache->under_way = false;
+  if (answer.ok()) cache->answer = *answer;
+}
+
+}  // namespace aster

@@ -1,0 +1,185 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fuse/io/file_content.h"
+#include "fuse/vfs/dir_handle.h"
+#include "fuse/vfs/file_handle.h"
+#include "fuse/vfs/handle_table.h"
+#include "fuse/vfs/inode_table.h"
+#include "fuse/vfs/kernel_cache.h"
+#include "fuse/vfs/lifeline.h"
+#include "fuse/vfs/remote.h"
+#include "fuse/vfs/types.h"
+#include "protocol/base/executor.h"
+#include "protocol/client/primary_client.h"
+
+namespace aster {
+
+/// A mounted drive without the kernel: one method per operation of the kernel, ids in, results out.
+/// Thread-safe. Methods answer at once what memory can answer and otherwise finish on the executor.
+///
+/// Freshness: names and attributes are believed for VfsOptions::entry_ttl after the primary said
+/// them, less when an event about them comes, not at all while the event stream is lost. When the
+/// primary cannot be reached and the event stream is lost too, a soft mount answers look-ups,
+/// attributes and opens from what it last saw, so that cached data can be read on; these answers
+/// are believed for no time. A hard mount waits instead. Changes always need the primary.
+///
+/// Durability: changes of the namespace are durable when answered. Written data is durable when
+/// flush() (close(2)) or fsync() succeeded.
+class Filesystem {
+ public:
+  struct Parts {
+    PrimaryClient& primary;
+    FileIo& io;
+    KernelCache& kernel;
+    Executor& executor;
+    const Clock& clock;
+  };
+  /// `parts` must outlive it.
+  Filesystem(Parts parts, VfsOptions options);
+  /// Waits for work in the background. Call flush_all() before.
+  ~Filesystem();
+  Filesystem(const Filesystem&) = delete;
+  Filesystem& operator=(const Filesystem&) = delete;
+
+  InodeNo root() const { return options_.root; }
+
+  // ---- names (filesystem.cpp, filesystem_tree.cpp)
+  Task<Result<Found>> lookup(InodeNo parent, std::string name, Caller who);
+  void forget(InodeNo ino, uint64_t lookups);
+
+  struct NewNode {
+    InodeNo parent;
+    std::string name;
+    fs::FileType type = fs::FileType::regular;
+    uint32_t mode = 0;
+    uint64_t rdev = 0;
+    std::string target;
+  };
+  Task<Result<Entry>> make(NewNode node, Caller who);
+  Task<Result<Entry>> link(InodeNo ino, InodeNo parent, std::string name, Caller who);
+  Task<Result<void>> unlink(InodeNo parent, std::string name, Caller who);
+  Task<Result<void>> rmdir(InodeNo parent, std::string name, Caller who);
+  struct RenameArgs {
+    InodeNo parent;
+    std::string name;
+    InodeNo new_parent;
+    std::string new_name;
+    unsigned flags = 0;  ///< RENAME_NOREPLACE, RENAME_EXCHANGE
+  };
+  Task<Result<void>> rename(RenameArgs args, Caller who);
+
+  // ---- attributes (filesystem.cpp)
+  Task<Result<Attributes>> getattr(InodeNo ino, Caller who);
+  Task<Result<Attributes>> setattr(fs::SetAttr change, Caller who);
+  Task<Result<std::string>> readlink(InodeNo ino, Caller who);
+  /// From a cached value that is refreshed in the background; never waits.
+  fs::StatFsAnswer statfs();
+
+  // ---- files (filesystem_file.cpp)
+  Task<Result<Opened>> open(InodeNo ino, int flags, Caller who);
+  struct CreateArgs {
+    InodeNo parent;
+    std::string name;
+    uint32_t mode = 0;
+    int flags = 0;
+  };
+  Task<Result<Created>> create(CreateArgs args, Caller who);
+  Task<Result<std::vector<Bytes>>> read(HandleId handle, uint64_t offset, uint64_t length,
+                                        Caller who);
+  struct WriteArgs {
+    uint64_t offset = 0;
+    int flags = 0;            ///< of the open file as they are now (fcntl(2) may set O_APPEND)
+    bool from_pages = false;  ///< written back from a shared mapping, not by write(2)
+  };
+  /// All of `data` or an error; the count is its size.
+  Task<Result<size_t>> write(HandleId handle, Bytes data, WriteArgs args, Caller who);
+  Task<Result<void>> flush(HandleId handle, Caller who);
+  Task<Result<void>> fsync(HandleId handle, Caller who);
+  /// Never fails; data that is still unsent goes on in the background.
+  void release(HandleId handle);
+  struct RangeArgs {
+    uint64_t offset = 0;
+    uint64_t length = 0;
+  };
+  /// `mode` as of fallocate(2): 0, FALLOC_FL_PUNCH_HOLE or FALLOC_FL_ZERO_RANGE with or without
+  /// FALLOC_FL_KEEP_SIZE where Linux allows it; unsupported for the rest. Space is not reserved.
+  Task<Result<void>> fallocate(HandleId handle, int mode, RangeArgs range, Caller who);
+  Task<Result<uint64_t>> seek(HandleId handle, uint64_t offset, bool hole, Caller who);
+  /// Bytes copied, fewer at the end of the source.
+  Task<Result<uint64_t>> copy_range(HandleId source, uint64_t source_offset, HandleId target,
+                                    RangeArgs target_range, Caller who);
+
+  // ---- directories (filesystem_dir.cpp)
+  Task<Result<HandleId>> opendir(InodeNo ino, Caller who);
+  Task<Result<DirSlice>> readdir(HandleId handle, uint64_t offset, Caller who);
+  /// Counts a look-up for an entry that readdirplus hands to the kernel.
+  Entry listed(InodeNo directory, const DirItem& item, InodeTable::Ticket ticket);
+  void releasedir(HandleId handle);
+
+  // ---- extended attributes (filesystem_xattr.cpp)
+  Task<Result<std::string>> getxattr(InodeNo ino, std::string name, Caller who);
+  Task<Result<std::vector<std::string>>> listxattr(InodeNo ino, Caller who);
+  Task<Result<void>> setxattr(fs::SetXattr change, Caller who);
+  Task<Result<void>> removexattr(InodeNo ino, std::string name, Caller who);
+
+  // ---- events (filesystem_events.cpp); called one at a time
+  void on_event(const fs::Invalidation& event);
+  void on_reset();
+  void on_state(bool alive);
+
+  // ---- end
+  /// Sends everything unsent; how many files could not be flushed (each is logged).
+  Task<size_t> flush_all();
+  /// Ends repetitions for ever (`hard`, background flushes).
+  void stop();
+
+  const InodeTable& inodes() const { return inodes_; }
+
+ private:
+  Attributes note(const fs::Attr& attr, InodeTable::Ticket ticket, bool own = false);
+  Entry note_found(InodeNo parent, const std::string& name, const fs::Attr& attr,
+                   InodeTable::Ticket ticket);
+  void settle(const InodeTable::Noted& noted, const fs::Attr& attr);
+  /// Own change below `parent`: its times and link count are other ones now.
+  void changed_below(InodeNo parent) { inodes_.expire(parent); }
+  std::optional<Found> old_entry(InodeNo parent, const std::string& name);
+  /// Group and mode of something new in `parent`, as set-group-id directories want them.
+  Task<Result<void>> inherit(InodeNo parent, fs::Create& create, Caller who);
+  void after_removal(const fs::Removed& removed, bool asked_to_hold);
+  Task<Result<Entry>> add(fs::Create create, Caller who);
+
+  Task<Result<std::shared_ptr<FileContent>>> content_of(InodeNo ino, Caller who);
+  Task<Result<Attributes>> truncate(std::shared_ptr<FileContent> content, fs::SetAttr change,
+                                    Caller who);
+  Opened open_handle(const fs::Attr& attr, int flags);
+  Task<Result<void>> flush_content(InodeNo ino, std::shared_ptr<FileContent> content, bool sealed,
+                                   Caller who);
+  Task<Result<void>> commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit, Caller who);
+  void finish_in_background(InodeNo ino, std::shared_ptr<FileContent> content,
+                            std::chrono::milliseconds pause);
+  Task<bool> flush_last(InodeNo ino, std::shared_ptr<FileContent> content);
+  /// Starts `operation` and forgets about it; a failure is logged.
+  void in_background(fs::Operation operation);
+  Task<void> refresh_statfs();
+
+  const Parts parts_;
+  const VfsOptions options_;
+  Remote remote_;
+  InodeTable inodes_;
+  HandleTable<FileHandle> files_;
+  HandleTable<DirHandle> directories_;
+
+  struct StatFsCache {
+    fs::StatFsAnswer answer;
+    SteadyTime next{};
+    bool under_way = false;
+  };
+  Guarded<StatFsCache> statfs_;
+  std::shared_ptr<Lifeline> lifeline_ = std::make_shared<Lifeline>();
+};
+
+}  // namespace aster

@@ -1,0 +1,33 @@
+#include "fuse/vfs/filesystem.h"
+
+namespace aster {
+namespace {
+
+/// Entries per round trip: a page is about 300 KiB of JSON, well below fs::kBatchBytesMax.
+constexpr uint32_t kPageEntries = 1024;
+
+}  // namespace
+
+Task<Result<HandleId>> Filesystem::opendir(InodeNo ino, Caller) {
+  co_return directories_.add(std::make_shared<DirHandle>(ino));
+}
+
+Task<Result<DirSlice>> Filesystem::readdir(HandleId handle, uint64_t offset, Caller who) {
+  ASTER_CO_TRY(const std::shared_ptr<DirHandle> directory, directories_.find(handle));
+  if (const std::optional<DirSlice> slice = directory->at_hand(offset)) co_return *slice;
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation question =
+      fs::ReadDir{directory->ino(), DirHandle::cookie_of(offset), kPageEntries};
+  ASTER_CO_TRY(fs::DirPage page, co_await remote_.refreshed<fs::DirPage>(std::move(question), who));
+  co_return directory->take(offset, std::move(page), ticket);
+}
+
+Entry Filesystem::listed(InodeNo directory, const DirItem& item, InodeTable::Ticket ticket) {
+  return note_found(directory, item.name, item.attr, ticket);
+}
+
+void Filesystem::releasedir(HandleId handle) {
+  directories_.remove(handle);
+}
+
+}  // namespace aster

@@ -1,0 +1,79 @@
+#include <algorithm>
+
+#include "fuse/vfs/filesystem.h"
+#include "protocol/base/log.h"
+
+namespace aster {
+namespace {
+
+constexpr size_t kFlushesAtOnce = 32;
+
+}  // namespace
+
+void Filesystem::on_event(const fs::Invalidation& event) {
+  // Our own memory first, then the kernel's: what the kernel asks for after it forgot must not be
+  // answered from the old state.
+  for (const fs::Invalidation::Inode& change : event.inodes) {
+    const bool tracked = inodes_.event(change.ino, change.content);
+    if (!tracked) continue;
+    if (change.content) {
+      if (const auto content = inodes_.content_if_any(change.ino)) content->invalidate();
+      parts_.kernel.drop_content(change.ino);
+    } else {
+      parts_.kernel.drop_attributes(change.ino);
+    }
+    if (!change.unlinked) continue;
+    if (inodes_.set_held(change.ino)) in_background(fs::Hold{change.ino});
+    inodes_.set_unlinked(change.ino);
+  }
+  for (const fs::Invalidation::Entry& entry : event.entries) {
+    inodes_.forget_name(entry.parent, entry.name);
+    parts_.kernel.drop_entry(entry.parent, entry.name);
+  }
+}
+
+void Filesystem::on_reset() {
+  ASTER_LOG(warn, "everything_expired", {"reason", "events may have been missed"});
+  // Names need no dropping: the kernel believes them for the entry_ttl at most.
+  for (const InodeNo ino : inodes_.reset()) {
+    if (const auto content = inodes_.content_if_any(ino)) content->invalidate();
+    parts_.kernel.drop_content(ino);
+  }
+  for (const InodeNo ino : inodes_.held()) in_background(fs::Hold{ino});
+}
+
+void Filesystem::on_state(bool alive) {
+  if (inodes_.trusted() != alive) {
+    ASTER_LOG(info, "event_stream", {"alive", alive});
+  }
+  remote_.set_alive(alive);
+  inodes_.set_trusted(alive);
+}
+
+Task<bool> Filesystem::flush_last(InodeNo ino, std::shared_ptr<FileContent> content) {
+  const Result<void> flushed = co_await content->flush(true);
+  if (flushed.ok()) {
+    inodes_.committed(ino);
+    inodes_.collect(ino);
+    co_return true;
+  }
+  ASTER_LOG(error, "unsent_data_lost", {"ino", ino.value},
+            {"file_bytes", content->size().value_or(0)}, {"err", flushed.error()});
+  co_return false;
+}
+
+Task<size_t> Filesystem::flush_all() {
+  size_t failed = 0;
+  const auto dirty = inodes_.dirty();
+  for (size_t begin = 0; begin < dirty.size(); begin += kFlushesAtOnce) {
+    std::vector<Task<bool>> round;
+    for (size_t i = begin; i < std::min(begin + kFlushesAtOnce, dirty.size()); ++i) {
+      round.push_back(flush_last(dirty[i].first, dirty[i].second));
+    }
+    const std::vector<bool> good = co_await when_all(std::move(round));
+    failed += static_cast<size_t>(std::count(good.begin(), good.end(), false));
+  }
+  co_return failed;
+}
+
+}  // namespace aster

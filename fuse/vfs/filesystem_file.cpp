@@ -1,0 +1,251 @@
+#include <fcntl.h>
+#include <linux/falloc.h>
+
+#include <algorithm>
+
+#include "fuse/vfs/filesystem.h"
+#include "protocol/base/log.h"
+
+namespace aster {
+namespace {
+
+/// First and longest pause between attempts to send what a failed close left behind.
+constexpr std::chrono::milliseconds kFirstPause{1000};
+constexpr std::chrono::milliseconds kLongestPause{60000};
+
+/// One answer of copy_file_range(2) to the kernel holds 32 bits; a round number below.
+constexpr uint64_t kCopyMax = 1ull << 30;
+
+}  // namespace
+
+Task<Result<std::shared_ptr<FileContent>>> Filesystem::content_of(InodeNo ino, Caller who) {
+  if (auto content = inodes_.content_if_any(ino)) co_return content;
+  ASTER_CO_TRY(const Attributes attributes, co_await getattr(ino, who));
+  if (attributes.attr.type == fs::FileType::directory) co_return fail(Errc::is_directory);
+  if (attributes.attr.type != fs::FileType::regular) co_return fail(Errc::bad_request);
+  co_return inodes_.content(attributes.attr, parts_.io);
+}
+
+Task<Result<Attributes>> Filesystem::truncate(std::shared_ptr<FileContent> content,
+                                              fs::SetAttr change, Caller who) {
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  std::function<Task<Result<fs::Attr>>()> attempt = [content, change] {
+    return content->truncate(change);
+  };
+  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.persist<fs::Attr>(std::move(attempt), who));
+  co_return note(attr, ticket, true);
+}
+
+Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
+  auto file = std::make_shared<FileHandle>();
+  file->ino = attr.ino;
+  file->flags = flags;
+  file->content = inodes_.content(attr, parts_.io);
+  file->ahead = parts_.io.read_ahead();
+  Opened opened;
+  opened.keep_cache = inodes_.opened(attr.ino, file->writes(), attr.data_version);
+  opened.no_flush = !file->writes();
+  opened.handle = files_.add(std::move(file));
+  return opened;
+}
+
+Task<Result<Opened>> Filesystem::open(InodeNo ino, int flags, Caller who) {
+  const bool writes = (flags & O_ACCMODE) != O_RDONLY;
+  if (options_.read_only && writes) co_return fail(Errc::read_only);
+  ASTER_CO_TRY(Attributes attributes, co_await getattr(ino, who));
+  if (attributes.attr.type != fs::FileType::regular) co_return fail(Errc::unsupported);
+  if ((flags & O_TRUNC) && writes) {
+    ASTER_CO_TRY(std::shared_ptr<FileContent> content, co_await content_of(ino, who));
+    fs::SetAttr cut;
+    cut.ino = ino;
+    cut.size = 0;
+    Result<Attributes> after = co_await truncate(std::move(content), cut, who);
+    if (!after.ok()) co_return after.error();
+    attributes = *after;
+  }
+  co_return open_handle(attributes.attr, flags);
+}
+
+Task<Result<Created>> Filesystem::create(CreateArgs args, Caller who) {
+  fs::Create create;
+  create.parent = args.parent;
+  create.name = args.name;
+  create.mode = args.mode;
+  create.exclusive = (args.flags & O_EXCL) != 0;
+  ASTER_CO_TRY(Entry entry, co_await add(std::move(create), who));
+  Error error{Errc::exists, "not a regular file"};
+  if (entry.attr.type == fs::FileType::regular) {
+    // Without O_EXCL somebody else may have made it just before, and filled it.
+    const bool made = entry.attr.size == 0 && entry.attr.ctime == entry.attr.btime;
+    if (made) {
+      inodes_.set_xattr_names(entry.attr.ino, {}, inodes_.ticket());
+      co_return Created{entry, open_handle(entry.attr, args.flags)};
+    }
+    Result<Opened> opened = co_await open(entry.attr.ino, args.flags, who);
+    if (opened.ok()) co_return Created{entry, *opened};
+    error = opened.error();
+  }
+  inodes_.forget(entry.attr.ino, 1);
+  co_return error;
+}
+
+Task<Result<std::vector<Bytes>>> Filesystem::read(HandleId handle, uint64_t offset, uint64_t length,
+                                                  Caller who) {
+  ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (!remote_.hard()) {
+    auto pieces = co_await file->content->read(offset, length, file->ahead);
+    co_return pieces;
+  }
+  std::function<Task<Result<std::vector<Bytes>>>()> attempt = [file, offset, length] {
+    return file->content->read(offset, length, file->ahead);
+  };
+  auto pieces = co_await remote_.persist<std::vector<Bytes>>(std::move(attempt), who);
+  co_return pieces;
+}
+
+Task<Result<size_t>> Filesystem::write(HandleId handle, Bytes data, WriteArgs args, Caller) {
+  ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  const size_t size = data.size();
+  if (args.offset > fs::kFileSizeMax - size) co_return fail(Errc::too_large);
+  if ((args.flags & O_APPEND) == 0 || args.from_pages) {
+    ASTER_CO_TRY(co_await file->content->write(args.offset, std::move(data)));
+    co_return size;
+  }
+  ASTER_CO_TRY(const uint64_t used, co_await file->content->append(std::move(data)));
+  if (used != args.offset) {
+    // The kernel put the bytes where it believed the end of the file to be.
+    inodes_.expire(file->ino);
+    parts_.kernel.drop_content(file->ino);
+  }
+  co_return size;
+}
+
+Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileContent> content,
+                                             bool sealed, Caller who) {
+  const bool was_dirty = content->dirty();
+  std::function<Task<Result<void>>()> attempt = [content, sealed] {
+    return content->flush(sealed);
+  };
+  const Result<void> flushed = co_await remote_.persist<void>(std::move(attempt), who);
+  if (was_dirty) inodes_.committed(ino);
+  co_return flushed;
+}
+
+Task<Result<void>> Filesystem::flush(HandleId handle, Caller who) {
+  ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (!file->writes()) co_return ok();
+  // Nobody can find a file without a name after a crash: its data need not travel.
+  if (inodes_.unlinked(file->ino)) co_return ok();
+  const bool last_writer = inodes_.writers(file->ino) <= 1;
+  auto flushed = co_await flush_content(file->ino, file->content, last_writer, who);
+  co_return flushed;
+}
+
+Task<Result<void>> Filesystem::fsync(HandleId handle, Caller who) {
+  ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (inodes_.unlinked(file->ino)) co_return ok();
+  auto flushed = co_await flush_content(file->ino, file->content, false, who);
+  co_return flushed;
+}
+
+void Filesystem::release(HandleId handle) {
+  const std::shared_ptr<FileHandle> file = files_.remove(handle);
+  if (!file) return;
+  const bool writes = file->writes();
+  const InodeTable::Closed closed = inodes_.closed(file->ino, writes);
+  if (!closed.last) return;
+  if (closed.held) {
+    in_background(fs::Release{file->ino});
+  } else if (closed.content && closed.content->dirty() && !inodes_.unlinked(file->ino)) {
+    // Pages of a shared mapping that were written after the last close(2), or a close that failed.
+    finish_in_background(file->ino, closed.content, std::chrono::milliseconds(0));
+  }
+}
+
+void Filesystem::finish_in_background(InodeNo ino, std::shared_ptr<FileContent> content,
+                                      std::chrono::milliseconds pause) {
+  auto lifeline = lifeline_;
+  parts_.executor.post_after(pause, [this, lifeline, ino, content, pause] {
+    std::optional<Lifeline::Guard> alive = lifeline->enter();
+    if (!alive || remote_.stopped()) return;
+    auto guard = std::make_shared<Lifeline::Guard>(std::move(*alive));
+    start<Result<void>>(
+        content->flush(true), [this, guard, ino, content, pause](Result<void> done) {
+          if (done.ok()) {
+            inodes_.committed(ino);
+            inodes_.collect(ino);
+          } else if (!inodes_.unlinked(ino) && content->dirty() && !remote_.stopped()) {
+            ASTER_LOG(warn, "unsent_data", {"ino", ino.value}, {"err", done.error()});
+            finish_in_background(
+                ino, content,
+                std::clamp<std::chrono::milliseconds>(2 * pause, kFirstPause, kLongestPause));
+          } else {
+            inodes_.collect(ino);
+          }
+        });
+  });
+}
+
+Task<Result<void>> Filesystem::commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit,
+                                            Caller who) {
+  commit.ino = file->ino;
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation operation = std::move(commit);
+  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  note(attr, ticket, true);
+  co_return ok();
+}
+
+Task<Result<void>> Filesystem::fallocate(HandleId handle, int mode, RangeArgs range, Caller who) {
+  ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
+  const bool zero = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
+  const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+  // KEEP_SIZE alone only reserves space, and nothing is reserved at followers: say so.
+  if ((mode & ~known) != 0 || (keep_size && !zero)) co_return fail(Errc::unsupported);
+  if (range.length == 0 || range.offset > fs::kFileSizeMax - range.length) {
+    co_return fail(range.length == 0 ? Errc::bad_request : Errc::too_large);
+  }
+  ASTER_CO_TRY(co_await flush_content(file->ino, file->content, false, who));
+  ASTER_CO_TRY(const Attributes now, co_await getattr(file->ino, who));
+  const uint64_t end = range.offset + range.length;
+  const uint64_t size = now.attr.size;
+  fs::Commit commit;
+  if (zero && range.offset < size) {
+    commit.extents.push_back({range.offset, std::min(end, size) - range.offset, std::nullopt, 0});
+  }
+  if (!keep_size && end > size) commit.min_size = end;
+  if (commit.extents.empty() && !commit.min_size) co_return ok();
+  auto committed = co_await commit_range(file, std::move(commit), who);
+  co_return committed;
+}
+
+Task<Result<uint64_t>> Filesystem::seek(HandleId handle, uint64_t offset, bool hole, Caller who) {
+  ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  std::function<Task<Result<uint64_t>>()> attempt = [file, offset, hole] {
+    return file->content->seek(offset, hole);
+  };
+  auto found = co_await remote_.persist<uint64_t>(std::move(attempt), who);
+  co_return found;
+}
+
+Task<Result<uint64_t>> Filesystem::copy_range(HandleId source, uint64_t source_offset,
+                                              HandleId target, RangeArgs target_range, Caller who) {
+  ASTER_CO_TRY(const std::shared_ptr<FileHandle> from, files_.find(source));
+  ASTER_CO_TRY(const std::shared_ptr<FileHandle> to, files_.find(target));
+  ASTER_CO_TRY(co_await flush_content(from->ino, from->content, false, who));
+  if (to->ino != from->ino) {
+    ASTER_CO_TRY(co_await flush_content(to->ino, to->content, false, who));
+  }
+  ASTER_CO_TRY(const Attributes now, co_await getattr(from->ino, who));
+  if (source_offset >= now.attr.size) co_return uint64_t{0};
+  const uint64_t length = std::min({target_range.length, now.attr.size - source_offset, kCopyMax});
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation copy =
+      fs::CopyRange{from->ino, source_offset, to->ino, target_range.offset, length};
+  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(copy), who));
+  note(attr, ticket, true);
+  co_return length;
+}
+
+}  // namespace aster

@@ -1,0 +1,147 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "fuse/vfs/filesystem.h"
+#include "protocol/base/log.h"
+
+namespace aster {
+
+Task<Result<void>> Filesystem::inherit(InodeNo parent, fs::Create& create, Caller who) {
+  std::optional<fs::Attr> directory = inodes_.known(parent);
+  if (!directory) {
+    ASTER_CO_TRY(const Attributes attributes, co_await getattr(parent, who));
+    directory = attributes.attr;
+  }
+  create.uid = who.uid;
+  create.gid = who.gid;
+  if (directory->mode & S_ISGID) {
+    create.gid = directory->gid;
+    if (create.type == fs::FileType::directory) create.mode |= S_ISGID;
+  }
+  co_return ok();
+}
+
+Task<Result<Entry>> Filesystem::add(fs::Create create, Caller who) {
+  if (options_.read_only) co_return fail(Errc::read_only);
+  if (create.name.size() > fs::kNameMax) co_return fail(Errc::name_too_long);
+  ASTER_CO_TRY(co_await inherit(create.parent, create, who));
+  const InodeNo parent = create.parent;
+  const std::string name = create.name;
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation operation = std::move(create);
+  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  changed_below(parent);
+  co_return note_found(parent, name, attr, ticket);
+}
+
+Task<Result<Entry>> Filesystem::make(NewNode node, Caller who) {
+  fs::Create create;
+  create.parent = node.parent;
+  create.name = std::move(node.name);
+  create.type = node.type;
+  create.mode = node.mode;
+  create.rdev = node.rdev;
+  create.target = std::move(node.target);
+  if (create.target.size() > fs::kSymlinkMax) co_return fail(Errc::name_too_long);
+  ASTER_CO_TRY(const Entry entry, co_await add(std::move(create), who));
+  inodes_.set_xattr_names(entry.attr.ino, {}, inodes_.ticket());
+  co_return entry;
+}
+
+Task<Result<Entry>> Filesystem::link(InodeNo ino, InodeNo parent, std::string name, Caller who) {
+  if (options_.read_only) co_return fail(Errc::read_only);
+  if (name.size() > fs::kNameMax) co_return fail(Errc::name_too_long);
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation operation = fs::Link{ino, parent, name};
+  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  changed_below(parent);
+  co_return note_found(parent, name, attr, ticket);
+}
+
+void Filesystem::after_removal(const fs::Removed& removed, bool asked_to_hold) {
+  inodes_.expire(removed.ino);
+  if (removed.nlink > 0) {
+    if (asked_to_hold) in_background(fs::Release{removed.ino});
+    return;
+  }
+  inodes_.set_unlinked(removed.ino);
+  const bool open = inodes_.set_held(removed.ino);
+  // Opened or closed while the answer was under way: tell the primary what is the case now.
+  if (open && !asked_to_hold) in_background(fs::Hold{removed.ino});
+  if (!open && asked_to_hold) in_background(fs::Release{removed.ino});
+}
+
+Task<Result<void>> Filesystem::unlink(InodeNo parent, std::string name, Caller who) {
+  if (options_.read_only) co_return fail(Errc::read_only);
+  const std::optional<InodeNo> victim = inodes_.known_child(parent, name);
+  const bool hold = victim && inodes_.is_open(*victim);
+  fs::Operation operation = fs::Unlink{parent, name, hold};
+  ASTER_CO_TRY(const fs::Removed removed,
+               co_await remote_.call<fs::Removed>(std::move(operation), who));
+  inodes_.forget_name(parent, name);
+  changed_below(parent);
+  after_removal(removed, hold);
+  co_return ok();
+}
+
+Task<Result<void>> Filesystem::rmdir(InodeNo parent, std::string name, Caller who) {
+  if (options_.read_only) co_return fail(Errc::read_only);
+  fs::Operation operation = fs::Rmdir{parent, name};
+  ASTER_CO_TRY(const fs::Removed removed,
+               co_await remote_.call<fs::Removed>(std::move(operation), who));
+  inodes_.forget_name(parent, name);
+  changed_below(parent);
+  inodes_.expire(removed.ino);
+  inodes_.set_unlinked(removed.ino);
+  co_return ok();
+}
+
+Task<Result<void>> Filesystem::rename(RenameArgs args, Caller who) {
+  if (options_.read_only) co_return fail(Errc::read_only);
+  if (args.flags & ~static_cast<unsigned>(RENAME_NOREPLACE | RENAME_EXCHANGE)) {
+    co_return fail(Errc::bad_request, "rename flags");
+  }
+  if (args.new_name.size() > fs::kNameMax) co_return fail(Errc::name_too_long);
+  const std::optional<InodeNo> source = inodes_.known_child(args.parent, args.name);
+  const std::optional<InodeNo> target = inodes_.known_child(args.new_parent, args.new_name);
+  const bool exchange = (args.flags & RENAME_EXCHANGE) != 0;
+  const bool hold = !exchange && target && inodes_.is_open(*target);
+  fs::Operation operation = fs::Rename{
+      args.parent, args.name, args.new_parent, args.new_name, (args.flags & RENAME_NOREPLACE) != 0,
+      exchange,    hold};
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  ASTER_CO_TRY(const fs::Renamed renamed,
+               co_await remote_.call<fs::Renamed>(std::move(operation), who));
+  // Two names of one inode: rename(2) does nothing, both names stay.
+  const bool moved = exchange || !source || !target || *source != *target;
+  if (moved) {
+    inodes_.forget_name(args.parent, args.name);
+    inodes_.set_name(args.new_parent, args.new_name, renamed.moved.ino);
+    if (exchange && target) inodes_.set_name(args.parent, args.name, *target);
+    if (exchange && target) inodes_.expire(*target);
+  }
+  changed_below(args.parent);
+  changed_below(args.new_parent);
+  note(renamed.moved, ticket, true);
+  if (renamed.replaced) {
+    after_removal(*renamed.replaced, hold);
+  } else if (hold) {
+    in_background(fs::Release{*target});
+  }
+  co_return ok();
+}
+
+void Filesystem::in_background(fs::Operation operation) {
+  std::optional<Lifeline::Guard> alive = lifeline_->enter();
+  if (!alive) return;
+  auto guard = std::make_shared<Lifeline::Guard>(std::move(*alive));
+  const std::string name(fs::operation_name(operation));
+  start<Result<fs::Answer>>(
+      remote_.ask(std::move(operation), Caller{}), [guard, name](Result<fs::Answer> answer) {
+        if (answer.ok()) return;
+        ASTER_LOG(warn, "background_call_failed", {"op", name}, {"err", answer.error()});
+      });
+}
+
+}  // namespace aster

@@ -1,0 +1,72 @@
+#include <algorithm>
+
+#include "fuse/vfs/filesystem.h"
+
+namespace aster {
+namespace {
+
+/// Access control lists are not enforced, so they must not be taken and kept as if they were.
+bool refused(const std::string& name) {
+  return name.starts_with("system.posix_acl_");
+}
+
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Caller who) {
+  if (refused(name)) co_return fail(Errc::unsupported);
+  if (const auto names = inodes_.xattr_names(ino)) {
+    if (!has(*names, name)) co_return fail(Errc::no_attribute);
+    fs::Operation question = fs::GetXattr{ino, name};
+    ASTER_CO_TRY(fs::XattrValue value,
+                 co_await remote_.refreshed<fs::XattrValue>(std::move(question), who));
+    co_return std::move(value.value);
+  }
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  std::vector<fs::Operation> questions;
+  questions.push_back(fs::ListXattr{ino});
+  questions.push_back(fs::GetXattr{ino, name});
+  ASTER_CO_TRY(auto answers, co_await remote_.ask_all(std::move(questions)));
+  Result<fs::XattrNames> names = Remote::pick<fs::XattrNames>(std::move(answers[0]));
+  if (names.ok()) inodes_.set_xattr_names(ino, std::move(names->names), ticket);
+  ASTER_CO_TRY(fs::XattrValue value, Remote::pick<fs::XattrValue>(std::move(answers[1])));
+  co_return std::move(value.value);
+}
+
+Task<Result<std::vector<std::string>>> Filesystem::listxattr(InodeNo ino, Caller who) {
+  if (const auto known = inodes_.xattr_names(ino)) co_return *known;
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation question = fs::ListXattr{ino};
+  ASTER_CO_TRY(fs::XattrNames names,
+               co_await remote_.refreshed<fs::XattrNames>(std::move(question), who));
+  inodes_.set_xattr_names(ino, names.names, ticket);
+  co_return std::move(names.names);
+}
+
+Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {
+  if (options_.read_only) co_return fail(Errc::read_only);
+  if (refused(change.name)) co_return fail(Errc::unsupported);
+  const InodeNo ino = change.ino;
+  fs::Operation operation = std::move(change);
+  const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
+  inodes_.expire_xattrs(ino);
+  inodes_.expire(ino);
+  if (!done.ok()) co_return done.error();
+  co_return ok();
+}
+
+Task<Result<void>> Filesystem::removexattr(InodeNo ino, std::string name, Caller who) {
+  if (options_.read_only) co_return fail(Errc::read_only);
+  if (refused(name)) co_return fail(Errc::unsupported);
+  fs::Operation operation = fs::RemoveXattr{ino, std::move(name)};
+  const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
+  inodes_.expire_xattrs(ino);
+  inodes_.expire(ino);
+  if (!done.ok()) co_return done.error();
+  co_return ok();
+}
+
+}  // namespace aster

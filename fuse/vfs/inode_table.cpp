@@ -1,0 +1,366 @@
+#include "fuse/vfs/inode_table.h"
+
+#include <algorithm>
+
+namespace aster {
+namespace {
+
+/// Contents of closed files that are kept, so that a file which is opened again and again (headers,
+/// git's index) does not fetch its manifest each time. A content without data is about 1 KiB.
+constexpr size_t kClosedContentsMax = 8192;
+
+/// Changed names remembered per directory; above that, all of its names count as changed.
+constexpr size_t kChangedNamesMax = 4096;
+
+}  // namespace
+
+InodeTable::InodeTable(const Clock& clock, InodeNo root, Duration ttl)
+    : clock_(clock), root_(root), ttl_(ttl) {
+  state_.lock()->inodes[root.value];
+}
+
+void InodeTable::set_trusted(bool trusted) {
+  auto state = state_.lock();
+  if (state->trusted == trusted) return;
+  state->trusted = trusted;
+  // Events may be under way that answers from now on do not know of yet.
+  ++state->events;
+  for (auto& [ino, inode] : state->inodes) {
+    inode.expires = SteadyTime{};
+    inode.xattr_names.reset();
+  }
+}
+
+fs::Attr InodeTable::laid_over(const Inode& inode, const fs::Attr& attr) {
+  return inode.content ? inode.content->overlay(attr) : attr;
+}
+
+Duration InodeTable::ttl_left(const State& state, SteadyTime expires) const {
+  if (!state.trusted) return Duration::zero();
+  return std::max(Duration::zero(), expires - clock_.steady());
+}
+
+InodeTable::Noted InodeTable::take_in(State& state, Inode& inode, const fs::Attr& attr,
+                                      Ticket ticket, bool own) {
+  const bool current = inode.last_event <= ticket;
+  if (!inode.known || attr.change >= inode.attr.change) {
+    inode.attr = attr;
+    inode.known = true;
+    inode.expires = current ? clock_.steady() + ttl_ : SteadyTime{};
+    if (attr.nlink == 0) inode.unlinked = true;
+  }
+  Noted noted;
+  noted.attributes.attr = laid_over(inode, inode.attr);
+  noted.attributes.ttl = ttl_left(state, inode.expires);
+  noted.content = inode.content;
+  const uint64_t version = noted.attributes.attr.data_version;
+  if (inode.kernel_version && *inode.kernel_version != version) {
+    noted.foreign = !own;
+    inode.kernel_version = version;
+  }
+  return noted;
+}
+
+InodeTable::Noted InodeTable::note(const fs::Attr& attr, Ticket ticket, bool own) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(attr.ino.value);
+  if (it == state->inodes.end()) return {{attr, Duration::zero()}, false, nullptr};
+  return take_in(*state, it->second, attr, ticket, own);
+}
+
+InodeTable::Noted InodeTable::found(InodeNo parent, const std::string& name, const fs::Attr& attr,
+                                    Ticket ticket) {
+  auto state = state_.lock();
+  const auto [it, added] = state->inodes.try_emplace(attr.ino.value);
+  if (added) it->second.last_event = state->last_untracked_event;
+  ++it->second.lookups;
+  const Name key{parent.value, name};
+  const auto known = state->names.find(key);
+  if (known == state->names.end() || known->second != attr.ino.value) {
+    drop_name(*state, key);
+    state->names[key] = attr.ino.value;
+    it->second.names.push_back(key);
+  }
+  return take_in(*state, it->second, attr, ticket, false);
+}
+
+Duration InodeTable::name_ttl(InodeNo parent, const std::string& name, Ticket ticket) const {
+  auto state = state_.lock();
+  if (!state->trusted) return Duration::zero();
+  const auto it = state->inodes.find(parent.value);
+  if (it == state->inodes.end() || it->second.names_since > ticket) return Duration::zero();
+  const auto changed = it->second.changed_names.find(name);
+  if (changed != it->second.changed_names.end() && changed->second > ticket) {
+    return Duration::zero();
+  }
+  return ttl_;
+}
+
+std::optional<Attributes> InodeTable::fresh(InodeNo ino) const {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || !it->second.known) return std::nullopt;
+  const Duration left = ttl_left(*state, it->second.expires);
+  if (left <= Duration::zero()) return std::nullopt;
+  return Attributes{laid_over(it->second, it->second.attr), left};
+}
+
+std::optional<fs::Attr> InodeTable::known(InodeNo ino) const {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || !it->second.known) return std::nullopt;
+  return laid_over(it->second, it->second.attr);
+}
+
+std::optional<InodeNo> InodeTable::known_child(InodeNo parent, const std::string& name) const {
+  auto state = state_.lock();
+  const auto it = state->names.find(Name{parent.value, name});
+  if (it == state->names.end()) return std::nullopt;
+  return InodeNo(it->second);
+}
+
+void InodeTable::forget(InodeNo ino, uint64_t lookups) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end()) return;
+  it->second.lookups -= std::min(it->second.lookups, lookups);
+  erase_if_unused(*state, ino.value);
+}
+
+void InodeTable::drop_name(State& state, const Name& name) {
+  const auto it = state.names.find(name);
+  if (it == state.names.end()) return;
+  const auto inode = state.inodes.find(it->second);
+  if (inode != state.inodes.end()) std::erase(inode->second.names, name);
+  state.names.erase(it);
+}
+
+void InodeTable::touch_name(State& state, const Name& name) {
+  ++state.events;
+  const auto parent = state.inodes.find(name.parent);
+  if (parent == state.inodes.end()) return;
+  Inode& directory = parent->second;
+  if (directory.changed_names.size() >= kChangedNamesMax) {
+    directory.changed_names.clear();
+    directory.names_since = state.events;
+  }
+  directory.changed_names[name.name] = state.events;
+}
+
+void InodeTable::forget_name(InodeNo parent, const std::string& name) {
+  auto state = state_.lock();
+  const Name key{parent.value, name};
+  touch_name(*state, key);
+  drop_name(*state, key);
+}
+
+void InodeTable::set_name(InodeNo parent, const std::string& name, InodeNo ino) {
+  auto state = state_.lock();
+  const Name key{parent.value, name};
+  touch_name(*state, key);
+  drop_name(*state, key);
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end()) return;
+  state->names[key] = ino.value;
+  it->second.names.push_back(key);
+}
+
+void InodeTable::erase_if_unused(State& state, uint64_t ino) {
+  const auto it = state.inodes.find(ino);
+  if (it == state.inodes.end() || ino == root_.value) return;
+  const Inode& inode = it->second;
+  if (inode.lookups > 0 || inode.opens > 0) return;
+  if (inode.content && inode.content->dirty() && !inode.unlinked) return;
+  for (const Name& name : inode.names) state.names.erase(name);
+  state.inodes.erase(it);
+}
+
+void InodeTable::collect(InodeNo ino) {
+  auto state = state_.lock();
+  erase_if_unused(*state, ino.value);
+}
+
+void InodeTable::expire(InodeNo ino) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end()) return;
+  it->second.expires = SteadyTime{};
+  it->second.last_event = ++state->events;
+}
+
+bool InodeTable::event(InodeNo ino, bool content) {
+  auto state = state_.lock();
+  ++state->events;
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end()) {
+    state->last_untracked_event = state->events;
+    return false;
+  }
+  it->second.expires = SteadyTime{};
+  it->second.last_event = state->events;
+  it->second.xattr_names.reset();
+  if (content) it->second.kernel_version.reset();
+  return true;
+}
+
+std::vector<InodeNo> InodeTable::reset() {
+  auto state = state_.lock();
+  state->last_untracked_event = ++state->events;
+  std::vector<InodeNo> all;
+  all.reserve(state->inodes.size());
+  for (auto& [ino, inode] : state->inodes) {
+    inode.expires = SteadyTime{};
+    inode.last_event = state->events;
+    inode.names_since = state->events;
+    inode.changed_names.clear();
+    inode.attr.change = 0;  // a restored primary may count from an earlier point
+    inode.xattr_names.reset();
+    inode.kernel_version.reset();
+    all.emplace_back(ino);
+  }
+  return all;
+}
+
+void InodeTable::committed(InodeNo ino) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || !it->second.known) return;
+  Inode& inode = it->second;
+  const fs::Attr now = laid_over(inode, inode.attr);
+  if (inode.kernel_version) inode.kernel_version = now.data_version;
+  const bool informed = now.change > inode.attr.change;
+  inode.expires = informed ? clock_.steady() + ttl_ : SteadyTime{};
+}
+
+void InodeTable::set_unlinked(InodeNo ino) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end()) return;
+  it->second.unlinked = true;
+  it->second.attr.nlink = 0;
+}
+
+bool InodeTable::unlinked(InodeNo ino) const {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  return it != state->inodes.end() && it->second.unlinked;
+}
+
+std::shared_ptr<FileContent> InodeTable::content(const fs::Attr& attr, FileIo& io) {
+  auto state = state_.lock();
+  Inode& inode = state->inodes[attr.ino.value];
+  if (!inode.content) inode.content = io.content(attr);
+  return inode.content;
+}
+
+std::shared_ptr<FileContent> InodeTable::content_if_any(InodeNo ino) const {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  return it == state->inodes.end() ? nullptr : it->second.content;
+}
+
+bool InodeTable::opened(InodeNo ino, bool writes, uint64_t version) {
+  auto state = state_.lock();
+  Inode& inode = state->inodes[ino.value];
+  ++inode.opens;
+  if (writes) ++inode.writers;
+  const bool same = inode.kernel_version == version;
+  inode.kernel_version = version;
+  return same;
+}
+
+InodeTable::Closed InodeTable::closed(InodeNo ino, bool writes) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end()) return {};
+  Inode& inode = it->second;
+  if (inode.opens > 0) --inode.opens;
+  if (writes && inode.writers > 0) --inode.writers;
+  Closed closed{inode.opens == 0, false, inode.content};
+  if (!closed.last) return closed;
+  closed.held = std::exchange(inode.held, false);
+  if (inode.unlinked) inode.content.reset();  // unsent data of a file without a name
+  state->closed.push_back(ino.value);
+  trim_closed(*state);
+  erase_if_unused(*state, ino.value);
+  return closed;
+}
+
+void InodeTable::trim_closed(State& state) {
+  // One round at most: what is open or dirty goes to the end again.
+  for (size_t left = state.closed.size(); left > kClosedContentsMax; --left) {
+    const uint64_t oldest = state.closed.front();
+    state.closed.pop_front();
+    const auto it = state.inodes.find(oldest);
+    if (it == state.inodes.end() || !it->second.content || it->second.opens > 0) continue;
+    if (it->second.content->dirty()) {
+      state.closed.push_back(oldest);
+    } else {
+      it->second.content.reset();
+    }
+  }
+}
+
+bool InodeTable::is_open(InodeNo ino) const {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  return it != state->inodes.end() && it->second.opens > 0;
+}
+
+size_t InodeTable::writers(InodeNo ino) const {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  return it == state->inodes.end() ? 0 : it->second.writers;
+}
+
+bool InodeTable::set_held(InodeNo ino) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || it->second.opens == 0) return false;
+  it->second.held = true;
+  return true;
+}
+
+std::vector<InodeNo> InodeTable::held() const {
+  auto state = state_.lock();
+  std::vector<InodeNo> all;
+  for (const auto& [ino, inode] : state->inodes) {
+    if (inode.held) all.emplace_back(ino);
+  }
+  return all;
+}
+
+std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> InodeTable::dirty() const {
+  auto state = state_.lock();
+  std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> all;
+  for (const auto& [ino, inode] : state->inodes) {
+    if (inode.content && !inode.unlinked && inode.content->dirty()) {
+      all.emplace_back(InodeNo(ino), inode.content);
+    }
+  }
+  return all;
+}
+
+std::optional<std::vector<std::string>> InodeTable::xattr_names(InodeNo ino) const {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || !state->trusted) return std::nullopt;
+  return it->second.xattr_names;
+}
+
+void InodeTable::set_xattr_names(InodeNo ino, std::vector<std::string> names, Ticket ticket) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || it->second.last_event > ticket) return;
+  it->second.xattr_names = std::move(names);
+}
+
+void InodeTable::expire_xattrs(InodeNo ino) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end()) return;
+  it->second.xattr_names.reset();
+  it->second.last_event = ++state->events;
+}
+
+}  // namespace aster

@@ -1,0 +1,162 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "fuse/io/file_content.h"
+#include "fuse/vfs/types.h"
+#include "protocol/base/guarded.h"
+
+namespace aster {
+
+/// Everything this mount knows about inodes: how often the kernel looked them up, their attributes
+/// and until when those may be believed, names, open counts, contents. Thread-safe; one lock, held
+/// for memory work only. An inode lives while it is looked up, open, dirty, or the root.
+///
+/// Events and answers race: an answer that was under way when an event about the same inode came in
+/// may be older than the event. Whoever asks the primary takes a ticket before; what the answer
+/// says is then believed for no time at all if an event came after the ticket.
+class InodeTable {
+ public:
+  using Ticket = uint64_t;
+
+  /// `ttl`: how long attributes and names are believed while trusted. Starts trusted.
+  InodeTable(const Clock& clock, InodeNo root, Duration ttl);
+
+  Ticket ticket() const { return state_.lock()->events; }
+  /// False: believe nothing from now on (the event stream is lost), until true comes.
+  void set_trusted(bool trusted);
+  bool trusted() const { return state_.lock()->trusted; }
+
+  /// What is known after an answer was taken in.
+  struct Noted {
+    Attributes attributes;  ///< the newest known, dirty data laid over
+    bool foreign = false;   ///< the kernel's pages stand for a content that somebody else replaced
+    std::shared_ptr<FileContent> content;  ///< to observe `attributes`, null when there is none
+  };
+  /// Takes in attributes of an inode. Older ones than known (by `change`) are ignored. `own`: they
+  /// answer a change of this client, whose content the kernel's pages already show. An inode that
+  /// is not in the table stays out.
+  Noted note(const fs::Attr& attr, Ticket ticket, bool own = false);
+  /// The same, adds the inode and counts one look-up through `name` in `parent`.
+  Noted found(InodeNo parent, const std::string& name, const fs::Attr& attr, Ticket ticket);
+  /// How long `name` in `parent`, asked for at `ticket`, may be believed to lead where it did.
+  Duration name_ttl(InodeNo parent, const std::string& name, Ticket ticket) const;
+
+  /// Attributes that may be believed now; nullopt when the primary must be asked.
+  std::optional<Attributes> fresh(InodeNo ino) const;
+  /// Attributes as last seen, however old.
+  std::optional<fs::Attr> known(InodeNo ino) const;
+  /// The inode that `name` led to when last seen.
+  std::optional<InodeNo> known_child(InodeNo parent, const std::string& name) const;
+
+  void forget(InodeNo ino, uint64_t lookups);
+  /// The name leads elsewhere or nowhere now (unlinked, renamed, changed by others): listings and
+  /// answers that are older are not believed about it.
+  void forget_name(InodeNo parent, const std::string& name);
+  /// Likewise, and where it leads is known.
+  void set_name(InodeNo parent, const std::string& name, InodeNo ino);
+  /// Own change of unknown extent: ask before believing again. Content and pages stay.
+  void expire(InodeNo ino);
+
+  /// An event about the inode: expires it; answers under way are not believed. With `content` the
+  /// pages of the kernel are no longer known. False when the inode is not in the table.
+  bool event(InodeNo ino, bool content);
+  /// Believe nothing that is known, accept any answer. Returns all inodes in the table.
+  std::vector<InodeNo> reset();
+  /// The last name is gone.
+  void set_unlinked(InodeNo ino);
+  bool unlinked(InodeNo ino) const;
+
+  /// The content, made by `io` when there is none yet. `attr` is what the primary says.
+  std::shared_ptr<FileContent> content(const fs::Attr& attr, FileIo& io);
+  /// Null when there is none.
+  std::shared_ptr<FileContent> content_if_any(InodeNo ino) const;
+  /// Counts an open; true when the kernel's pages stand for data_version `version`.
+  bool opened(InodeNo ino, bool writes, uint64_t version);
+  struct Closed {
+    bool last = false;  ///< nobody has it open any more
+    bool held = false;  ///< the primary keeps it for us: Release it (only when `last`)
+    std::shared_ptr<FileContent> content;
+  };
+  Closed closed(InodeNo ino, bool writes);
+  bool is_open(InodeNo ino) const;
+  size_t writers(InodeNo ino) const;
+  /// The primary keeps the inode for this session. False when nobody has it open any more.
+  bool set_held(InodeNo ino);
+  std::vector<InodeNo> held() const;
+  /// Contents with unsent data that still have a name.
+  std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> dirty() const;
+  /// Lets go of an inode that was kept only for its dirty content.
+  void collect(InodeNo ino);
+
+  /// A flush of this client was committed: the kernel's pages stand for the new version.
+  void committed(InodeNo ino);
+
+  /// Names of extended attributes, believed until an event or the loss of the stream: every
+  /// write(2) asks for security.capability, which must not cost a round trip per second.
+  std::optional<std::vector<std::string>> xattr_names(InodeNo ino) const;
+  void set_xattr_names(InodeNo ino, std::vector<std::string> names, Ticket ticket);
+  void expire_xattrs(InodeNo ino);
+
+  size_t size() const { return state_.lock()->inodes.size(); }
+
+ private:
+  struct Name {
+    uint64_t parent;
+    std::string name;
+    bool operator==(const Name&) const = default;
+  };
+  struct NameHash {
+    size_t operator()(const Name& n) const noexcept {
+      return std::hash<std::string>()(n.name) ^ (n.parent * 0x9E3779B97F4A7C15ull);
+    }
+  };
+  struct Inode {
+    fs::Attr attr;
+    bool known = false;
+    SteadyTime expires{};
+    uint64_t lookups = 0;
+    uint64_t opens = 0;
+    uint64_t writers = 0;
+    Ticket last_event = 0;
+    std::shared_ptr<FileContent> content;
+    std::optional<uint64_t> kernel_version;  // data_version that the kernel's pages show
+    bool held = false;
+    bool unlinked = false;
+    std::optional<std::vector<std::string>> xattr_names;
+    std::vector<Name> names;
+    // Directories: names that changed since `names_since`, so that a listing fetched before (its
+    // pages are used for a while) stays good for all the others.
+    std::unordered_map<std::string, Ticket> changed_names;
+    Ticket names_since = 0;
+  };
+  struct State {
+    std::unordered_map<uint64_t, Inode> inodes;
+    std::unordered_map<Name, uint64_t, NameHash> names;
+    bool trusted = true;
+    Ticket events = 0;
+    Ticket last_untracked_event = 0;
+    std::deque<uint64_t> closed;  // contents kept for the next open, oldest first
+  };
+
+  static fs::Attr laid_over(const Inode& inode, const fs::Attr& attr);
+  Noted take_in(State& state, Inode& inode, const fs::Attr& attr, Ticket ticket, bool own);
+  Duration ttl_left(const State& state, SteadyTime expires) const;
+  static void drop_name(State& state, const Name& name);
+  static void touch_name(State& state, const Name& name);
+  void erase_if_unused(State& state, uint64_t ino);
+  static void trim_closed(State& state);
+
+  const Clock& clock_;
+  const InodeNo root_;
+  const Duration ttl_;
+  Guarded<State> state_;
+};
+
+}  // namespace aster

@@ -1,0 +1,75 @@
+#include "fuse/vfs/remote.h"
+
+#include <algorithm>
+
+namespace aster {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// How long a refresh waits before it looks whether the event stream is still there.
+constexpr milliseconds kFirstSlice{2000};
+/// After a failed refresh with a dead stream, old copies are served at once for this long.
+constexpr milliseconds kAway{3000};
+
+}  // namespace
+
+Task<Result<fs::Answer>> Remote::once(fs::Operation operation, std::optional<OperationId> id,
+                                      milliseconds deadline) {
+  std::vector<fs::BatchItem> items;
+  items.push_back({std::move(operation), id});
+  ASTER_CO_TRY(fs::BatchAnswer answer, co_await primary_.batch(std::move(items), deadline));
+  if (answer.results.size() != 1) co_return fail(Errc::internal, "batch answer has another size");
+  co_return std::move(answer.results[0]);
+}
+
+Task<Result<fs::Answer>> Remote::ask(fs::Operation operation, Caller who) {
+  std::optional<OperationId> id;
+  if (fs::is_mutation(operation)) id = OperationId::random();
+  for (;;) {
+    Result<fs::Answer> answer = co_await once(operation, id, timeout_);
+    if (answer.ok() || !repeat(answer.error(), who)) co_return answer;
+    co_await executor_.sleep(kPause);
+  }
+}
+
+bool Remote::may_serve_old(const Error& error) const {
+  return !hard_ && !alive_ && transient(error);
+}
+
+Task<Result<fs::Answer>> Remote::refresh(fs::Operation operation, Caller who) {
+  milliseconds slice = kFirstSlice;
+  milliseconds left = timeout_;
+  for (;;) {
+    const SteadyTime now = clock_.steady();
+    if (!hard_ && !alive_ && now.time_since_epoch().count() < away_until_) {
+      co_return fail(Errc::unavailable, "the primary is away");
+    }
+    Result<fs::Answer> answer = co_await once(operation, std::nullopt, std::min(slice, left));
+    if (answer.ok() || !transient(answer.error())) co_return answer;
+    if (may_serve_old(answer.error())) {
+      away_until_ = (clock_.steady() + kAway).time_since_epoch().count();
+      co_return answer;
+    }
+    left -= std::min(slice, left);
+    slice *= 2;
+    if (left.count() > 0 && !who.left() && !stopping_) continue;
+    if (!repeat(answer.error(), who)) co_return answer;
+    left = timeout_;
+    co_await executor_.sleep(kPause);
+  }
+}
+
+Task<Result<std::vector<Result<fs::Answer>>>> Remote::ask_all(
+    std::vector<fs::Operation> operations) {
+  std::vector<fs::BatchItem> items;
+  for (fs::Operation& operation : operations) items.push_back({std::move(operation), std::nullopt});
+  const size_t expected = items.size();
+  ASTER_CO_TRY(fs::BatchAnswer answer, co_await primary_.batch(std::move(items), timeout_));
+  if (answer.results.size() != expected) {
+    co_return fail(Errc::internal, "batch answer has another size");
+  }
+  co_return std::move(answer.results);
+}
+
+}  // namespace aster

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "fuse/vfs/types.h"
+#include "protocol/base/executor.h"
+#include "protocol/client/primary_client.h"
+
+namespace aster {
+
+/// The primary with this mount's patience: deadlines, `hard`, and what to do when it is away.
+/// Thread-safe.
+class Remote {
+ public:
+  /// Everything handed in must outlive it.
+  Remote(PrimaryClient& primary, Executor& executor, const Clock& clock, const VfsOptions& options)
+      : primary_(primary),
+        executor_(executor),
+        clock_(clock),
+        timeout_(options.timeout),
+        hard_(options.hard) {}
+
+  /// One operation. unavailable or timeout after the mount's deadline; with `hard` it is repeated
+  /// until it succeeds, the caller leaves or stop() is called. A mutation keeps its operation id
+  /// through all repetitions.
+  Task<Result<fs::Answer>> ask(fs::Operation operation, Caller who);
+  /// An operation that only reads and of whose answer an older copy may serve: when the event
+  /// stream is lost as well and the mount is soft, it gives up after a few seconds, and for a while
+  /// at once.
+  Task<Result<fs::Answer>> refresh(fs::Operation operation, Caller who);
+
+  template <class A>
+  Task<Result<A>> call(fs::Operation operation, Caller who) {
+    Result<fs::Answer> answer = co_await ask(std::move(operation), std::move(who));
+    co_return pick<A>(std::move(answer));
+  }
+  template <class A>
+  Task<Result<A>> refreshed(fs::Operation operation, Caller who) {
+    Result<fs::Answer> answer = co_await refresh(std::move(operation), std::move(who));
+    co_return pick<A>(std::move(answer));
+  }
+  /// Several reads in one round trip.
+  Task<Result<std::vector<Result<fs::Answer>>>> ask_all(std::vector<fs::Operation> operations);
+
+  /// Repeats an attempt (of FileContent) as `hard` says. `attempt` makes a new task each time.
+  template <class T>
+  Task<Result<T>> persist(std::function<Task<Result<T>>()> attempt, Caller who) {
+    for (;;) {
+      Result<T> result = co_await attempt();
+      if (result.ok() || !repeat(result.error(), who)) co_return result;
+      co_await executor_.sleep(kPause);
+    }
+  }
+
+  /// The state of the event stream, the only early sign that the primary is away.
+  void set_alive(bool alive) { alive_ = alive; }
+  bool alive() const { return alive_; }
+  /// True when old copies may be served after this error.
+  bool may_serve_old(const Error& error) const;
+  /// No more repetitions.
+  void stop() { stopping_ = true; }
+  bool stopped() const { return stopping_; }
+  bool hard() const { return hard_; }
+
+  template <class A>
+  static Result<A> pick(Result<fs::Answer> answer) {
+    if (!answer.ok()) return std::move(answer).error();
+    A* typed = std::get_if<A>(&*answer);
+    if (typed == nullptr) return fail(Errc::internal, "answer is of another type");
+    return std::move(*typed);
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kPause{500};
+
+  static bool transient(const Error& error) {
+    return error.code == Errc::unavailable || error.code == Errc::timeout;
+  }
+  bool repeat(const Error& error, const Caller& who) const {
+    return hard_ && transient(error) && !who.left() && !stopping_;
+  }
+  Task<Result<fs::Answer>> once(fs::Operation operation, std::optional<OperationId> id,
+                                std::chrono::milliseconds deadline);
+
+  PrimaryClient& primary_;
+  Executor& executor_;
+  const Clock& clock_;
+  const std::chrono::milliseconds timeout_;
+  const bool hard_;
+  std::atomic<bool> alive_{true};
+  std::atomic<bool> stopping_{false};
+  std::atomic<SteadyTime::rep> away_until_{0};
+};
+
+}  // namespace aster

@@ -1,0 +1,242 @@
+#include "server/db/account_store.h"
+
+#include "protocol/base/clock.h"
+#include "server/db/database.h"
+
+namespace aster::db {
+namespace {
+
+constexpr int64_t kAuditRowsKept = 10'000;
+
+UserRow read_user(const Query& q, int first = 0) {
+  UserRow user;
+  user.id = UserId(q.uint64(first));
+  user.name = q.text(first + 1);
+  user.password_hash = q.text(first + 2);
+  user.role = q.view(first + 3) == "admin" ? UserRole::admin : UserRole::user;
+  user.status = q.view(first + 4) == "active" ? UserStatus::active : UserStatus::disabled;
+  user.workspace = q.uint64(first + 5);
+  user.created_at = q.int64(first + 6);
+  user.updated_at = q.int64(first + 7);
+  return user;
+}
+
+TokenRow read_token(const Query& q) {
+  TokenRow token;
+  token.id = q.uint64(0);
+  token.hash = q.text(1);
+  token.user = UserId(q.uint64(2));
+  token.name = q.text(3);
+  token.scopes = q.text(4);
+  token.created_at = q.int64(5);
+  token.expires_at = q.int64(6);
+  token.last_used_at = q.int64(7);
+  token.revoked_at = q.int64(8);
+  return token;
+}
+
+Result<UserRow> find_user(Txn& txn, UserId id) {
+  auto q = txn.query(
+      "SELECT id, name, password_hash, role, status, workspace, created_at, updated_at"
+      " FROM users WHERE id = ?1",
+      id);
+  if (!q.next()) return fail(Errc::not_found, "no user with id " + std::to_string(id.value));
+  return read_user(q);
+}
+
+Result<UserRow> insert_user(Txn& txn, UserRow user, bool only_if_first) {
+  if (only_if_first && txn.query("SELECT 1 FROM users LIMIT 1").next()) {
+    return fail(Errc::precondition_failed, "there is a user already");
+  }
+  if (txn.query("SELECT 1 FROM users WHERE name = ?1", user.name).next()) {
+    return fail(Errc::conflict, "the user name is taken: " + user.name);
+  }
+  txn.exec(
+      "INSERT INTO users(name, password_hash, role, status, workspace, created_at, updated_at)"
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+      user.name, user.password_hash, to_string(user.role), to_string(user.status), user.workspace,
+      user.created_at, user.updated_at);
+  user.id = UserId(static_cast<uint64_t>(txn.last_insert_id()));
+  return user;
+}
+
+bool is_active_admin(const UserRow& user) {
+  return user.role == UserRole::admin && user.status == UserStatus::active;
+}
+
+bool another_active_admin(Txn& txn, UserId but) {
+  return txn
+      .query("SELECT 1 FROM users WHERE role = 'admin' AND status = 'active' AND id <> ?1 LIMIT 1",
+             but)
+      .next();
+}
+
+Result<UserRow> change_user(Txn& txn, UserId id, const UserChange& change, int64_t now) {
+  ASTER_TRY(UserRow user, find_user(txn, id));
+  const bool was_admin = is_active_admin(user);
+  if (change.password_hash) user.password_hash = *change.password_hash;
+  if (change.role) user.role = *change.role;
+  if (change.status) user.status = *change.status;
+  if (change.workspace) user.workspace = *change.workspace;
+  user.updated_at = now;
+  if (was_admin && !is_active_admin(user) && !another_active_admin(txn, id)) {
+    return fail(Errc::precondition_failed, "this is the last active administrator");
+  }
+  txn.exec(
+      "UPDATE users SET password_hash = ?2, role = ?3, status = ?4, workspace = ?5,"
+      " updated_at = ?6 WHERE id = ?1",
+      id, user.password_hash, to_string(user.role), to_string(user.status), user.workspace, now);
+  if (change.password_hash || user.status == UserStatus::disabled) {
+    txn.exec("UPDATE tokens SET revoked_at = ?2 WHERE user = ?1 AND revoked_at = 0", id, now);
+  }
+  return user;
+}
+
+}  // namespace
+
+std::string_view to_string(UserRole role) noexcept {
+  return role == UserRole::admin ? "admin" : "user";
+}
+
+std::string_view to_string(UserStatus status) noexcept {
+  return status == UserStatus::active ? "active" : "disabled";
+}
+
+Result<UserRole> parse_user_role(std::string_view word) {
+  if (word == "admin") return UserRole::admin;
+  if (word == "user") return UserRole::user;
+  return fail(Errc::bad_request, "role is \"admin\" or \"user\"");
+}
+
+Result<UserStatus> parse_user_status(std::string_view word) {
+  if (word == "active") return UserStatus::active;
+  if (word == "disabled") return UserStatus::disabled;
+  return fail(Errc::bad_request, "status is \"active\" or \"disabled\"");
+}
+
+AccountStore::AccountStore(Database& database, Executor& executor, const Clock& clock)
+    : database_(database), executor_(executor), clock_(clock) {}
+
+Task<Result<UserRow>> AccountStore::create_user(UserRow user, bool only_if_first) {
+  user.created_at = user.updated_at = clock_.now_seconds();
+  co_return co_await database_.write(
+      [&](Txn& txn) { return insert_user(txn, user, only_if_first); });
+}
+
+Task<Result<UserRow>> AccountStore::user(UserId id) {
+  co_return co_await executor_.run(
+      [&] { return database_.read([&](Txn& txn) { return find_user(txn, id); }); });
+}
+
+Task<Result<UserRow>> AccountStore::user_by_name(std::string name) {
+  auto body = [&](Txn& txn) -> Result<UserRow> {
+    auto q = txn.query(
+        "SELECT id, name, password_hash, role, status, workspace, created_at, updated_at"
+        " FROM users WHERE name = ?1",
+        name);
+    if (!q.next()) return fail(Errc::not_found, "no user " + name);
+    return read_user(q);
+  };
+  co_return co_await executor_.run([&] { return database_.read(body); });
+}
+
+Task<Result<RowPage<UserRow>>> AccountStore::list_users(PageRequest page) {
+  auto body = [&](Txn& txn) -> Result<RowPage<UserRow>> {
+    RowPage<UserRow> found;
+    auto count = txn.query("SELECT count(*) FROM users");
+    if (count.next()) found.total = count.uint64(0);
+    auto q = txn.query(
+        "SELECT id, name, password_hash, role, status, workspace, created_at, updated_at"
+        " FROM users ORDER BY id LIMIT ?1 OFFSET ?2",
+        page.limit, page.offset);
+    while (q.next()) found.items.push_back(read_user(q));
+    return found;
+  };
+  co_return co_await executor_.run([&] { return database_.read(body); });
+}
+
+Task<Result<UserRow>> AccountStore::update_user(UserId id, UserChange change) {
+  const int64_t now = clock_.now_seconds();
+  co_return co_await database_.write(
+      [&](Txn& txn) { return change_user(txn, id, change, now); });
+}
+
+Task<Result<TokenRow>> AccountStore::create_token(TokenRow token) {
+  token.created_at = clock_.now_seconds();
+  co_return co_await database_.write([&](Txn& txn) -> Result<TokenRow> {
+    txn.exec(
+        "INSERT INTO tokens(hash, user, name, scopes, created_at, expires_at, last_used_at,"
+        " revoked_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0)",
+        token.hash, token.user, token.name, token.scopes, token.created_at, token.expires_at);
+    token.id = static_cast<uint64_t>(txn.last_insert_id());
+    return token;
+  });
+}
+
+Task<Result<TokenOwner>> AccountStore::token(std::string hash) {
+  auto body = [&](Txn& txn) -> Result<TokenOwner> {
+    auto q = txn.query(
+        "SELECT t.id, t.hash, t.user, t.name, t.scopes, t.created_at, t.expires_at,"
+        " t.last_used_at, t.revoked_at, u.id, u.name, u.password_hash, u.role, u.status,"
+        " u.workspace, u.created_at, u.updated_at"
+        " FROM tokens t JOIN users u ON u.id = t.user WHERE t.hash = ?1",
+        hash);
+    if (!q.next()) return fail(Errc::not_found, "no such token");
+    return TokenOwner{read_token(q), read_user(q, 9)};
+  };
+  co_return co_await executor_.run([&] { return database_.read(body); });
+}
+
+Task<Result<void>> AccountStore::revoke_token(std::string hash) {
+  const int64_t now = clock_.now_seconds();
+  co_return co_await database_.write([&](Txn& txn) -> Result<void> {
+    txn.exec("UPDATE tokens SET revoked_at = ?2 WHERE hash = ?1 AND revoked_at = 0", hash, now);
+    return ok();
+  });
+}
+
+Task<Result<void>> AccountStore::touch_token(uint64_t id) {
+  const int64_t now = clock_.now_seconds();
+  co_return co_await database_.write([&](Txn& txn) -> Result<void> {
+    txn.exec("UPDATE tokens SET last_used_at = ?2 WHERE id = ?1", id, now);
+    return ok();
+  });
+}
+
+Task<Result<void>> AccountStore::purge_tokens(int64_t keep) {
+  const int64_t before = clock_.now_seconds() - keep;
+  co_return co_await database_.write([&](Txn& txn) -> Result<void> {
+    txn.exec(
+        "DELETE FROM tokens WHERE expires_at < ?1 OR (revoked_at <> 0 AND revoked_at < ?1)",
+        before);
+    return ok();
+  });
+}
+
+Task<Result<void>> AccountStore::audit(UserId actor, std::string action, std::string subject) {
+  const int64_t now = clock_.now_seconds();
+  co_return co_await database_.write([&](Txn& txn) -> Result<void> {
+    txn.exec("INSERT INTO admin_audit(at, actor, action, subject) VALUES(?1, ?2, ?3, ?4)", now,
+             actor, action, subject);
+    txn.exec("DELETE FROM admin_audit WHERE id <= ?1", txn.last_insert_id() - kAuditRowsKept);
+    return ok();
+  });
+}
+
+Task<Result<RowPage<AuditRow>>> AccountStore::list_audit(PageRequest page) {
+  auto body = [&](Txn& txn) -> Result<RowPage<AuditRow>> {
+    RowPage<AuditRow> found;
+    auto count = txn.query("SELECT count(*) FROM admin_audit");
+    if (count.next()) found.total = count.uint64(0);
+    auto q = txn.query(
+        "SELECT at, actor, action, subject FROM admin_audit ORDER BY id DESC LIMIT ?1 OFFSET ?2",
+        page.limit, page.offset);
+    while (q.next()) {
+      found.items.push_back({q.int64(0), UserId(q.uint64(1)), q.text(2), q.text(3)});
+    }
+    return found;
+  };
+  co_return co_await executor_.run([&] { return database_.read(body); });
+}
+
+}  // namespace aster::db

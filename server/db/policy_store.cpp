@@ -1,0 +1,167 @@
+#include "server/db/policy_store.h"
+
+#include "protocol/base/clock.h"
+#include "server/db/database.h"
+
+namespace aster::db {
+namespace {
+
+#define ASTER_POLICY_COLUMNS                                                             \
+  "id, name, driver, base_path, node, target_key, max_file_size, chunk_size, is_default," \
+  " allowed_types, options, created_at, updated_at"
+
+PolicyRow read_policy(const Query& q) {
+  PolicyRow policy;
+  policy.id = PolicyId(q.uint64(0));
+  policy.name = q.text(1);
+  policy.driver = q.text(2);
+  policy.base_path = q.text(3);
+  if (!q.is_null(4)) policy.node = NodeId(q.uint64(4));
+  policy.target_key = q.text(5);
+  policy.max_file_size = q.uint64(6);
+  policy.chunk_size = q.uint64(7);
+  policy.is_default = q.int64(8) != 0;
+  policy.allowed_types = q.text(9);
+  policy.options = q.text(10);
+  policy.created_at = q.int64(11);
+  policy.updated_at = q.int64(12);
+  return policy;
+}
+
+Result<PolicyRow> find_policy(Txn& txn, PolicyId id) {
+  auto q = txn.query("SELECT " ASTER_POLICY_COLUMNS " FROM policies WHERE id = ?1", id);
+  if (!q.next()) {
+    return fail(Errc::not_found, "no storage policy with id " + std::to_string(id.value));
+  }
+  return read_policy(q);
+}
+
+Result<void> check_references(Txn& txn, const PolicyRow& policy) {
+  if (txn.query("SELECT 1 FROM policies WHERE name = ?1 AND id <> ?2", policy.name, policy.id)
+          .next()) {
+    return fail(Errc::conflict, "the policy name is taken: " + policy.name);
+  }
+  if (policy.node &&
+      !txn.query("SELECT 1 FROM remote_nodes WHERE id = ?1", *policy.node).next()) {
+    return fail(Errc::not_found,
+                "no remote node with id " + std::to_string(policy.node->value));
+  }
+  return ok();
+}
+
+Result<PolicyRow> insert_policy(Txn& txn, PolicyRow policy) {
+  ASTER_TRY(check_references(txn, policy));
+  if (!txn.query("SELECT 1 FROM policies WHERE is_default = 1").next()) policy.is_default = true;
+  if (policy.is_default) txn.exec("UPDATE policies SET is_default = 0 WHERE is_default = 1");
+  txn.exec(
+      "INSERT INTO policies(name, driver, base_path, node, target_key, max_file_size, chunk_size,"
+      " is_default, allowed_types, options, created_at, updated_at)"
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+      policy.name, policy.driver, policy.base_path, policy.node, policy.target_key,
+      policy.max_file_size, policy.chunk_size, policy.is_default, policy.allowed_types,
+      policy.options, policy.created_at);
+  policy.id = PolicyId(static_cast<uint64_t>(txn.last_insert_id()));
+  return policy;
+}
+
+Result<PolicyRow> change_policy(Txn& txn, PolicyRow policy, int64_t now) {
+  ASTER_TRY(const PolicyRow before, find_policy(txn, policy.id));
+  ASTER_TRY(check_references(txn, policy));
+  if (before.is_default && !policy.is_default) {
+    return fail(Errc::precondition_failed, "make another policy the default instead");
+  }
+  if (policy.is_default) {
+    txn.exec("UPDATE policies SET is_default = 0 WHERE is_default = 1 AND id <> ?1", policy.id);
+  }
+  txn.exec(
+      "UPDATE policies SET name = ?2, base_path = ?3, node = ?4, target_key = ?5,"
+      " max_file_size = ?6, chunk_size = ?7, is_default = ?8, allowed_types = ?9, options = ?10,"
+      " updated_at = ?11 WHERE id = ?1",
+      policy.id, policy.name, policy.base_path, policy.node, policy.target_key,
+      policy.max_file_size, policy.chunk_size, policy.is_default, policy.allowed_types,
+      policy.options, now);
+  policy.driver = before.driver;
+  policy.created_at = before.created_at;
+  policy.updated_at = now;
+  return policy;
+}
+
+Result<void> delete_policy(Txn& txn, PolicyId id) {
+  ASTER_TRY(const PolicyRow policy, find_policy(txn, id));
+  const bool others = txn.query("SELECT 1 FROM policies WHERE id <> ?1 LIMIT 1", id).next();
+  if (policy.is_default && others) {
+    return fail(Errc::precondition_failed,
+                "policy " + policy.name + " is the default; make another one the default first");
+  }
+  if (txn.query("SELECT 1 FROM objects WHERE policy = ?1 LIMIT 1", id).next()) {
+    return fail(Errc::precondition_failed, "data is stored under policy " + policy.name);
+  }
+  txn.exec("DELETE FROM policies WHERE id = ?1", id);
+  return ok();
+}
+
+std::optional<std::string> find_setting(Txn& txn, const std::string& key) {
+  auto q = txn.query("SELECT value FROM settings WHERE key = ?1", key);
+  if (!q.next()) return std::nullopt;
+  return q.text(0);
+}
+
+void write_setting(Txn& txn, const std::string& key, const std::string& value) {
+  txn.exec(
+      "INSERT INTO settings(key, value) VALUES(?1, ?2)"
+      " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+      key, value);
+}
+
+}  // namespace
+
+PolicyStore::PolicyStore(Database& database, Executor& executor, const Clock& clock)
+    : database_(database), executor_(executor), clock_(clock) {}
+
+Task<Result<PolicyRow>> PolicyStore::create_policy(PolicyRow policy) {
+  policy.created_at = policy.updated_at = clock_.now_seconds();
+  co_return co_await database_.write([&](Txn& txn) { return insert_policy(txn, policy); });
+}
+
+Task<Result<std::vector<PolicyRow>>> PolicyStore::policies() {
+  auto body = [](Txn& txn) -> Result<std::vector<PolicyRow>> {
+    std::vector<PolicyRow> rows;
+    auto q = txn.query("SELECT " ASTER_POLICY_COLUMNS " FROM policies ORDER BY id");
+    while (q.next()) rows.push_back(read_policy(q));
+    return rows;
+  };
+  co_return co_await executor_.run([&] { return database_.read(body); });
+}
+
+Task<Result<PolicyRow>> PolicyStore::update_policy(PolicyRow policy) {
+  const int64_t now = clock_.now_seconds();
+  co_return co_await database_.write([&](Txn& txn) { return change_policy(txn, policy, now); });
+}
+
+Task<Result<void>> PolicyStore::remove_policy(PolicyId id) {
+  co_return co_await database_.write([&](Txn& txn) { return delete_policy(txn, id); });
+}
+
+Task<Result<std::optional<std::string>>> PolicyStore::setting(std::string key) {
+  auto body = [&](Txn& txn) -> Result<std::optional<std::string>> {
+    return find_setting(txn, key);
+  };
+  co_return co_await executor_.run([&] { return database_.read(body); });
+}
+
+Task<Result<void>> PolicyStore::set_setting(std::string key, std::string value) {
+  co_return co_await database_.write([&](Txn& txn) -> Result<void> {
+    write_setting(txn, key, value);
+    return ok();
+  });
+}
+
+Task<Result<std::string>> PolicyStore::setting_or_store(std::string key, std::string value) {
+  co_return co_await database_.write([&](Txn& txn) -> Result<std::string> {
+    if (auto stored = find_setting(txn, key)) return std::move(*stored);
+    write_setting(txn, key, value);
+    return value;
+  });
+}
+
+}  // namespace aster::db

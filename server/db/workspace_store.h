@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "protocol/base/ids.h"
+#include "server/db/txn.h"
+
+namespace aster::db {
+
+/// What a workspace uses, or a change of it.
+struct Usage {
+  int64_t inodes = 0;
+  int64_t bytes = 0;            ///< that extents cover
+  int64_t pending_objects = 0;  ///< granted, not committed
+  bool zero() const noexcept { return inodes == 0 && bytes == 0 && pending_objects == 0; }
+};
+
+/// Rows of workspaces. Failures are kept by the Txn.
+class WorkspaceStore {
+ public:
+  explicit WorkspaceStore(Txn& txn) : txn_(txn) {}
+
+  /// Returns its number; the root is set when it has one.
+  uint64_t insert(std::string_view name, int64_t now);
+  void set_root(uint64_t workspace, InodeNo root);
+  std::optional<InodeNo> root(uint64_t workspace);
+  std::optional<Usage> usage(uint64_t workspace);
+  void add_usage(uint64_t workspace, const Usage& delta);
+
+ private:
+  Txn& txn_;
+};
+
+}  // namespace aster::db

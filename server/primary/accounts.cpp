@@ -1,0 +1,183 @@
+#include "server/primary/accounts.h"
+
+#include <algorithm>
+
+#include "protocol/checksum.h"
+#include "server/primary/namespace_service.h"
+
+namespace aster::primary {
+namespace {
+
+constexpr size_t kNameMax = 64;
+constexpr size_t kTokenBytes = 32;
+constexpr std::string_view kTokenPrefix = "ast_";
+constexpr int64_t kTouchEvery = 300;  // seconds between notes of use: one write, not one per call
+constexpr const char* kLoginRefused = "wrong name or password";
+
+bool is_name_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("._@-").find(c) != std::string_view::npos;
+}
+
+std::string hash_of(std::string_view token) {
+  return to_hex(sha256(as_bytes(token)));
+}
+
+Result<void> check_alive(const db::TokenOwner& owner, int64_t now) {
+  if (owner.token.revoked_at != 0) return fail(Errc::token_invalid, "the token was revoked");
+  if (owner.token.expires_at <= now) return fail(Errc::token_invalid, "the token has expired");
+  if (owner.user.status != db::UserStatus::active) {
+    return fail(Errc::token_invalid, "the account is disabled");
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<void> check_user_name(std::string_view name) {
+  const bool fits = !name.empty() && name.size() <= kNameMax && name.front() != '-' &&
+                    std::all_of(name.begin(), name.end(), is_name_char);
+  if (!fits) {
+    return fail(Errc::bad_request,
+                "a user name has 1 to 64 letters, digits, '.', '_', '@' or '-', and starts with "
+                "no '-'");
+  }
+  return ok();
+}
+
+Accounts::Accounts(AccountOptions options, db::AccountStore& store, NamespaceService* namespaces,
+                   Executor& executor, const Clock& clock)
+    : options_(options),
+      store_(store),
+      namespaces_(namespaces),
+      executor_(executor),
+      clock_(clock),
+      hasher_(options.cost),
+      throttle_(clock),
+      making_workspace_(executor) {}
+
+Task<Result<db::UserRow>> Accounts::create_user(NewUser user) {
+  ASTER_CO_TRY(check_user_name(user.name));
+  ASTER_CO_TRY(check_new_password(user.password));
+  db::UserRow row;
+  row.name = user.name;
+  row.role = user.role;
+  ASTER_CO_TRY(row.password_hash, co_await hasher_.hash(std::move(user.password)));
+  co_await executor_.hop();
+  ASTER_CO_TRY(row, co_await store_.create_user(std::move(row), user.only_if_first));
+  ASTER_CO_TRY(row.workspace, co_await workspace_of(row));
+  co_return row;
+}
+
+Task<Result<db::UserRow>> Accounts::update_user(UserId id, Change change) {
+  db::UserChange stored{.role = change.role, .status = change.status};
+  if (change.password) {
+    ASTER_CO_TRY(check_new_password(*change.password));
+    ASTER_CO_TRY(stored.password_hash, co_await hasher_.hash(std::move(*change.password)));
+    co_await executor_.hop();
+  }
+  auto row = co_await store_.update_user(id, std::move(stored));
+  forget(id);
+  co_return row;
+}
+
+Task<Result<LoginAnswer>> Accounts::login(std::string name, std::string password,
+                                          std::string peer) {
+  if (!check_user_name(name).ok() || password.size() > kPasswordMax) {
+    co_return fail(Errc::credentials_failed, kLoginRefused);
+  }
+  ASTER_CO_TRY(throttle_.begin(name, peer));
+  auto found = co_await store_.user_by_name(name);
+  if (!found.ok() && found.error().code != Errc::not_found) co_return std::move(found).error();
+  std::optional<std::string> hash;
+  if (found.ok()) hash = found->password_hash;
+  ASTER_CO_TRY(const bool right, co_await hasher_.verify(std::move(hash), std::move(password)));
+  co_await executor_.hop();
+  if (!right || found->status != db::UserStatus::active) {
+    co_return fail(Errc::credentials_failed, kLoginRefused);
+  }
+  throttle_.succeeded(name, peer);
+
+  LoginAnswer answer{.token = std::string(kTokenPrefix) + random_hex(kTokenBytes)};
+  answer.expires_at = clock_.now_seconds() + options_.token_lifetime.count();
+  db::TokenRow token{.hash = hash_of(answer.token), .user = found->id, .name = "login"};
+  token.expires_at = answer.expires_at;
+  ASTER_CO_TRY(token, co_await store_.create_token(std::move(token)));
+  answer.user = std::move(*found);
+  co_return answer;
+}
+
+Task<Result<void>> Accounts::logout(Identity who) {
+  auto revoked = co_await store_.revoke_token(who.token_hash);
+  auto cache = cache_.lock();
+  ++cache->revocations;
+  cache->proofs.erase(who.token_hash);
+  co_return revoked;
+}
+
+std::optional<Identity> Accounts::cached(const std::string& token) const {
+  const std::string hash = hash_of(token);
+  auto cache = cache_.lock();
+  const auto found = cache->proofs.find(hash);
+  if (found == cache->proofs.end()) return std::nullopt;
+  const Proof& proof = found->second;
+  if (clock_.steady() >= proof.recheck_at) return std::nullopt;
+  if (clock_.now_seconds() >= proof.identity.expires_at) return std::nullopt;
+  return proof.identity;
+}
+
+Task<Result<Identity>> Accounts::authenticate(std::string token) {
+  if (auto known = cached(token)) co_return std::move(*known);
+  const uint64_t before = cache_.lock()->revocations;
+  const std::string hash = hash_of(token);
+  ASTER_CO_TRY(Identity identity, co_await look_up(hash));
+  auto cache = cache_.lock();
+  if (cache->revocations == before) {
+    // Full of other people's tokens: starting over costs each of them one look-up.
+    if (cache->proofs.size() >= options_.cached_tokens) cache->proofs.clear();
+    cache->proofs[hash] = {identity, clock_.steady() + options_.recheck};
+  }
+  co_return identity;
+}
+
+Task<Result<Identity>> Accounts::look_up(std::string hash) {
+  auto owner = co_await store_.token(hash);
+  if (owner.failed_with(Errc::not_found)) {
+    co_return fail(Errc::token_invalid, "the token is not known");
+  }
+  if (!owner.ok()) co_return std::move(owner).error();
+  const int64_t now = clock_.now_seconds();
+  ASTER_CO_TRY(check_alive(*owner, now));
+  if (now - owner->token.last_used_at >= kTouchEvery) {
+    const Result<void> touched = co_await store_.touch_token(owner->token.id);
+    static_cast<void>(touched);  // a note only
+  }
+  ASTER_CO_TRY(const uint64_t workspace, co_await workspace_of(owner->user));
+  co_return Identity{.user = owner->user.id,
+                     .name = owner->user.name,
+                     .role = owner->user.role,
+                     .workspace = workspace,
+                     .token_hash = std::move(hash),
+                     .expires_at = owner->token.expires_at};
+}
+
+Task<Result<uint64_t>> Accounts::workspace_of(db::UserRow user) {
+  if (user.workspace != 0 || namespaces_ == nullptr) co_return user.workspace;
+  auto lock = co_await making_workspace_.acquire();
+  ASTER_CO_TRY(db::UserRow fresh, co_await store_.user(user.id));
+  if (fresh.workspace != 0) co_return fresh.workspace;
+  ASTER_CO_TRY(const uint64_t made, co_await namespaces_->create_workspace(user.name));
+  db::UserChange change;
+  change.workspace = made;
+  ASTER_CO_TRY(fresh, co_await store_.update_user(user.id, std::move(change)));
+  co_return fresh.workspace;
+}
+
+void Accounts::forget(UserId user) {
+  auto cache = cache_.lock();
+  ++cache->revocations;
+  std::erase_if(cache->proofs,
+                [&](const auto& entry) { return entry.second.identity.user == user; });
+}
+
+}  // namespace aster::primary

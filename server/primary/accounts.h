@@ -1,0 +1,102 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "protocol/base/clock.h"
+#include "protocol/base/guarded.h"
+#include "server/db/account_store.h"
+#include "server/primary/login_throttle.h"
+#include "server/primary/password_hash.h"
+
+namespace aster::primary {
+
+class NamespaceService;
+
+/// Who a request comes from, proven by its bearer token.
+struct Identity {
+  UserId user;
+  std::string name;
+  db::UserRole role = db::UserRole::user;
+  uint64_t workspace = 0;
+  std::string token_hash;
+  int64_t expires_at = 0;  ///< unix seconds, of the token
+};
+
+struct LoginAnswer {
+  std::string token;  ///< shown once, stored as a hash
+  int64_t expires_at = 0;
+  db::UserRow user;
+};
+
+struct AccountOptions {
+  PasswordCost cost;
+  std::chrono::seconds token_lifetime{30 * 86400};
+  /// A cached proof is looked up again after this long: revocations by another process.
+  std::chrono::seconds recheck{10};
+  size_t cached_tokens = 10000;
+};
+
+/// What other users may see of an account: 1 to 64 of letters, digits and "._@-", no leading '-'.
+Result<void> check_user_name(std::string_view name);
+
+/// Users, logins and bearer tokens. Thread-safe. A revocation by this process holds at once.
+class Accounts {
+ public:
+  /// `namespaces` makes the trees of new users; nullptr leaves that to the server's first look at
+  /// them (the command line has no tree service). All outlive the accounts.
+  Accounts(AccountOptions options, db::AccountStore& store, NamespaceService* namespaces,
+           Executor& executor, const Clock& clock);
+
+  struct NewUser {
+    std::string name;
+    std::string password;
+    db::UserRole role = db::UserRole::user;
+    bool only_if_first = false;  ///< precondition_failed when there is any user already
+  };
+  /// bad_request, conflict.
+  Task<Result<db::UserRow>> create_user(NewUser user);
+
+  struct Change {
+    std::optional<std::string> password;
+    std::optional<db::UserRole> role;
+    std::optional<db::UserStatus> status;
+  };
+  Task<Result<db::UserRow>> update_user(UserId id, Change change);
+
+  /// credentials_failed with one text whatever was wrong; rate_limited while `peer` is held back.
+  Task<Result<LoginAnswer>> login(std::string name, std::string password, std::string peer);
+  Task<Result<void>> logout(Identity who);
+  /// token_invalid for unknown, expired and revoked tokens and for disabled users.
+  Task<Result<Identity>> authenticate(std::string token);
+  /// The same from memory alone; nullopt when the store has to be asked.
+  std::optional<Identity> cached(const std::string& token) const;
+
+ private:
+  struct Proof {
+    Identity identity;
+    SteadyTime recheck_at;
+  };
+
+  Task<Result<uint64_t>> workspace_of(db::UserRow user);
+  Task<Result<Identity>> look_up(std::string hash);
+  void forget(UserId user);
+
+  const AccountOptions options_;
+  db::AccountStore& store_;
+  NamespaceService* const namespaces_;
+  Executor& executor_;
+  const Clock& clock_;
+  PasswordHasher hasher_;
+  LoginThrottle throttle_;
+  AsyncMutex making_workspace_;
+  struct Cache {
+    std::unordered_map<std::string, Proof> proofs;  ///< by token hash
+    uint64_t revocations = 0;  ///< a look-up that saw the store before one of them is not kept
+  };
+  Guarded<Cache> cache_;
+};
+
+}  // namespace aster::primary

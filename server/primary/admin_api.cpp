@@ -1,0 +1,143 @@
+#include "server/primary/admin_api.h"
+
+#include <boost/json.hpp>
+
+#include "protocol/base/log.h"
+#include "protocol/json_reader.h"
+#include "server/primary/api_json.h"
+
+namespace aster::primary {
+namespace {
+
+namespace json = boost::json;
+
+struct UserBody {
+  std::optional<std::string> name;
+  std::optional<std::string> password;
+  std::optional<std::string> role;
+  std::optional<std::string> status;
+};
+
+Result<UserBody> read_user_body(std::string_view text) {
+  ASTER_TRY(const json::object object, parse_json_object(text, kMaxApiBody));
+  JsonReader reader(object);
+  UserBody body;
+  reader.optional("username", body.name);
+  reader.optional("password", body.password);
+  reader.optional("role", body.role);
+  reader.optional("status", body.status);
+  return reader.finish(std::move(body));
+}
+
+}  // namespace
+
+void AdminApi::add(http::Router& router, const char* method, const char* path, Method handler) {
+  router.add(method, path, gate_.wrap(Access::admin, [this, handler](ApiCall call) {
+    return (this->*handler)(std::move(call));
+  }));
+}
+
+void AdminApi::add_routes(http::Router& router) {
+  add(router, "GET", "/api/v1/admin/overview", &AdminApi::overview);
+  add(router, "GET", "/api/v1/admin/audit-logs", &AdminApi::list_audit);
+  add_user_routes(router);
+  add_node_routes(router);
+  add_policy_routes(router);
+}
+
+void AdminApi::add_user_routes(http::Router& router) {
+  add(router, "GET", "/api/v1/admin/users", &AdminApi::list_users);
+  add(router, "POST", "/api/v1/admin/users", &AdminApi::create_user);
+  add(router, "GET", "/api/v1/admin/users/{}", &AdminApi::get_user);
+  add(router, "PATCH", "/api/v1/admin/users/{}", &AdminApi::update_user);
+  add(router, "PUT", "/api/v1/admin/users/{}/password", &AdminApi::set_password);
+}
+
+Task<void> AdminApi::audit(const Identity& who, std::string action, std::string subject) {
+  const Result<void> noted =
+      co_await parts_.account_store.audit(who.user, std::move(action), std::move(subject));
+  if (!noted.ok()) ASTER_LOG(warn, "audit_not_written", {"err", noted.error()});
+}
+
+Task<ApiResult<ApiReply>> AdminApi::overview(ApiCall) {
+  ASTER_CO_TRY(const auto users, co_await parts_.account_store.list_users({.limit = 1}));
+  json::object nodes{{"total", 0}, {"enabled", 0}, {"failing", 0}};
+  for (const FollowerRef& follower : parts_.registry.all()) {
+    nodes["total"].as_int64() += 1;
+    if (follower->row.enabled) nodes["enabled"].as_int64() += 1;
+    if (!follower->row.last_error.empty()) nodes["failing"].as_int64() += 1;
+  }
+  json::object out{{"version", ASTER_VERSION}, {"users", users.total}, {"remote_nodes", nodes}};
+  out["policies"] = parts_.policies.rows().size();
+  const auto chosen = parts_.policies.default_policy();
+  out["default_policy_id"] = chosen.ok() ? json::value((*chosen)->id.value) : json::value();
+  const auto usable = parts_.backends.route(UserId(), 0);
+  out["storage_ready"] = usable.ok();
+  out["storage_problem"] = usable.ok() ? std::string() : usable.error().context;
+  co_return ApiReply{200, json::serialize(out)};
+}
+
+Task<ApiResult<ApiReply>> AdminApi::list_audit(ApiCall call) {
+  ASTER_CO_TRY(const db::PageRequest page, page_of_query(call.request.raw_query()));
+  ASTER_CO_TRY(const auto found, co_await parts_.account_store.list_audit(page));
+  std::vector<std::string> items;
+  for (const db::AuditRow& row : found.items) items.push_back(audit_json(row));
+  co_return ApiReply{200, list_json(items, found.total, page)};
+}
+
+Task<ApiResult<ApiReply>> AdminApi::list_users(ApiCall call) {
+  ASTER_CO_TRY(const db::PageRequest page, page_of_query(call.request.raw_query()));
+  ASTER_CO_TRY(const auto found, co_await parts_.account_store.list_users(page));
+  std::vector<std::string> items;
+  for (const db::UserRow& row : found.items) items.push_back(user_json(row));
+  co_return ApiReply{200, list_json(items, found.total, page)};
+}
+
+Task<ApiResult<ApiReply>> AdminApi::create_user(ApiCall call) {
+  ASTER_CO_TRY(UserBody body, read_user_body(call.body));
+  if (!body.name || !body.password) {
+    co_return ApiError(ApiCode::bad_request, "username and password are needed");
+  }
+  Accounts::NewUser user{.name = std::move(*body.name), .password = std::move(*body.password)};
+  if (body.role) {
+    ASTER_CO_TRY(user.role, db::parse_user_role(*body.role));
+  }
+  ASTER_CO_TRY(const db::UserRow made, co_await parts_.accounts.create_user(std::move(user)));
+  co_await audit(call.who, "user.create", made.name);
+  co_return ApiReply{201, user_json(made)};
+}
+
+Task<ApiResult<ApiReply>> AdminApi::get_user(ApiCall call) {
+  ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
+  ASTER_CO_TRY(const db::UserRow user, co_await parts_.account_store.user(UserId(id)));
+  co_return ApiReply{200, user_json(user)};
+}
+
+Task<ApiResult<ApiReply>> AdminApi::update_user(ApiCall call) {
+  ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
+  ASTER_CO_TRY(const UserBody body, read_user_body(call.body));
+  Accounts::Change change;
+  if (body.role) {
+    ASTER_CO_TRY(change.role, db::parse_user_role(*body.role));
+  }
+  if (body.status) {
+    ASTER_CO_TRY(change.status, db::parse_user_status(*body.status));
+  }
+  ASTER_CO_TRY(const db::UserRow user,
+               co_await parts_.accounts.update_user(UserId(id), std::move(change)));
+  co_await audit(call.who, "user.update", user.name);
+  co_return ApiReply{200, user_json(user)};
+}
+
+Task<ApiResult<ApiReply>> AdminApi::set_password(ApiCall call) {
+  ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
+  ASTER_CO_TRY(UserBody body, read_user_body(call.body));
+  if (!body.password) co_return ApiError(ApiCode::bad_request, "password is needed");
+  Accounts::Change change{.password = std::move(body.password)};
+  ASTER_CO_TRY(const db::UserRow user,
+               co_await parts_.accounts.update_user(UserId(id), std::move(change)));
+  co_await audit(call.who, "user.password", user.name);
+  co_return ApiReply{200, user_json(user)};
+}
+
+}  // namespace aster::primary

@@ -1,0 +1,87 @@
+#include "server/primary/attribute_operations.h"
+
+#include "server/primary/content_operations.h"
+
+namespace aster::primary {
+namespace {
+
+using db::InodeRow;
+
+Result<void> check_xattr_name(std::string_view name) {
+  if (name.size() > fs::kXattrNameMax) return fail(Errc::name_too_long, "attribute name");
+  if (name.empty() || name.find('\0') != std::string_view::npos) {
+    return fail(Errc::bad_request, "not an attribute name");
+  }
+  return ok();
+}
+
+Result<void> check_xattr_list(Mutation& m, InodeNo ino, std::string_view added) {
+  size_t bytes = added.size() + 1;
+  for (const std::string& name : m.store.inodes.xattr_names(ino)) bytes += name.size() + 1;
+  if (bytes > fs::kXattrListMax) return fail(Errc::no_space, "too many attributes");
+  return ok();
+}
+
+/// Cuts or extends. Counts as a change of content even when the size stays: ftruncate(2) moves
+/// mtime then, too.
+Result<void> set_size(Mutation& m, InodeRow& row, uint64_t size, ObjectBackends& backends) {
+  if (row.attr.type == fs::FileType::directory) return fail(Errc::is_directory);
+  if (row.attr.type != fs::FileType::regular) {
+    return fail(Errc::bad_request, "only regular files have a size to set");
+  }
+  if (size > row.attr.size) ASTER_TRY(check_file_size(m, size, backends));
+  if (size < row.attr.size) {
+    ExtentMap map(m.store, row.attr.ino);
+    map.punch(size, fs::kFileSizeMax);
+    settle_extents(m, row, map);
+  }
+  row.attr.size = size;
+  row.attr.data_version += 1;
+  row.attr.mtime = m.now;
+  return ok();
+}
+
+}  // namespace
+
+Result<fs::Answer> apply(Mutation& m, const fs::SetAttr& op, ObjectBackends& backends) {
+  ASTER_TRY(InodeRow row, m.inode(op.ino));
+  if (op.size) ASTER_TRY(set_size(m, row, *op.size, backends));
+  fs::Attr& a = row.attr;
+  if (op.mode) a.mode = *op.mode & 07777;
+  if (op.uid) a.uid = *op.uid;
+  if (op.gid) a.gid = *op.gid;
+  if (op.atime) a.atime = *op.atime;
+  if (op.mtime) a.mtime = *op.mtime;
+  if (op.ctime) a.ctime = *op.ctime;
+  m.save(row, op.size.has_value(), op.ctime.has_value());
+  m.changes.inode = row.guid;
+  return fs::Answer(std::move(row.attr));
+}
+
+Result<fs::Answer> apply(Mutation& m, const fs::SetXattr& op) {
+  ASTER_TRY(check_xattr_name(op.name));
+  if (op.value.size() > fs::kXattrValueMax) return fail(Errc::too_large, "attribute value");
+  if (op.create_only && op.replace_only) return fail(Errc::bad_request, "both flags");
+  ASTER_TRY(InodeRow row, m.inode(op.ino));
+  const bool there = m.store.inodes.xattr(op.ino, op.name).has_value();
+  if (there && op.create_only) return fail(Errc::exists);
+  if (!there && op.replace_only) return fail(Errc::no_attribute);
+  if (!there) ASTER_TRY(check_xattr_list(m, op.ino, op.name));
+  m.store.inodes.put_xattr(op.ino, op.name, op.value);
+  m.save(row);
+  m.changes.inode = row.guid;
+  m.changes.name = op.name;
+  return fs::Answer(fs::Empty{});
+}
+
+Result<fs::Answer> apply(Mutation& m, const fs::RemoveXattr& op) {
+  ASTER_TRY(check_xattr_name(op.name));
+  ASTER_TRY(InodeRow row, m.inode(op.ino));
+  if (!m.store.inodes.remove_xattr(op.ino, op.name)) return fail(Errc::no_attribute);
+  m.save(row);
+  m.changes.inode = row.guid;
+  m.changes.name = op.name;
+  return fs::Answer(fs::Empty{});
+}
+
+}  // namespace aster::primary

@@ -1,0 +1,111 @@
+#include "server/primary/backends.h"
+
+#include "protocol/base/log.h"
+#include "server/primary/follower_registry.h"
+#include "server/primary/local_driver.h"
+#include "server/primary/remote_driver.h"
+
+namespace aster::primary {
+
+Result<PolicyId> PolicyBackends::route(UserId, uint64_t) {
+  ASTER_TRY(const auto policy, policies_.default_policy());
+  // Asked for here so that a full answer ("node x is disabled") comes before the first byte moves.
+  ASTER_TRY(const auto usable, driver_of(*policy));
+  static_cast<void>(usable);
+  return policy->id;
+}
+
+Result<PolicyLimits> PolicyBackends::limits(PolicyId policy) {
+  ASTER_TRY(const auto found, policies_.find(policy));
+  return found->limits;
+}
+
+Result<ObjectUrl> PolicyBackends::upload_url(PolicyId policy, const ObjectId& object) {
+  return url_for("PUT", policy, object);
+}
+
+Result<ObjectUrl> PolicyBackends::read_url(PolicyId policy, const ObjectId& object) {
+  return url_for("GET", policy, object);
+}
+
+Result<ObjectUrl> PolicyBackends::url_for(std::string method, PolicyId policy,
+                                          const ObjectId& object) const {
+  ASTER_TRY(const auto found, policies_.find(policy));
+  ObjectUrl out{.expires = clock_.now_seconds() + kUrlLifetime};
+  const bool presigned = method == "PUT" ? found->presigned_upload : found->presigned_download;
+  if (presigned) {
+    ASTER_TRY(const auto driver, driver_of(*found));
+    ASTER_TRY(std::optional<std::string> url,
+              driver->presigned_url(method, object, out.expires));
+    if (url) {
+      out.url = std::move(*url);
+      return out;
+    }
+  }
+  out.url = relay_.path_for({std::move(method), policy, object, out.expires});
+  return out;
+}
+
+Result<ObjectBackends::Capacity> PolicyBackends::capacity(PolicyId policy) {
+  auto known = capacities_.lock();
+  const auto found = known->find(policy);
+  if (found == known->end()) return fail(Errc::unsupported, "the capacity is not known");
+  return found->second;
+}
+
+Task<Result<uint64_t>> PolicyBackends::stat(PolicyId policy, ObjectId object) {
+  ASTER_CO_TRY(const auto store, driver(policy));
+  co_return co_await store->stat(object);
+}
+
+Task<Result<void>> PolicyBackends::remove(PolicyId policy, ObjectId object) {
+  ASTER_CO_TRY(const auto store, driver(policy));
+  co_return co_await store->remove(object);
+}
+
+Task<Result<ObjectBackends::Composed>> PolicyBackends::compose(PolicyId policy, ObjectId target,
+                                                               std::vector<ObjectId> parts,
+                                                               uint64_t expected_size) {
+  ASTER_CO_TRY(const auto store, driver(policy));
+  co_return co_await store->compose(target, std::move(parts), expected_size);
+}
+
+Result<std::shared_ptr<ObjectDriver>> PolicyBackends::driver(PolicyId policy) const {
+  ASTER_TRY(const auto found, policies_.find(policy));
+  return driver_of(*found);
+}
+
+Result<std::shared_ptr<ObjectDriver>> PolicyBackends::driver_of(const Policy& policy) const {
+  std::shared_ptr<ObjectDriver> made;
+  if (policy.driver == Driver::local) {
+    if (!local_) return fail(Errc::precondition_failed, "this server has no local storage");
+    made = std::make_shared<LocalDriver>(local_, policy.base_path);
+    return made;
+  }
+  const ApiResult<FollowerRef> follower = registry_.usable(policy.node);
+  if (!follower.ok()) {
+    return fail(Errc::precondition_failed,
+                "storage policy " + policy.name + ": " + follower.error().message);
+  }
+  made = std::make_shared<RemoteDriver>(registry_.client_for(**follower, policy.target_key), policy,
+                                        executor_);
+  return made;
+}
+
+Task<void> PolicyBackends::refresh_capacities() {
+  for (const db::PolicyRow& row : policies_.rows()) {
+    const Result<Capacity> found = co_await refresh_capacity(row.id);
+    if (!found.ok()) {
+      ASTER_LOG(debug, "capacity_unknown", {"policy", row.id.value}, {"err", found.error()});
+    }
+  }
+}
+
+Task<Result<ObjectBackends::Capacity>> PolicyBackends::refresh_capacity(PolicyId policy) {
+  ASTER_CO_TRY(const auto store, driver(policy));
+  ASTER_CO_TRY(const Capacity found, co_await store->capacity());
+  capacities_.lock()->insert_or_assign(policy, found);
+  co_return found;
+}
+
+}  // namespace aster::primary

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "protocol/base/clock.h"
+#include "protocol/base/guarded.h"
+#include "server/primary/object_driver.h"
+#include "server/primary/policies.h"
+#include "server/primary/relay_urls.h"
+#include "server/storage/ingress_target.h"
+
+namespace aster::primary {
+
+/// Lifetime of every URL handed out, seconds: long enough for a client to keep a manifest in use.
+inline constexpr int64_t kUrlLifetime = 6 * 3600;
+
+/// ObjectBackends over the stored policies: picks the driver, signs URLs or relay paths. All
+/// handed in must outlive it; `local` may be null (no local policies then).
+class PolicyBackends final : public ObjectBackends {
+ public:
+  PolicyBackends(Policies& policies, FollowerRegistry& registry, RelayUrls& relay,
+                 std::shared_ptr<storage::IngressTarget> local, Executor& executor, const Clock& clock)
+      : policies_(policies),
+        registry_(registry),
+        relay_(relay),
+        local_(std::move(local)),
+        executor_(executor),
+        clock_(clock) {}
+
+  Result<PolicyId> route(UserId user, uint64_t size) override;
+  Result<PolicyLimits> limits(PolicyId policy) override;
+  Result<ObjectUrl> upload_url(PolicyId policy, const ObjectId& object) override;
+  Result<ObjectUrl> read_url(PolicyId policy, const ObjectId& object) override;
+  Result<Capacity> capacity(PolicyId policy) override;
+  Task<Result<uint64_t>> stat(PolicyId policy, ObjectId object) override;
+  Task<Result<void>> remove(PolicyId policy, ObjectId object) override;
+  Task<Result<Composed>> compose(PolicyId policy, ObjectId target, std::vector<ObjectId> parts,
+                                 uint64_t expected_size) override;
+
+  /// What moves and manages the objects of a policy; precondition_failed says why it cannot now
+  /// (disabled node ...), not_found when there is no such policy.
+  Result<std::shared_ptr<ObjectDriver>> driver(PolicyId policy) const;
+  /// Asks every policy's storage for its capacity; what is unknown afterwards stays unsupported.
+  Task<void> refresh_capacities();
+  /// The same for one; the fresh figure.
+  Task<Result<Capacity>> refresh_capacity(PolicyId policy);
+
+ private:
+  Result<std::shared_ptr<ObjectDriver>> driver_of(const Policy& policy) const;
+  Result<ObjectUrl> url_for(std::string method, PolicyId policy, const ObjectId& object) const;
+
+  Policies& policies_;
+  FollowerRegistry& registry_;
+  RelayUrls& relay_;
+  const std::shared_ptr<storage::IngressTarget> local_;
+  Executor& executor_;
+  const Clock& clock_;
+  Guarded<std::map<PolicyId, Capacity>> capacities_;
+};
+
+}  // namespace aster::primary

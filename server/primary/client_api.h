@@ -1,0 +1,39 @@
+#pragma once
+
+#include "protocol/fs/messages.h"
+#include "server/primary/api_call.h"
+#include "server/primary/namespace_service.h"
+
+namespace aster::primary {
+
+/// The API of mounted clients: sessions, batches, events. See aster-api(7). Outlives the server
+/// that uses its routes.
+class ClientApi {
+ public:
+  ClientApi(const ApiGate& gate, NamespaceService& namespaces)
+      : gate_(gate), namespaces_(namespaces) {}
+
+  void add_routes(http::Router& router);
+
+ private:
+  Task<http::Response> open_session(http::Request& request);
+  Task<http::Response> close_session(http::Request& request);
+  Task<http::Response> batch(http::Request& request);
+  Task<http::Response> events(http::Request& request);
+
+  Task<Result<std::string>> try_open_session(http::Request& request);
+  Task<Result<std::string>> try_close_session(http::Request& request);
+  Task<Result<std::string>> try_batch(http::Request& request);
+  Task<Result<std::shared_ptr<ByteSource>>> try_events(http::Request& request);
+  Task<Result<Caller>> identify(const http::Request& request);
+  /// stale_handle when the session is not the caller's or has ended.
+  Result<Caller> with_session(Caller caller, SessionId session);
+
+  const ApiGate& gate_;
+  NamespaceService& namespaces_;
+};
+
+/// The error envelope of this API: Errc strings.
+http::Response fs_failure(const Error& error);
+
+}  // namespace aster::primary

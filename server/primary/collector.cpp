@@ -1,0 +1,174 @@
+#include "server/primary/collector.h"
+
+#include "protocol/base/log.h"
+#include "server/db/database.h"
+#include "server/db/fs_store.h"
+#include "server/primary/event_hub.h"
+#include "server/primary/extent_map.h"
+#include "server/primary/object_backend.h"
+
+namespace aster::primary {
+namespace {
+
+/// Rows per transaction: a few milliseconds of the writer's time.
+constexpr size_t kChunk = 1000;
+constexpr size_t kRemovalsAtOnce = 8;
+/// A client may repeat a mutation for that long and still get the answer of the first time.
+constexpr std::chrono::hours kAnswersKept{24};
+/// How far back a reader of the journal may resume.
+constexpr std::chrono::hours kJournalKept{7 * 24};
+
+int64_t before(const Clock& clock, std::chrono::nanoseconds age) {
+  return clock.now_ns() - age.count();
+}
+
+/// Frees one nameless inode, or kChunk of its extents when it has more.
+void free_inode(db::FsStore& store, InodeNo ino, int64_t now) {
+  const std::optional<db::InodeRow> row = store.inodes.find(ino);
+  if (!row) {
+    store.sessions.remove_orphan(ino);
+    return;
+  }
+  db::Usage usage;
+  const auto extents = store.extents.overlapping(ino, 0, fs::kFileSizeMax, kChunk);
+  ExtentMap map(store, ino);
+  if (!extents.empty()) map.punch(0, extents.back().end());
+  map.settle(now);
+  usage.bytes = map.allocated_delta();
+  if (extents.size() < kChunk) {
+    store.compose.dequeue(ino);
+    store.inodes.erase(ino);
+    store.sessions.remove_orphan(ino);
+    usage.inodes = -1;
+  }
+  store.workspaces.add_usage(row->workspace, usage);
+}
+
+}  // namespace
+
+Collector::Collector(const NamespaceOptions& options, db::Database& database,
+                     ObjectBackends& backends, EventHub& hub, const Clock& clock)
+    : options_(options), database_(database), backends_(backends), hub_(hub), clock_(clock) {}
+
+Task<Result<void>> Collector::round() {
+  Result<void> sessions = co_await end_silent_sessions();
+  Result<void> orphans = co_await collect_orphans();
+  Result<void> live = co_await mark_dead(db::ObjectState::live, options_.object_grace);
+  Result<void> pending = co_await mark_dead(db::ObjectState::pending, options_.grant_lifetime);
+  Result<void> dead = co_await remove_dead();
+  Result<void> old = co_await prune();
+  for (Result<void>* part : {&sessions, &orphans, &live, &pending, &dead, &old}) {
+    if (!part->ok()) co_return std::move(*part).error();
+  }
+  co_return ok();
+}
+
+Task<Result<void>> Collector::end_silent_sessions() {
+  const std::vector<EventHub::Session> silent = hub_.silent(options_.session_timeout);
+  for (const EventHub::Session& session : silent) {
+    const Result<void> done =
+        co_await database_.write([id = session.id](db::Txn& txn) -> Result<void> {
+          db::SessionStore(txn).erase(id);
+          return ok();
+        });
+    if (!done.ok()) co_return done.error();
+    hub_.remove(session.id);
+    ASTER_LOG(info, "session_timed_out", {"session", session.id.value});
+  }
+  co_return ok();
+}
+
+Task<Result<void>> Collector::collect_orphans() {
+  for (;;) {
+    const int64_t now = clock_.now_ns();
+    const int64_t limit = before(clock_, options_.orphan_grace);
+    const Result<bool> more = co_await database_.write([=](db::Txn& txn) -> Result<bool> {
+      db::FsStore store(txn);
+      // Few at a time: each may bring kChunk extents.
+      const auto orphans = store.sessions.collectable_orphans(limit, 16);
+      for (const InodeNo ino : orphans) free_inode(store, ino, now);
+      return !orphans.empty();
+    });
+    if (!more.ok()) co_return more.error();
+    if (!*more) co_return ok();
+  }
+}
+
+Task<Result<void>> Collector::mark_dead(db::ObjectState state, std::chrono::nanoseconds grace) {
+  for (;;) {
+    const int64_t now = clock_.now_ns();
+    const int64_t limit = before(clock_, grace);
+    const Result<bool> more = co_await database_.write([=](db::Txn& txn) -> Result<bool> {
+      db::FsStore store(txn);
+      const auto rows = store.objects.idle(state, limit, kChunk);
+      for (const db::ObjectRow& row : rows) {
+        store.objects.set_state(row.id, db::ObjectState::dead, now);
+        if (state == db::ObjectState::pending) {
+          store.workspaces.add_usage(row.workspace, {0, 0, -1});
+        }
+      }
+      return rows.size() == kChunk;
+    });
+    if (!more.ok()) co_return more.error();
+    if (!*more) co_return ok();
+  }
+}
+
+Task<Result<void>> Collector::remove_dead() {
+  // Failures move to the end of the line (since = now), so one unreachable follower does not keep
+  // the others' garbage; what was tried in this round is not tried again.
+  const int64_t started = clock_.now_ns();
+  for (;;) {
+    const Result<std::vector<db::ObjectRow>> rows =
+        database_.read([&](db::Txn& txn) -> Result<std::vector<db::ObjectRow>> {
+          return db::ObjectStore(txn).idle(db::ObjectState::dead, started, kRemovalsAtOnce);
+        });
+    if (!rows.ok()) co_return rows.error();
+    if (rows->empty()) co_return ok();
+    std::vector<Task<Result<bool>>> removals;
+    for (const db::ObjectRow& row : *rows) removals.push_back(remove_object(row));
+    const std::vector<Result<bool>> done = co_await when_all(std::move(removals));
+    for (const Result<bool>& one : done) {
+      if (!one.ok()) co_return one.error();
+    }
+  }
+}
+
+Task<Result<bool>> Collector::remove_object(db::ObjectRow object) {
+  const Result<void> removed = co_await backends_.remove(object.policy, object.name);
+  if (!removed.ok()) {
+    ASTER_LOG(warn, "object_removal_failed", {"policy", object.policy.value},
+              {"err", removed.error()});
+  }
+  // At least a nanosecond later than now: also a clock that stands still moves it on.
+  const int64_t later = clock_.now_ns() + 1;
+  const bool gone = removed.ok();
+  const Result<bool> noted =
+      co_await database_.write([gone, later, id = object.id](db::Txn& txn) -> Result<bool> {
+        db::ObjectStore objects(txn);
+        if (gone) {
+          objects.erase(id);
+        } else {
+          objects.set_state(id, db::ObjectState::dead, later);
+        }
+        return gone;
+      });
+  co_return noted;
+}
+
+Task<Result<void>> Collector::prune() {
+  for (;;) {
+    const int64_t answers = before(clock_, kAnswersKept);
+    const int64_t journal = before(clock_, kJournalKept);
+    const Result<bool> more = co_await database_.write([=](db::Txn& txn) -> Result<bool> {
+      db::JournalStore store(txn);
+      const int64_t a = store.prune_answers(answers, kChunk);
+      const int64_t j = store.prune(journal, kChunk);
+      return a == static_cast<int64_t>(kChunk) || j == static_cast<int64_t>(kChunk);
+    });
+    if (!more.ok()) co_return more.error();
+    if (!*more) co_return ok();
+  }
+}
+
+}  // namespace aster::primary

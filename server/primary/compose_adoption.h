@@ -1,0 +1,15 @@
+#pragma once
+
+#include "server/db/fs_store.h"
+
+namespace aster::primary {
+
+/// T2 of the composer (see there), inside the caller's transaction. With `parts_kept` false the
+/// parts do not exist any more and whatever is referenced of them must move to the target.
+/// not_found when the job is gone. Returns false when the target was dropped instead.
+Result<bool> adopt_composed(db::FsStore& store, uint64_t job, bool parts_kept, int64_t now);
+
+/// Ends the job without a result: the target becomes dead. Nothing happens when the job is gone.
+void drop_composed(db::FsStore& store, uint64_t job, int64_t now);
+
+}  // namespace aster::primary

@@ -1,0 +1,91 @@
+#include "server/primary/event_hub.h"
+
+#include "protocol/fs/json.h"
+
+namespace aster::primary {
+
+std::string render_invalidation(fs::Invalidation invalidation, const EventCursor& cursor) {
+  invalidation.cursor = cursor.text();
+  return "event: inval\ndata: " + fs::encode(invalidation) + "\n\n";
+}
+
+std::string render_reset(const EventCursor& cursor) {
+  return "event: reset\ndata: {}\n\n" + render_invalidation({}, cursor);
+}
+
+EventHub::EventHub(Options options, Executor& executor, const Clock& clock)
+    : options_(options), executor_(executor), clock_(clock) {}
+
+bool EventHub::add(const Session& session) {
+  const auto sessions = sessions_.lock();
+  if (sessions->size() >= options_.session_limit) return false;
+  (*sessions)[session.id] = {session, clock_.steady(), nullptr};
+  return true;
+}
+
+bool EventHub::remove(SessionId id) {
+  const auto sessions = sessions_.lock();
+  const auto found = sessions->find(id);
+  if (found == sessions->end()) return false;
+  if (found->second.queue) found->second.queue->end();
+  sessions->erase(found);
+  return true;
+}
+
+bool EventHub::touch(const Session& session) {
+  const auto sessions = sessions_.lock();
+  const auto found = sessions->find(session.id);
+  if (found == sessions->end() || found->second.session.user != session.user ||
+      found->second.session.workspace != session.workspace) {
+    return false;
+  }
+  found->second.heard = clock_.steady();
+  return true;
+}
+
+std::vector<EventHub::Session> EventHub::silent(Duration timeout) const {
+  std::vector<Session> out;
+  const SteadyTime now = clock_.steady();
+  const auto sessions = sessions_.lock();
+  for (const auto& [id, entry] : *sessions) {
+    if (now - entry.heard > timeout) out.push_back(entry.session);
+  }
+  return out;
+}
+
+void EventHub::publish(uint64_t workspace, SessionId cause, uint64_t position,
+                       const fs::Invalidation& invalidation) {
+  std::shared_ptr<const std::string> text;  // made once, and only if somebody listens
+  const auto sessions = sessions_.lock();
+  for (const auto& [id, entry] : *sessions) {
+    if (entry.session.workspace != workspace || id == cause || !entry.queue) continue;
+    if (!text) {
+      text = std::make_shared<const std::string>(
+          render_invalidation(invalidation, {options_.epoch, position}));
+    }
+    entry.queue->push({position, text});
+  }
+}
+
+std::shared_ptr<EventQueue> EventHub::attach(SessionId id) {
+  auto queue = std::make_shared<EventQueue>(executor_, options_.queue_limit);
+  {
+    const auto sessions = sessions_.lock();
+    const auto found = sessions->find(id);
+    if (found == sessions->end()) return nullptr;
+    if (found->second.queue) found->second.queue->end();
+    found->second.queue = queue;
+  }
+  queue->start_heartbeat(options_.heartbeat / 2);
+  return queue;
+}
+
+void EventHub::end_streams() {
+  const auto sessions = sessions_.lock();
+  for (auto& [id, entry] : *sessions) {
+    if (entry.queue) entry.queue->end();
+    entry.queue = nullptr;
+  }
+}
+
+}  // namespace aster::primary

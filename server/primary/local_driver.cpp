@@ -1,0 +1,80 @@
+#include "server/primary/local_driver.h"
+
+#include <algorithm>
+
+#include "protocol/checksum.h"
+
+namespace aster::primary {
+namespace {
+
+constexpr size_t kCopyBuffer = 256 * 1024;
+
+}  // namespace
+
+std::string object_name(const std::string& base_path, const ObjectId& object) {
+  const std::string name = "files/" + object.hex();
+  return base_path.empty() ? name : base_path + "/" + name;
+}
+
+Task<Result<void>> LocalDriver::put(ObjectId object, ObjectUpload upload) {
+  ASTER_CO_TRY(const std::unique_ptr<storage::StagedObject> staged,
+               co_await storage_->stage(path(object)));
+  std::vector<std::byte> buffer(std::min<uint64_t>(kCopyBuffer, std::max<uint64_t>(upload.length, 1)));
+  uint64_t left = upload.length;
+  uint32_t crc = 0;
+  while (left > 0) {
+    const auto room = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
+    ASTER_CO_TRY(const size_t n, co_await upload.body->read(room));
+    if (n == 0) co_return fail(Errc::bad_request, "the body ended early");
+    if (upload.crc32c) crc = crc32c(room.first(n), crc);
+    ASTER_CO_TRY(co_await staged->write(room.first(n)));
+    left -= n;
+  }
+  if (upload.crc32c && crc != *upload.crc32c) {
+    co_return fail(Errc::corrupt, "the body does not match its CRC32C");
+  }
+  co_return co_await staged->commit();
+}
+
+Task<ApiResult<ObjectBody>> LocalDriver::open(ObjectId object, WantedRange wanted) {
+  ASTER_CO_TRY(storage::OpenObject found, co_await storage_->open(path(object)));
+  RangeRequest request;
+  if (wanted.header) request.header = *wanted.header;
+  ASTER_CO_TRY(const std::optional<ByteRange> range, resolve_range(request, found.size));
+  ObjectBody body{.size = found.size, .range = {0, found.size}, .partial = range.has_value()};
+  if (range) body.range = *range;
+  if (found.fd) {
+    body.bytes = http::FileBody{std::move(found.fd), body.range.offset, body.range.length};
+  } else {
+    body.bytes = found.stream(body.range.offset, body.range.length);
+  }
+  co_return body;
+}
+
+Task<Result<uint64_t>> LocalDriver::stat(ObjectId object) {
+  co_return co_await storage_->stat(path(object));
+}
+
+Task<Result<void>> LocalDriver::remove(ObjectId object) {
+  auto removed = co_await storage_->remove(path(object));
+  if (removed.failed_with(Errc::not_found)) co_return ok();
+  co_return removed;
+}
+
+Task<Result<ObjectBackends::Composed>> LocalDriver::compose(ObjectId target,
+                                                            std::vector<ObjectId> parts,
+                                                            uint64_t expected_size) {
+  std::vector<std::string> names;
+  for (const ObjectId& part : parts) names.push_back(path(part));
+  const storage::ComposeOptions options{.expected_size = expected_size, .keep_parts = true};
+  ASTER_CO_TRY(const uint64_t size,
+               co_await storage_->compose(path(target), std::move(names), options));
+  co_return ObjectBackends::Composed{.size = size, .parts_kept = true};
+}
+
+Task<Result<ObjectBackends::Capacity>> LocalDriver::capacity() {
+  ASTER_CO_TRY(const storage::Capacity found, co_await storage_->capacity());
+  co_return ObjectBackends::Capacity{.total = found.total, .free = found.available};
+}
+
+}  // namespace aster::primary

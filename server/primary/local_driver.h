@@ -1,0 +1,33 @@
+#pragma once
+
+#include "server/primary/object_driver.h"
+#include "server/storage/ingress_target.h"
+
+namespace aster::primary {
+
+/// Objects in a folder of the primary itself.
+class LocalDriver final : public ObjectDriver {
+ public:
+  LocalDriver(std::shared_ptr<storage::IngressTarget> storage, std::string base_path)
+      : storage_(std::move(storage)), base_path_(std::move(base_path)) {}
+
+  Task<Result<void>> put(ObjectId object, ObjectUpload upload) override;
+  Task<ApiResult<ObjectBody>> open(ObjectId object, WantedRange wanted) override;
+  Task<Result<uint64_t>> stat(ObjectId object) override;
+  Task<Result<void>> remove(ObjectId object) override;
+  Task<Result<ObjectBackends::Composed>> compose(ObjectId target, std::vector<ObjectId> parts,
+                                                 uint64_t expected_size) override;
+  Task<Result<ObjectBackends::Capacity>> capacity() override;
+  Result<std::optional<std::string>> presigned_url(std::string_view, const ObjectId&,
+                                                   int64_t) const override {
+    return std::optional<std::string>();
+  }
+
+ private:
+  std::string path(const ObjectId& object) const { return object_name(base_path_, object); }
+
+  const std::shared_ptr<storage::IngressTarget> storage_;
+  const std::string base_path_;
+};
+
+}  // namespace aster::primary

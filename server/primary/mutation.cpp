@@ -1,0 +1,62 @@
+#include "server/primary/mutation.h"
+
+namespace aster::primary {
+
+Result<void> check_name(std::string_view name) {
+  if (name.size() > fs::kNameMax) return fail(Errc::name_too_long, "name over 255 bytes");
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string_view::npos ||
+      name.find('\0') != std::string_view::npos) {
+    return fail(Errc::bad_request, "not a file name");
+  }
+  return ok();
+}
+
+Result<db::InodeRow> find_inode(db::FsStore& store, const Caller& caller, InodeNo ino) {
+  std::optional<db::InodeRow> row = store.inodes.find(ino);
+  if (!row || row->workspace != caller.workspace) {
+    return fail(Errc::stale_handle, "inode " + std::to_string(ino.value));
+  }
+  return std::move(*row);
+}
+
+Result<db::InodeRow> find_directory(db::FsStore& store, const Caller& caller, InodeNo ino) {
+  ASTER_TRY(db::InodeRow row, find_inode(store, caller, ino));
+  if (row.attr.type != fs::FileType::directory) return fail(Errc::not_directory);
+  return row;
+}
+
+Result<db::InodeRow> Mutation::parent(InodeNo ino) {
+  ASTER_TRY(db::InodeRow row, find_directory(store, caller, ino));
+  if (row.attr.nlink == 0) return fail(Errc::not_found, "the directory was removed");
+  return row;
+}
+
+void Mutation::save(db::InodeRow& row, bool content, bool keep_ctime) {
+  if (!keep_ctime) row.attr.ctime = now;
+  row.attr.change += 1;
+  store.inodes.update(row);
+  changes.invalidation.inodes.push_back({row.attr.ino, content, false});
+}
+
+void Mutation::save_parent(db::InodeRow& row) {
+  row.attr.mtime = now;
+  save(row);
+}
+
+fs::Removed Mutation::drop_name(db::InodeRow& row, bool hold) {
+  const bool directory = row.attr.type == fs::FileType::directory;
+  row.attr.nlink = directory ? 0 : row.attr.nlink - 1;
+  save(row);
+  if (row.attr.nlink == 0) {
+    changes.invalidation.inodes.back().unlinked = true;
+    store.sessions.add_orphan(row.attr.ino, now);
+    if (hold && caller.session) store.sessions.hold(row.attr.ino, caller.session);
+  }
+  return {row.attr.ino, row.attr.nlink};
+}
+
+void Mutation::entry_changed(InodeNo parent, std::string_view name) {
+  changes.invalidation.entries.push_back({parent, std::string(name)});
+}
+
+}  // namespace aster::primary

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "protocol/fs/messages.h"
+#include "server/db/fs_store.h"
+#include "server/primary/namespace_service.h"
+
+/// Private to the namespace service.
+namespace aster::primary {
+
+/// bad_request or name_too_long for what cannot be a directory entry.
+Result<void> check_name(std::string_view name);
+
+/// The inode when it is in the caller's workspace, else stale_handle: what is elsewhere is not
+/// there for this caller.
+Result<db::InodeRow> find_inode(db::FsStore& store, const Caller& caller, InodeNo ino);
+/// The same, and not_directory for other types.
+Result<db::InodeRow> find_directory(db::FsStore& store, const Caller& caller, InodeNo ino);
+
+/// What one operation tells the journal and the other sessions.
+struct Changes {
+  fs::Invalidation invalidation;
+  std::optional<Guid> inode;
+  std::optional<Guid> parent;
+  std::string name;
+  std::optional<Guid> new_parent;
+  std::string new_name;
+
+  bool any() const { return !invalidation.inodes.empty() || !invalidation.entries.empty(); }
+};
+
+/// One operation while it is applied, inside one savepoint of the writer's transaction.
+class Mutation {
+ public:
+  Mutation(db::Txn& txn, const Caller& caller, int64_t now)
+      : store(txn), caller(caller), now(now) {}
+
+  Result<db::InodeRow> inode(InodeNo ino) { return find_inode(store, caller, ino); }
+  /// A directory that may get or lose entries; not_found when it was removed.
+  Result<db::InodeRow> parent(InodeNo ino);
+
+  /// Saves an inode whose attributes or content changed: ctime (unless `keep_ctime`) and change
+  /// move on, the others are told.
+  void save(db::InodeRow& row, bool content = false, bool keep_ctime = false);
+  /// Saves a directory whose entries changed: mtime, ctime and change move on.
+  void save_parent(db::InodeRow& row);
+  /// Takes one name away from `row` (all of a directory's) and saves it. Without names it becomes
+  /// an orphan, held by this session if asked.
+  fs::Removed drop_name(db::InodeRow& row, bool hold);
+  /// Tells the others that this name means something else now.
+  void entry_changed(InodeNo parent, std::string_view name);
+
+  db::FsStore store;
+  const Caller& caller;
+  const int64_t now;
+  Changes changes;
+  db::Usage usage;  ///< added to the workspace's at the end
+};
+
+}  // namespace aster::primary

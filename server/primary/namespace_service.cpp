@@ -1,0 +1,309 @@
+#include "server/primary/namespace_service.h"
+
+#include "protocol/base/executor.h"
+#include "protocol/base/log.h"
+#include "server/db/database.h"
+#include "server/primary/collector.h"
+#include "server/primary/composer.h"
+#include "server/primary/duty.h"
+#include "server/primary/event_stream.h"
+#include "server/primary/object_backend.h"
+#include "server/primary/operation_runner.h"
+#include "server/primary/read_operations.h"
+#include "server/primary/tree_operations.h"
+
+namespace aster::primary {
+namespace {
+
+constexpr std::chrono::minutes kComposeIdle{10};  // after a commit that was not sealed
+constexpr std::chrono::seconds kCollectorPeriod{30};
+constexpr std::chrono::seconds kComposerPeriod{60};
+constexpr size_t kClientNameMax = 1024;
+/// Of one batch's answer, by estimated_size(): leaves room below kBatchBytesMax.
+constexpr size_t kAnswerBudget = fs::kBatchBytesMax - (1 << 20);
+
+using Answers = std::vector<Result<fs::Answer>>;
+
+class SqlNamespaceService final : public NamespaceService {
+ public:
+  SqlNamespaceService(NamespaceOptions options, Guid epoch, db::Database& database,
+                      ObjectBackends& backends, Executor& executor, const Clock& clock)
+      : options_(options),
+        database_(database),
+        executor_(executor),
+        clock_(clock),
+        hub_({epoch, options.heartbeat}, executor, clock),
+        runner_({options.compose_delay, kComposeIdle}, backends, hub_, clock),
+        collector_(options, database, backends, hub_, clock),
+        composer_(database, backends, clock),
+        collecting_(executor),
+        composing_(executor),
+        collector_duty_("collector", kCollectorPeriod, [this] { return collect(); }),
+        composer_duty_("composer", kComposerPeriod, [this] { return compose(); }) {}
+  ~SqlNamespaceService() override { SqlNamespaceService::stop(); }
+
+  Task<Answers> apply(Caller caller, fs::BatchRequest request) override;
+  Task<Result<uint64_t>> create_workspace(std::string name) override;
+  Result<InodeNo> root_of(uint64_t workspace) override;
+  Task<Result<fs::SessionAnswer>> open_session(Caller caller, fs::SessionRequest request) override;
+  Task<Result<void>> close_session(Caller caller) override;
+  bool touch_session(const Caller& caller) override { return hub_.touch(session_of(caller)); }
+  Result<std::shared_ptr<ByteSource>> events(const Caller& caller, std::string cursor) override;
+  void start_duties() override;
+  void stop() override;
+  Task<Result<void>> run_duties_once() override;
+
+  Result<void> load_sessions();
+
+ private:
+  static EventHub::Session session_of(const Caller& caller) {
+    return {caller.session, caller.user, caller.workspace};
+  }
+  /// Consecutive operations that all write, or all read.
+  Task<Result<Answers>> write_run(const Caller& caller, std::span<const fs::BatchItem> items,
+                                  bool stop_on_error);
+  Task<Result<Answers>> read_run(const Caller& caller, std::span<const fs::BatchItem> items,
+                                 bool stop_on_error);
+  Result<Answers> read_all(const Caller& caller, std::span<const fs::BatchItem> items,
+                           bool stop_on_error);
+  void wake_composer(std::span<const fs::BatchItem> items);
+  Task<Result<void>> collect();
+  Task<Result<void>> compose();
+
+  const NamespaceOptions options_;
+  db::Database& database_;
+  Executor& executor_;
+  const Clock& clock_;
+  EventHub hub_;
+  OperationRunner runner_;
+  Collector collector_;
+  Composer composer_;
+  AsyncMutex collecting_;  // one round of a duty at a time
+  AsyncMutex composing_;
+  Duty collector_duty_;
+  Duty composer_duty_;
+};
+
+/// Refuses reads that would make the whole answer too large to send. The first always fits.
+void keep_within_budget(Answers& answers, std::span<const fs::BatchItem> items) {
+  size_t used = 0;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i].ok()) continue;
+    const size_t size = estimated_size(*answers[i]);
+    if (used > 0 && used + size > kAnswerBudget && !OperationRunner::writes(items[i].operation)) {
+      answers[i] = fail(Errc::out_of_resources, "the batch's answer is too large: ask for less");
+    } else {
+      used += size;
+    }
+  }
+}
+
+Task<Answers> SqlNamespaceService::apply(Caller caller, fs::BatchRequest request) {
+  const std::span<const fs::BatchItem> items(request.items);
+  Answers answers;
+  if (items.size() > fs::kBatchOpsMax) {
+    answers.assign(items.size(), fail(Errc::bad_request, "too many operations in one batch"));
+    co_return answers;
+  }
+  while (answers.size() < items.size()) {
+    const size_t begin = answers.size();
+    const bool stopped = request.stop_on_error && begin > 0 && !answers.back().ok();
+    if (stopped) {
+      answers.resize(items.size(), fail(Errc::interrupted, "an earlier operation failed"));
+      break;
+    }
+    const bool writes = OperationRunner::writes(items[begin].operation);
+    size_t end = begin + 1;
+    while (end < items.size() && OperationRunner::writes(items[end].operation) == writes) ++end;
+    const auto run = items.subspan(begin, end - begin);
+    Task<Result<Answers>> task = writes ? write_run(caller, run, request.stop_on_error)
+                                        : read_run(caller, run, request.stop_on_error);
+    Result<Answers> done = co_await std::move(task);
+    if (done.ok()) {
+      for (Result<fs::Answer>& one : *done) answers.push_back(std::move(one));
+    } else {
+      answers.resize(end, done.error());
+    }
+  }
+  keep_within_budget(answers, items);
+  co_return answers;
+}
+
+Task<Result<Answers>> SqlNamespaceService::write_run(const Caller& caller,
+                                                     std::span<const fs::BatchItem> items,
+                                                     bool stop_on_error) {
+  Result<Answers> answers = co_await database_.write([&](db::Txn& txn) -> Result<Answers> {
+    return runner_.write(txn, caller, items, stop_on_error);
+  });
+  if (answers.ok()) wake_composer(items);
+  co_return answers;
+}
+
+Task<Result<Answers>> SqlNamespaceService::read_run(const Caller& caller,
+                                                    std::span<const fs::BatchItem> items,
+                                                    bool stop_on_error) {
+  Result<Answers> answers =
+      co_await executor_.run([&] { return read_all(caller, items, stop_on_error); });
+  co_return answers;
+}
+
+Result<Answers> SqlNamespaceService::read_all(const Caller& caller,
+                                              std::span<const fs::BatchItem> items,
+                                              bool stop_on_error) {
+  return database_.read([&](db::Txn& txn) -> Result<Answers> {
+    Answers answers;
+    answers.reserve(items.size());
+    for (const fs::BatchItem& item : items) {
+      if (stop_on_error && !answers.empty() && !answers.back().ok()) {
+        answers.push_back(fail(Errc::interrupted, "an earlier operation failed"));
+      } else {
+        answers.push_back(runner_.read(txn, caller, item.operation));
+      }
+    }
+    return answers;
+  });
+}
+
+void SqlNamespaceService::wake_composer(std::span<const fs::BatchItem> items) {
+  for (const fs::BatchItem& item : items) {
+    const auto* commit = std::get_if<fs::Commit>(&item.operation);
+    if (commit == nullptr || !commit->sealed) continue;
+    composer_duty_.wake_within(options_.compose_delay);
+    return;
+  }
+}
+
+Task<Result<uint64_t>> SqlNamespaceService::create_workspace(std::string name) {
+  const int64_t now = clock_.now_ns();
+  Result<uint64_t> made = co_await database_.write([&](db::Txn& txn) -> Result<uint64_t> {
+    db::FsStore store(txn);
+    const uint64_t workspace = store.workspaces.insert(name, now);
+    const db::InodeRow root = make_root(store, workspace, now);
+    store.workspaces.set_root(workspace, root.attr.ino);
+    store.workspaces.add_usage(workspace, {1, 0, 0});
+    return workspace;
+  });
+  co_return made;
+}
+
+Result<InodeNo> SqlNamespaceService::root_of(uint64_t workspace) {
+  return database_.read([&](db::Txn& txn) -> Result<InodeNo> {
+    const std::optional<InodeNo> root = db::WorkspaceStore(txn).root(workspace);
+    if (!root) return fail(Errc::not_found, "workspace " + std::to_string(workspace));
+    return *root;
+  });
+}
+
+/// 53 random bits: unguessable enough beside the check of the user, exact in every JSON reader.
+SessionId new_session_id() {
+  uint64_t bits = 0;
+  fill_random(reinterpret_cast<std::byte*>(&bits), sizeof bits);
+  return SessionId((bits >> 11) | 1);
+}
+
+Task<Result<fs::SessionAnswer>> SqlNamespaceService::open_session(Caller caller,
+                                                                  fs::SessionRequest request) {
+  if (request.client.size() > kClientNameMax) co_return fail(Errc::bad_request, "client name");
+  caller.session = new_session_id();
+  fs::SessionAnswer answer;
+  answer.session = caller.session;
+  answer.heartbeat_ms = static_cast<uint32_t>(options_.heartbeat.count());
+  answer.entry_ttl_ms = static_cast<uint32_t>(options_.entry_ttl.count());
+  if (!hub_.add(session_of(caller))) {
+    co_return fail(Errc::out_of_resources, "too many sessions");
+  }
+  const int64_t now = clock_.now_ns();
+  const Result<void> stored = co_await database_.write([&](db::Txn& txn) -> Result<void> {
+    db::FsStore store(txn);
+    const std::optional<InodeNo> root = store.workspaces.root(caller.workspace);
+    if (!root) return fail(Errc::not_found, "workspace " + std::to_string(caller.workspace));
+    store.sessions.insert({caller.session, caller.user, caller.workspace, request.client, now});
+    answer.root = *root;
+    answer.cursor = EventCursor{hub_.epoch(), store.journal.newest()}.text();
+    return ok();
+  });
+  if (!stored.ok()) {
+    hub_.remove(caller.session);
+    co_return stored.error();
+  }
+  co_return answer;
+}
+
+Task<Result<void>> SqlNamespaceService::close_session(Caller caller) {
+  if (!touch_session(caller)) co_return fail(Errc::stale_handle, "the session has ended");
+  Result<void> erased =
+      co_await database_.write([id = caller.session](db::Txn& txn) -> Result<void> {
+        db::SessionStore(txn).erase(id);
+        return ok();
+      });
+  if (erased.ok()) hub_.remove(caller.session);
+  co_return erased;
+}
+
+Result<std::shared_ptr<ByteSource>> SqlNamespaceService::events(const Caller& caller,
+                                                                std::string cursor) {
+  std::shared_ptr<EventQueue> queue;
+  if (touch_session(caller)) queue = hub_.attach(caller.session);
+  if (!queue) return fail(Errc::stale_handle, "the session has ended");
+  return std::shared_ptr<ByteSource>(std::make_shared<EventStream>(
+      session_of(caller), std::move(cursor), std::move(queue), hub_, database_, executor_));
+}
+
+Result<void> SqlNamespaceService::load_sessions() {
+  ASTER_TRY(const std::vector<db::SessionRow> rows,
+            database_.read([](db::Txn& txn) -> Result<std::vector<db::SessionRow>> {
+              return db::SessionStore(txn).all();
+            }));
+  for (const db::SessionRow& row : rows) hub_.add({row.id, row.user, row.workspace});
+  return ok();
+}
+
+void SqlNamespaceService::start_duties() {
+  collector_duty_.start();
+  composer_duty_.start();
+}
+
+void SqlNamespaceService::stop() {
+  hub_.end_streams();
+  collector_duty_.stop();
+  composer_duty_.stop();
+}
+
+Task<Result<void>> SqlNamespaceService::collect() {
+  const auto lock = co_await collecting_.acquire();
+  Result<void> done = co_await collector_.round();
+  co_return done;
+}
+
+Task<Result<void>> SqlNamespaceService::compose() {
+  const auto lock = co_await composing_.acquire();
+  Result<void> done = co_await composer_.round();
+  const auto next = composer_.next_due();
+  if (next.ok() && *next) composer_duty_.wake_within(**next);
+  co_return done;
+}
+
+Task<Result<void>> SqlNamespaceService::run_duties_once() {
+  Result<void> composed = co_await compose();
+  Result<void> collected = co_await collect();
+  if (!composed.ok()) co_return composed;
+  co_return collected;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<NamespaceService>> make_namespace_service(NamespaceOptions options,
+                                                                 db::Database& database,
+                                                                 ObjectBackends& backends,
+                                                                 Executor& executor,
+                                                                 const Clock& clock) {
+  ASTER_TRY(const Guid epoch, database.read([](db::Txn& txn) -> Result<Guid> {
+    return db::JournalStore(txn).epoch();
+  }));
+  auto service =
+      std::make_unique<SqlNamespaceService>(options, epoch, database, backends, executor, clock);
+  ASTER_TRY(service->load_sessions());
+  return std::unique_ptr<NamespaceService>(std::move(service));
+}
+
+}  // namespace aster::primary

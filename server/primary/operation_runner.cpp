@@ -1,0 +1,131 @@
+#include "server/primary/operation_runner.h"
+
+#include "protocol/fs/json.h"
+#include "server/primary/attribute_operations.h"
+#include "server/primary/grant_operations.h"
+#include "server/primary/object_backend.h"
+#include "server/primary/read_operations.h"
+#include "server/primary/tree_operations.h"
+
+namespace aster::primary {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+/// The answer that was given to this id before. An id that was used for something else is refused,
+/// without telling anything about that.
+Result<fs::Answer> replay(const db::JournalStore::StoredAnswer& stored, const Caller& caller,
+                          const fs::Operation& operation) {
+  if (stored.workspace != caller.workspace || stored.op != fs::operation_name(operation)) {
+    return fail(Errc::bad_request, "operation id was used for another operation");
+  }
+  ASTER_TRY(Result<fs::Answer> answer, fs::decode_result(stored.answer));
+  return answer;
+}
+
+bool changes_data(const fs::Operation& operation) {
+  return fs::is_mutation(operation) || std::holds_alternative<fs::Grant>(operation);
+}
+
+}  // namespace
+
+bool OperationRunner::writes(const fs::Operation& operation) noexcept {
+  return changes_data(operation) || std::holds_alternative<fs::Hold>(operation) ||
+         std::holds_alternative<fs::Release>(operation);
+}
+
+Result<fs::Answer> OperationRunner::dispatch(Mutation& m, const fs::Operation& operation) {
+  return std::visit(Overloaded{
+                        [&](const fs::SetAttr& op) { return apply(m, op, backends_); },
+                        [&](const fs::Commit& op) { return apply(m, op, backends_, delays_); },
+                        [&](const fs::CopyRange& op) { return apply(m, op, backends_); },
+                        [&](const fs::Grant& op) { return apply(m, op, backends_); },
+                        [&](const auto& op) -> Result<fs::Answer> {
+                          if constexpr (requires { apply(m, op); }) {
+                            return apply(m, op);
+                          } else {
+                            return fail(Errc::internal, "not a writing operation");
+                          }
+                        },
+                    },
+                    operation);
+}
+
+void OperationRunner::finish(Mutation& m, const fs::BatchItem& item,
+                             const Result<fs::Answer>& answer) {
+  if (!m.usage.zero()) m.store.workspaces.add_usage(m.caller.workspace, m.usage);
+  if (item.id && fs::is_mutation(item.operation)) {
+    m.store.journal.put_answer(*item.id, m.now, m.caller.workspace,
+                               fs::operation_name(item.operation), fs::encode_result(answer));
+  }
+  if (!m.changes.any()) return;
+  db::JournalRow row;
+  row.at = m.now;
+  row.workspace = m.caller.workspace;
+  row.session = m.caller.session;
+  row.op = fs::operation_name(item.operation);
+  row.inode = m.changes.inode;
+  row.parent = m.changes.parent;
+  row.name = m.changes.name;
+  row.new_parent = m.changes.new_parent;
+  row.new_name = m.changes.new_name;
+  row.invalidation = fs::encode(m.changes.invalidation);
+  const uint64_t position = m.store.journal.append(row);
+  m.store.txn.on_commit([this, position, workspace = m.caller.workspace, cause = m.caller.session,
+                         told = std::move(m.changes.invalidation)] {
+    hub_.publish(workspace, cause, position, told);
+  });
+}
+
+Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller,
+                                              const fs::BatchItem& item) {
+  if (caller.read_only && changes_data(item.operation)) return fail(Errc::read_only);
+  return txn.nested([&]() -> Result<fs::Answer> {
+    Mutation m(txn, caller, clock_.now_ns());
+    if (item.id) {
+      if (const auto stored = m.store.journal.answer(*item.id)) {
+        return replay(*stored, caller, item.operation);
+      }
+    }
+    Result<fs::Answer> answer = dispatch(m, item.operation);
+    if (answer.ok()) finish(m, item, answer);
+    return answer;
+  });
+}
+
+std::vector<Result<fs::Answer>> OperationRunner::write(db::Txn& txn, const Caller& caller,
+                                                       std::span<const fs::BatchItem> items,
+                                                       bool stop_on_error) {
+  std::vector<Result<fs::Answer>> answers;
+  answers.reserve(items.size());
+  for (const fs::BatchItem& item : items) {
+    if (stop_on_error && !answers.empty() && !answers.back().ok()) {
+      answers.push_back(fail(Errc::interrupted, "an earlier operation failed"));
+    } else {
+      answers.push_back(write_one(txn, caller, item));
+    }
+  }
+  return answers;
+}
+
+Result<fs::Answer> OperationRunner::read(db::Txn& txn, const Caller& caller,
+                                         const fs::Operation& operation) {
+  db::FsStore store(txn);
+  ReadContext context{store, caller, backends_};
+  return std::visit(
+      [&](const auto& op) -> Result<fs::Answer> {
+        if constexpr (requires { aster::primary::answer(context, op); }) {
+          return aster::primary::answer(context, op);
+        } else {
+          return fail(Errc::internal, "not a reading operation");
+        }
+      },
+      operation);
+}
+
+}  // namespace aster::primary

@@ -1,0 +1,201 @@
+#include "server/primary/primary_main.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "protocol/base/log.h"
+#include "protocol/base_url.h"
+#include "protocol/client/curl_http_client.h"
+#include "server/db/database.h"
+#include "server/primary/admin_api.h"
+#include "server/primary/auth_api.h"
+#include "server/primary/client_api.h"
+#include "server/primary/data_relay.h"
+#include "server/primary/enrollment_api.h"
+#include "server/primary/prober.h"
+#include "server/storage/local_target.h"
+
+namespace aster::primary {
+namespace {
+
+constexpr const char* kRelayKeySetting = "relay_key";
+constexpr size_t kDiskThreads = 4;
+
+size_t worker_count(const Config& config) {
+  const auto asked = static_cast<size_t>(config.integer("server.workers"));
+  return asked != 0 ? asked : std::max(2u, std::thread::hardware_concurrency());
+}
+
+bool is_wildcard(const std::string& host) {
+  return host.empty() || host == "0.0.0.0" || host == "::" || host == "[::]";
+}
+
+/// Where followers find this server: what the configuration says, else its own address.
+Result<std::string> public_url(const Config& config, uint16_t port) {
+  const std::string& given = config.text("server.public_url");
+  if (!given.empty()) return normalize_master_url(given);
+  const std::string& host = config.text("server.host");
+  if (is_wildcard(host)) {
+    return fail(Errc::precondition_failed,
+                "server.public_url is not set: followers would not find this server");
+  }
+  const bool bare_v6 = host.find(':') != std::string::npos && host.front() != '[';
+  return "http://" + (bare_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+Result<std::unique_ptr<db::Database>> open_database(const Config& config, Executor& executor) {
+  db::DatabaseOptions options{.url = config.database_url()};
+  return db::Database::open(std::move(options), executor);
+}
+
+}  // namespace
+
+/// In order of construction; destroyed in reverse.
+struct Primary::Parts {
+  Parts(const Config& c, PrimaryOptions o) : config(c), options(o) {}
+
+  Result<void> open();
+  void add_routes();
+  Result<void> listen();
+  Task<Result<void>> check_ready();
+  Task<void> take_over_enrollment();
+
+  const Config config;
+  const PrimaryOptions options;
+  SystemClock clock;
+  http::Router router;
+  Executor work{{.name = "primary", .threads = worker_count(config) * 2}};
+  Executor disk{{.name = "disk", .threads = kDiskThreads}};
+  std::unique_ptr<db::Database> database;
+  std::optional<db::AccountStore> account_store;
+  std::optional<db::NodeStore> node_store;
+  std::optional<db::PolicyStore> policy_store;
+  std::unique_ptr<HttpClient> http;
+  std::optional<FollowerRegistry> registry;
+  std::optional<Policies> policies;
+  std::optional<RelayUrls> relay_urls;
+  std::shared_ptr<storage::LocalTarget> local;
+  std::optional<PolicyBackends> backends;
+  std::unique_ptr<NamespaceService> namespaces;
+  std::optional<Accounts> accounts;
+  std::optional<Enrollment> enrollment;
+  std::optional<TargetService> targets;
+  std::optional<ApiGate> gate;
+  std::optional<AuthApi> auth_api;
+  std::optional<AdminApi> admin_api;
+  std::optional<EnrollmentApi> enrollment_api;
+  std::optional<ClientApi> client_api;
+  std::optional<DataRelay> relay;
+  std::optional<Prober> prober;
+  std::atomic<uint16_t> port{0};
+  std::unique_ptr<http::Server> server;
+};
+
+Result<void> Primary::Parts::open() {
+  ASTER_TRY(database, open_database(config, work));
+  account_store.emplace(*database, work, clock);
+  node_store.emplace(*database, work, clock);
+  policy_store.emplace(*database, work, clock);
+  http = std::make_unique<CurlHttpClient>(CurlHttpClientOptions{}, work);
+  registry.emplace(*node_store, *http, work, clock);
+  ASTER_TRY(run_blocking(registry->load()));
+  policies.emplace(*policy_store, *registry);
+  ASTER_TRY(run_blocking(policies->load()));
+  ASTER_TRY(std::string key, run_blocking(policy_store->setting_or_store(kRelayKeySetting,
+                                                                         random_hex(32))));
+  relay_urls.emplace(std::move(key), clock);
+  const storage::LocalTarget::Options place{.root = config.path("server.primary.local_root")};
+  ASTER_TRY(local, storage::LocalTarget::open(place, disk));
+  backends.emplace(*policies, *registry, *relay_urls, local, work, clock);
+  ASTER_TRY(namespaces, make_namespace_service({}, *database, *backends, work, clock));
+  AccountOptions account_options{.cost = options.password_cost};
+  accounts.emplace(account_options, *account_store, namespaces.get(), work, clock);
+  enrollment.emplace(
+      *node_store, [this] { return public_url(config, port); }, clock,
+      [this](NodeId) { return take_over_enrollment(); });
+  return ok();
+}
+
+void Primary::Parts::add_routes() {
+  targets.emplace(*registry, *node_store);
+  gate.emplace(*accounts);
+  auth_api.emplace(*gate, *accounts, *account_store, clock);
+  admin_api.emplace(*gate, AdminParts{*accounts, *account_store, *node_store, *registry,
+                                      *enrollment, *targets, *policies, *backends});
+  enrollment_api.emplace(*enrollment);
+  client_api.emplace(*gate, *namespaces);
+  relay.emplace(*backends, *relay_urls);
+  auth_api->add_routes(router);
+  admin_api->add_routes(router);
+  enrollment_api->add_routes(router);
+  client_api->add_routes(router);
+  relay->add_routes(router);
+  add_health_routes(router, [this] { return check_ready(); });
+}
+
+Task<void> Primary::Parts::take_over_enrollment() {
+  const Result<void> refreshed = co_await registry->refresh();
+  if (!refreshed.ok()) ASTER_LOG(error, "nodes_not_reloaded", {"err", refreshed.error()});
+}
+
+Result<void> Primary::Parts::listen() {
+  http::ServerOptions listen{.host = config.text("server.host"),
+                             .port = static_cast<uint16_t>(config.integer("server.port")),
+                             .threads = worker_count(config)};
+  listen.limits.max_connections = static_cast<size_t>(config.integer("server.max_connections"));
+  ASTER_TRY(server, http::start_server(listen, router));
+  port = server->port();
+  return ok();
+}
+
+Task<Result<void>> Primary::Parts::check_ready() {
+  ASTER_CO_TRY(const auto users, co_await account_store->list_users({.limit = 1}));
+  static_cast<void>(users);
+  co_return ok();
+}
+
+Primary::Primary(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Primary::~Primary() {
+  stop(std::chrono::milliseconds(0));
+}
+
+Result<std::unique_ptr<Primary>> Primary::start(const Config& config, PrimaryOptions options) {
+  auto parts = std::make_unique<Parts>(config, options);
+  ASTER_TRY(parts->open());
+  parts->add_routes();
+  ASTER_TRY(parts->listen());
+  parts->namespaces->start_duties();
+  const std::chrono::seconds interval(config.integer("server.primary.probe_interval_secs"));
+  parts->prober.emplace(*parts->registry, *parts->backends, *parts->account_store, parts->work,
+                        interval);
+  parts->prober->start();
+  ASTER_LOG(info, "primary_started", {"host", config.text("server.host")},
+            {"port", parts->port.load()});
+  return std::unique_ptr<Primary>(new Primary(std::move(parts)));
+}
+
+uint16_t Primary::port() const {
+  return parts_->port;
+}
+
+void Primary::stop(std::chrono::milliseconds grace) {
+  parts_->server->stop(grace);
+  if (parts_->prober) parts_->prober->stop();
+  parts_->namespaces->stop();
+}
+
+Result<void> add_account(const Config& config, NewAccount account, PasswordCost cost) {
+  Executor work({.name = "accounts", .threads = 2});
+  SystemClock clock;
+  ASTER_TRY(const std::unique_ptr<db::Database> database, open_database(config, work));
+  db::AccountStore store(*database, work, clock);
+  Accounts accounts({.cost = cost}, store, nullptr, work, clock);
+  Accounts::NewUser user{.name = std::move(account.name), .password = std::move(account.password)};
+  if (account.admin) user.role = db::UserRole::admin;
+  ASTER_TRY(const db::UserRow made, run_blocking(accounts.create_user(std::move(user))));
+  static_cast<void>(made);
+  return ok();
+}
+
+}  // namespace aster::primary

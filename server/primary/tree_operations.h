@@ -1,0 +1,18 @@
+#pragma once
+
+#include "server/primary/mutation.h"
+
+/// The operations that change directories, with the rules of POSIX. Private to the namespace
+/// service. Errors are those of fs/messages.h.
+namespace aster::primary {
+
+Result<fs::Answer> apply(Mutation& m, const fs::Create& op);
+Result<fs::Answer> apply(Mutation& m, const fs::Link& op);
+Result<fs::Answer> apply(Mutation& m, const fs::Unlink& op);
+Result<fs::Answer> apply(Mutation& m, const fs::Rmdir& op);
+Result<fs::Answer> apply(Mutation& m, const fs::Rename& op);
+
+/// A root directory of `workspace`, saved, with its own number as parent.
+db::InodeRow make_root(db::FsStore& store, uint64_t workspace, int64_t now);
+
+}  // namespace aster::primary

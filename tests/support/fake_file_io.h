@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+
+#include "fuse/io/file_content.h"
+#include "protocol/base/executor.h"
+#include "tests/support/fake_primary.h"
+
+namespace aster::testing {
+
+/// FileIo over FakePrimary: dirty data is a whole private copy of the file until flush() hands it
+/// to the primary. Keeps the contract of FileContent. Thread-safe.
+class FakeFileIo final : public FileIo {
+ public:
+  explicit FakeFileIo(FakePrimary& primary);
+  ~FakeFileIo() override;
+
+  std::shared_ptr<FileContent> content(const fs::Attr& attr) override;
+  std::shared_ptr<ReadAhead> read_ahead() override { return nullptr; }
+  void stop() override {}
+  FileIoStats stats() const override;
+
+  /// Every flush fails with this until cleared; nullopt = none.
+  void fail_flush(std::optional<Errc> code);
+  /// Reads of files whose manifest is not known fail with this; cached ones go on.
+  void fail_fetch(std::optional<Errc> code);
+  /// Reads wait until resume().
+  void stall_reads();
+  void resume_reads();
+  size_t flushes() const;
+  size_t sealed() const;
+
+  struct State;
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace aster::testing

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/guarded.h"
+#include "server/primary/object_backend.h"
+
+namespace aster::testing {
+
+/// Objects in memory, for one policy (or two: files of `second_policy_from` bytes and more go to
+/// policy 2). Keeps the contract of ObjectBackends; thread-safe.
+class FakeObjectBackends final : public primary::ObjectBackends {
+ public:
+  struct Knobs {
+    primary::PolicyLimits limits;
+    uint64_t second_policy_from = UINT64_MAX;
+    bool parts_kept = true;
+    std::optional<Error> route_error;
+    std::optional<Error> remove_error;
+    std::optional<Error> stat_error;
+    std::optional<Error> compose_error;  ///< refuses, nothing done
+    bool compose_loses_answer = false;   ///< done, but answered with timeout
+    std::function<void()> before_compose_answers;
+  };
+
+  Guarded<Knobs> knobs;
+
+  void put(const ObjectId& id, std::string bytes) { (*objects_.lock())[id] = std::move(bytes); }
+  std::optional<std::string> get(const ObjectId& id) const {
+    const auto objects = objects_.lock();
+    const auto found = objects->find(id);
+    if (found == objects->end()) return std::nullopt;
+    return found->second;
+  }
+  size_t count() const { return objects_.lock()->size(); }
+
+  Result<PolicyId> route(UserId, uint64_t size) override {
+    const auto k = knobs.lock();
+    if (k->route_error) return *k->route_error;
+    return PolicyId(size >= k->second_policy_from ? 2 : 1);
+  }
+  Result<primary::PolicyLimits> limits(PolicyId) override { return knobs.lock()->limits; }
+  Result<primary::ObjectUrl> upload_url(PolicyId policy, const ObjectId& object) override {
+    return primary::ObjectUrl{"/put/" + std::to_string(policy.value) + "/" + object.hex(), 1};
+  }
+  Result<primary::ObjectUrl> read_url(PolicyId policy, const ObjectId& object) override {
+    return primary::ObjectUrl{"/get/" + std::to_string(policy.value) + "/" + object.hex(), 2};
+  }
+  Result<Capacity> capacity(PolicyId) override { return Capacity{1000 << 20, 600 << 20}; }
+
+  Task<Result<uint64_t>> stat(PolicyId, ObjectId object) override {
+    if (const auto error = knobs.lock()->stat_error) co_return *error;
+    const std::optional<std::string> bytes = get(object);
+    if (!bytes) co_return fail(Errc::not_found);
+    co_return uint64_t{bytes->size()};
+  }
+  Task<Result<void>> remove(PolicyId, ObjectId object) override {
+    if (const auto error = knobs.lock()->remove_error) co_return *error;
+    objects_.lock()->erase(object);
+    co_return ok();
+  }
+  Task<Result<Composed>> compose(PolicyId, ObjectId target, std::vector<ObjectId> parts,
+                                 uint64_t) override {
+    const Knobs now = *knobs.lock();
+    if (now.compose_error) co_return *now.compose_error;
+    std::string whole;
+    for (const ObjectId& part : parts) {
+      const std::optional<std::string> bytes = get(part);
+      if (!bytes) co_return fail(Errc::not_found, "part");
+      whole += *bytes;
+    }
+    const uint64_t size = whole.size();
+    put(target, std::move(whole));
+    if (!now.parts_kept) {
+      for (const ObjectId& part : parts) objects_.lock()->erase(part);
+    }
+    if (now.before_compose_answers) now.before_compose_answers();
+    if (now.compose_loses_answer) co_return fail(Errc::timeout, "answer lost");
+    co_return Composed{size, now.parts_kept};
+  }
+
+ private:
+  Guarded<std::map<ObjectId, std::string>> objects_;
+};
+
+}  // namespace aster::testing

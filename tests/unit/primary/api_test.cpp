@@ -1,0 +1,355 @@
+#include <boost/json.hpp>
+
+#include "protocol/client/curl_http_client.h"
+#include "server/primary/admin_api.h"
+#include "server/primary/auth_api.h"
+#include "server/primary/client_api.h"
+#include "server/primary/data_relay.h"
+#include "server/primary/enrollment_api.h"
+#include "server/storage/local_target.h"
+#include "tests/support/fake_http_client.h"
+#include "tests/unit/primary/admin_fixture.h"
+
+namespace aster::primary {
+namespace {
+
+namespace json = boost::json;
+
+struct Answer {
+  int status = 0;
+  std::string text;
+  json::value data;
+  std::string msg;
+  std::string code;
+};
+
+/// The routes over real HTTP, with a scripted follower and a tree service that only counts.
+class ApiTest : public AdminFixture {
+ protected:
+  ApiTest() {
+    local = *storage::LocalTarget::open({.root = (dir / "uploads").string()}, executor);
+    backends.emplace(policies, registry, urls, local, executor, clock);
+    admin.emplace(gate, AdminParts{accounts, *accounts_store, *node_store, registry, enrollment,
+                                   targets, policies, *backends});
+    relay.emplace(*backends, urls);
+    auth.add_routes(router);
+    admin->add_routes(router);
+    enroll.add_routes(router);
+    client.add_routes(router);
+    relay->add_routes(router);
+    add_health_routes(router, []() -> Task<Result<void>> { co_return ok(); });
+    server = std::move(http::start_server({}, router)).value();
+  }
+
+  Answer call(const std::string& method, const std::string& path, const std::string& body = {},
+              HeaderList headers = {}) {
+    HttpClientRequest request;
+    request.method = method;
+    request.url = "http://127.0.0.1:" + std::to_string(server->port()) + path;
+    request.headers = std::move(headers);
+    if (!token.empty()) request.headers.emplace_back("Authorization", "Bearer " + token);
+    if (!body.empty()) request.body.push_back(Bytes::from_string(body));
+    request.send_empty_body = method != "GET" && body.empty();
+    const auto response = run_blocking(http.send(std::move(request)));
+    Answer answer;
+    if (!response.ok()) {
+      ADD_FAILURE() << response.error().message();
+      return answer;
+    }
+    answer.status = response->status;
+    answer.text = std::string(as_text(response->body.view()));
+    read_envelope(answer);
+    return answer;
+  }
+  static void read_envelope(Answer& answer) {
+    boost::system::error_code failed;
+    const json::value parsed = json::parse(answer.text, failed);
+    if (failed || !parsed.is_object()) return;
+    const json::object& object = parsed.get_object();
+    if (const auto* data = object.if_contains("data")) answer.data = *data;
+    if (const auto* msg = object.if_contains("msg")) answer.msg = msg->as_string().c_str();
+    const auto* code = object.if_contains("code");
+    if (code != nullptr && code->is_string()) answer.code = code->as_string().c_str();
+  }
+  Answer login(const std::string& name, const std::string& password) {
+    token.clear();
+    const Answer answer = call(
+        "POST", "/api/v1/auth/login",
+        json::serialize(json::object{{"identifier", name}, {"password", password}}));
+    if (answer.status == 200) token = answer.data.at("token").as_string().c_str();
+    return answer;
+  }
+  void become_admin() {
+    const Answer made = call("POST", "/api/v1/auth/setup",
+                             R"({"username":"root","password":"root password"})");
+    ASSERT_EQ(made.status, 201) << made.text;
+    ASSERT_EQ(login("root", "root password").status, 200);
+  }
+  void become_user() {
+    become_admin();
+    ASSERT_EQ(call("POST", "/api/v1/admin/users",
+                   R"({"username":"ann","password":"ann's password"})")
+                  .status,
+              201);
+    ASSERT_EQ(login("ann", "ann's password").status, 200);
+  }
+  Answer add_local_policy() {
+    return call("POST", "/api/v1/admin/policies", R"({"name":"here","driver_type":"local"})");
+  }
+
+  FakeNamespaces namespaces;
+  testing::FakeHttpClient followers;
+  FollowerRegistry registry{*node_store, followers, executor, clock};
+  Policies policies{*policy_store, registry};
+  RelayUrls urls{"server key", clock};
+  std::shared_ptr<storage::LocalTarget> local;
+  std::optional<PolicyBackends> backends;
+  Accounts accounts{{.cost = {.memory_kib = 64, .passes = 1}},
+                    *accounts_store,
+                    &namespaces,
+                    executor,
+                    clock};
+  Enrollment enrollment{*node_store, [] { return Result<std::string>("http://primary"); }, clock,
+                        [this](NodeId) { return reload(); }};
+  Task<void> reload() {
+    const auto done = co_await registry.refresh();
+    EXPECT_TRUE(done.ok());
+  }
+  TargetService targets{registry, *node_store};
+  ApiGate gate{accounts};
+  AuthApi auth{gate, accounts, *accounts_store, clock};
+  std::optional<AdminApi> admin;
+  EnrollmentApi enroll{enrollment};
+  ClientApi client{gate, namespaces};
+  std::optional<DataRelay> relay;
+  http::Router router;
+  CurlHttpClient http{{}, executor};
+  std::unique_ptr<http::Server> server;
+  std::string token;
+};
+
+TEST_F(ApiTest, sets_up_the_first_administrator_once) {
+  EXPECT_TRUE(call("POST", "/api/v1/auth/check").data.at("setup_needed").as_bool());
+  become_admin();
+  EXPECT_FALSE(call("POST", "/api/v1/auth/check").data.at("setup_needed").as_bool());
+  const Answer again =
+      call("POST", "/api/v1/auth/setup", R"({"username":"eve","password":"eve's password"})");
+  EXPECT_EQ(again.status, 412);
+  EXPECT_EQ(call("GET", "/api/v1/auth/me").data.at("role").as_string(), "admin");
+}
+
+TEST_F(ApiTest, refuses_wrong_passwords_and_missing_or_ended_tokens) {
+  become_admin();
+  const std::string good = token;
+  const Answer wrong = login("root", "not the password");
+  EXPECT_EQ(wrong.status, 401);
+  EXPECT_EQ(wrong.code, "auth.credentials_failed");
+  EXPECT_EQ(wrong.msg, "wrong name or password");
+  EXPECT_EQ(call("GET", "/api/v1/auth/me").status, 401);
+  EXPECT_EQ(call("GET", "/api/v1/admin/users").status, 401);
+  EXPECT_EQ(call("POST", "/api/v1/fs/batch", "{}").status, 401);
+  token = good;
+  EXPECT_EQ(call("POST", "/api/v1/auth/logout").status, 200);
+  EXPECT_EQ(call("GET", "/api/v1/auth/me").status, 401);
+}
+
+TEST_F(ApiTest, keeps_administration_from_users) {
+  become_user();
+  for (const char* path : {"/api/v1/admin/users", "/api/v1/admin/remote-nodes",
+                           "/api/v1/admin/policies", "/api/v1/admin/overview"}) {
+    const Answer answer = call("GET", path);
+    EXPECT_EQ(answer.status, 403) << path;
+    EXPECT_EQ(answer.code, "forbidden");
+  }
+  EXPECT_EQ(call("POST", "/api/v1/admin/users", R"({"username":"x","password":"xxxxxxxxx"})").status,
+            403);
+}
+
+TEST_F(ApiTest, changes_a_password_with_the_current_one) {
+  become_user();
+  EXPECT_EQ(call("PUT", "/api/v1/auth/password",
+                 R"({"current_password":"wrong one","new_password":"brand new one"})")
+                .status,
+            401);
+  EXPECT_EQ(call("PUT", "/api/v1/auth/password",
+                 R"({"current_password":"ann's password","new_password":"brand new one"})")
+                .status,
+            200);
+  EXPECT_EQ(call("GET", "/api/v1/auth/me").status, 401);
+  EXPECT_EQ(login("ann", "brand new one").status, 200);
+}
+
+TEST_F(ApiTest, answers_clearly_to_malformed_and_oversized_input) {
+  become_admin();
+  EXPECT_EQ(call("POST", "/api/v1/admin/users", "{").status, 400);
+  EXPECT_EQ(call("POST", "/api/v1/admin/users", "[]").status, 400);
+  EXPECT_EQ(call("POST", "/api/v1/admin/users", R"({"username":7,"password":"x"})").status, 400);
+  EXPECT_EQ(call("POST", "/api/v1/admin/users", std::string(kMaxApiBody + 1, ' ')).status, 413);
+  EXPECT_EQ(call("GET", "/api/v1/admin/users/nobody").status, 404);
+  EXPECT_EQ(call("GET", "/api/v1/admin/users/99").status, 404);
+  EXPECT_EQ(call("GET", "/api/v1/admin/users?limit=x").status, 400);
+  EXPECT_EQ(call("GET", "/api/v1/nothing").status, 404);
+  EXPECT_EQ(call("POST", "/api/v1/admin/users", R"({"username":"root","password":"xxxxxxxxx"})")
+                .status,
+            409);
+}
+
+TEST_F(ApiTest, manages_nodes_without_showing_their_keys) {
+  become_admin();
+  const Answer made = call("POST", "/api/v1/admin/remote-nodes",
+                           R"({"name":"f1","namespace":"main","base_url":"http://F1:80/"})");
+  ASSERT_EQ(made.status, 201) << made.text;
+  EXPECT_EQ(made.data.at("base_url").as_string(), "http://f1");
+  EXPECT_EQ(made.data.at("enrollment_status").as_string(), "not_started");
+  EXPECT_EQ(made.text.find("rns_"), std::string::npos);
+  EXPECT_EQ(made.text.find("rn_"), std::string::npos);
+  EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f1","namespace":"b"})").status,
+            409);
+  EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","namespace":"main"})").status,
+            409);
+  EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","namespace":"A B"})").status,
+            400);
+  EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","base_url":"ftp://x"})")
+                .status,
+            400);
+  EXPECT_EQ(call("GET", "/api/v1/admin/remote-nodes").data.at("total").as_int64(), 1);
+  EXPECT_EQ(call("DELETE", "/api/v1/admin/remote-nodes/1").status, 200);
+  EXPECT_EQ(call("GET", "/api/v1/admin/remote-nodes/1").status, 404);
+}
+
+TEST_F(ApiTest, enrols_in_the_dialect_of_the_caller) {
+  become_admin();
+  ASSERT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f1"})").status, 201);
+  const auto issue = [&] {
+    const Answer issued = call("POST", "/api/v1/admin/remote-nodes/1/enrollment-token");
+    return json::serialize(json::object{{"token", issued.data.at("token")}});
+  };
+  const std::string redeem = "/api/v1/public/remote-enrollment/redeem";
+  const Answer old = call("POST", redeem, issue(), {{"User-Agent", "AsterDrive/0.2.2"}});
+  EXPECT_TRUE(old.text.starts_with("{\"code\":0,")) << old.text;
+  const std::string second = issue();
+  const Answer fresh = call("POST", redeem, second, {{"User-Agent", "AsterDrive/0.5.0"}});
+  EXPECT_EQ(fresh.code, "success");
+  EXPECT_EQ(fresh.data.at("resolved_transport").as_string(), "direct");
+  const Answer again = call("POST", redeem, second, {{"User-Agent", "AsterDrive/0.5.0"}});
+  EXPECT_EQ(again.status, 400);
+  EXPECT_EQ(again.msg, "enrollment token has already been redeemed");
+  const std::string ack =
+      json::serialize(json::object{{"ack_token", fresh.data.at("ack_token")}});
+  EXPECT_EQ(call("POST", "/api/v1/public/remote-enrollment/ack", ack).status, 200);
+  EXPECT_EQ(
+      call("GET", "/api/v1/admin/remote-nodes/1").data.at("enrollment_status").as_string(),
+      "completed");
+}
+
+TEST_F(ApiTest, says_what_a_node_lacks_before_it_is_used) {
+  become_admin();
+  ASSERT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f1"})").status, 201);
+  const std::string node = "/api/v1/admin/remote-nodes/1";
+  const Answer early = call("POST", node + "/test");
+  EXPECT_EQ(early.status, 412);
+  EXPECT_EQ(early.code, "remote_node.enrollment_required");
+  const auto issued = run_blocking(enrollment.issue(NodeId(1)));
+  ASSERT_TRUE(run_blocking(enrollment.redeem(issued->token, Dialect::str)).ok());
+  ASSERT_TRUE(run_blocking(enrollment.acknowledge(issued->token)).ok());
+  EXPECT_EQ(call("POST", node + "/test").msg,
+            "node f1 has no base_url: this server cannot connect to it");
+  EXPECT_EQ(call("GET", node + "/storage-targets").status, 412);
+  ASSERT_EQ(call("PATCH", node, R"({"is_enabled":false,"base_url":"http://f1"})").status, 200);
+  const Answer disabled = call("POST", node + "/test");
+  EXPECT_EQ(disabled.status, 412);
+  EXPECT_EQ(disabled.code, "remote_node.disabled");
+}
+
+TEST_F(ApiTest, checks_policies_on_the_way_in) {
+  become_admin();
+  const std::string path = "/api/v1/admin/policies";
+  for (const char* body :
+       {R"({"driver_type":"local"})", R"({"name":"x"})", R"({"name":"x","driver_type":"ftp"})",
+        R"({"name":" ","driver_type":"local"})",
+        R"({"name":"x","driver_type":"local","base_path":"../up"})",
+        R"({"name":"x","driver_type":"local","chunk_size":1000})",
+        R"({"name":"x","driver_type":"local","options":{"remote_upload_strategy":"presigned"}})",
+        R"({"name":"x","driver_type":"local","options":{"content_dedup":true}})",
+        R"({"name":"x","driver_type":"remote"})"}) {
+    EXPECT_EQ(call("POST", path, body).status, 400) << body;
+  }
+  EXPECT_EQ(call("POST", path, R"({"name":"x","driver_type":"s3"})").status, 501);
+  EXPECT_EQ(call("POST", path, R"({"name":"x","driver_type":"remote","remote_node_id":9})").status,
+            404);
+  ASSERT_EQ(add_local_policy().status, 201);
+  EXPECT_EQ(add_local_policy().status, 409);
+}
+
+TEST_F(ApiTest, keeps_one_default_policy) {
+  become_admin();
+  EXPECT_EQ(call("GET", "/api/v1/admin/overview").data.at("storage_problem").as_string(),
+            "no default storage policy: an administrator has to create one");
+  const Answer first = add_local_policy();
+  EXPECT_TRUE(first.data.at("is_default").as_bool());
+  EXPECT_EQ(first.data.at("chunk_size").as_int64(), 16 << 20);
+  const std::string path = "/api/v1/admin/policies";
+  ASSERT_EQ(call("POST", path, R"({"name":"two","driver_type":"local","base_path":"b"})").status, 201);
+  EXPECT_EQ(call("DELETE", path + "/1").status, 412);
+  EXPECT_EQ(call("PATCH", path + "/1", R"({"is_default":false})").status, 412);
+  ASSERT_EQ(call("PATCH", path + "/2", R"({"is_default":true})").status, 200);
+  EXPECT_FALSE(call("GET", path + "/1").data.at("is_default").as_bool());
+  EXPECT_EQ(call("DELETE", path + "/1").status, 200);
+  EXPECT_EQ(call("POST", path + "/2/test").status, 200);
+  EXPECT_EQ(call("GET", path + "/2/capacity").data.at("capacity").at("status").as_string(),
+            "supported");
+}
+
+TEST_F(ApiTest, relays_objects_of_a_local_policy_by_signed_paths) {
+  become_admin();
+  ASSERT_EQ(add_local_policy().status, 201);
+  token.clear();  // the path is the permission
+  const ObjectId object = ObjectId::random();
+  const std::string put = backends->upload_url(PolicyId(1), object)->url;
+  const std::string get = backends->read_url(PolicyId(1), object)->url;
+  EXPECT_EQ(call("GET", get).status, 404);
+  EXPECT_EQ(call("PUT", put, "0123456789").status, 200);
+  EXPECT_EQ(call("GET", get).text, "0123456789");
+  const Answer part = call("GET", get, {}, {{"Range", "bytes=2-4"}});
+  EXPECT_EQ(part.status, 206);
+  EXPECT_EQ(part.text, "234");
+  EXPECT_EQ(call("GET", get, {}, {{"Range", "bytes=20-"}}).status, 400);
+  EXPECT_EQ(call("PUT", get, "x").status, 401);
+  EXPECT_EQ(call("GET", get + "0").status, 401);
+  EXPECT_EQ(*run_blocking(backends->stat(PolicyId(1), object)), 10u);
+  ASSERT_TRUE(run_blocking(backends->remove(PolicyId(1), object)).ok());
+  EXPECT_TRUE(run_blocking(backends->remove(PolicyId(1), object)).ok());
+  EXPECT_EQ(call("GET", get).status, 404);
+  clock.advance(std::chrono::seconds(kUrlLifetime + 1));
+  EXPECT_EQ(call("GET", get).status, 401);
+}
+
+TEST_F(ApiTest, composes_local_objects_and_keeps_the_parts) {
+  become_admin();
+  ASSERT_EQ(add_local_policy().status, 201);
+  std::vector<ObjectId> parts{ObjectId::random(), ObjectId::random()};
+  for (const ObjectId& part : parts) {
+    ASSERT_EQ(call("PUT", backends->upload_url(PolicyId(1), part)->url, "part;").status, 200);
+  }
+  const ObjectId whole = ObjectId::random();
+  const auto composed = run_blocking(backends->compose(PolicyId(1), whole, parts, 10));
+  ASSERT_TRUE(composed.ok()) << composed.error().message();
+  EXPECT_TRUE(composed->parts_kept);
+  EXPECT_EQ(call("GET", backends->read_url(PolicyId(1), whole)->url).text, "part;part;");
+  EXPECT_EQ(call("GET", backends->read_url(PolicyId(1), parts[0])->url).text, "part;");
+}
+
+TEST_F(ApiTest, answers_batches_of_ended_sessions_with_stale_handle) {
+  become_user();
+  EXPECT_EQ(call("POST", "/api/v1/fs/batch", "{}").status, 400);
+  EXPECT_EQ(call("POST", "/api/v1/fs/batch", std::string(fs::kBatchBytesMax + 1, ' ')).status, 413);
+  EXPECT_EQ(call("GET", "/api/v1/fs/events").status, 400);
+}
+
+TEST_F(ApiTest, tells_its_health) {
+  EXPECT_EQ(call("GET", "/health").text, "{\"status\":\"ok\"}");
+  EXPECT_EQ(call("GET", "/health/ready").data.at("status").as_string(), "ready");
+}
+
+}  // namespace
+}  // namespace aster::primary
