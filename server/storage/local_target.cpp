@@ -105,6 +105,7 @@ class StagedFile final : public StagedObject {
 
 Result<std::shared_ptr<LocalTarget>> LocalTarget::open(const Options& options, Executor& executor) {
   ASTER_TRY(LocalTree tree, LocalTree::open(options.root, options.base));
+  if (!options.keep_temps) tree.remove_leftovers();
   return std::make_shared<LocalTarget>(std::make_shared<Shared>(std::move(tree), executor));
 }
 

@@ -17,6 +17,8 @@ class LocalTarget final : public IngressTarget {
   struct Options {
     std::string root;        ///< made when missing; may itself be reached through links
     std::string base = ".";  ///< normalised, below root
+    /// Temporary files there belong to uploads that are under way: leave them.
+    bool keep_temps = false;
   };
   /// Blocks. `executor` does all disk work and must outlive the target and its tasks.
   static Result<std::shared_ptr<LocalTarget>> open(const Options& options, Executor& executor);

@@ -66,15 +66,6 @@ Result<UniqueFd> open_root(const std::string& root) {
   return fd;
 }
 
-void remove_leftovers(int temp) {
-  const Directory dir(::fdopendir(::openat(temp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
-    if (std::string_view(entry->d_name).starts_with(kTempPrefix)) {
-      ::unlinkat(temp, entry->d_name, 0);
-    }
-  }
-}
-
 /// nullopt for what is neither a folder nor a regular file.
 std::optional<bool> is_folder(int dir, const dirent& entry) {
   if (entry.d_type == DT_DIR) return true;
@@ -118,7 +109,6 @@ Result<LocalTree> LocalTree::open(const std::string& root, const std::string& ba
   const LocalTree whole(std::make_shared<const UniqueFd>(std::move(root_fd)), nullptr);
   ASTER_TRY(UniqueFd base_fd, whole.make_folders(base));
   ASTER_TRY(UniqueFd temp_fd, open_or_make_folder(base_fd.get(), kTempFolder));
-  remove_leftovers(temp_fd.get());
   return LocalTree(std::make_shared<const UniqueFd>(std::move(base_fd)),
                    std::make_shared<const UniqueFd>(std::move(temp_fd)));
 }
@@ -175,6 +165,13 @@ Result<void> LocalTree::unlink_file(const ParentDir& where) {
   if (!S_ISREG(info.st_mode)) return fail(Errc::not_found, where.leaf + " is no file");
   if (::unlinkat(where.dir->get(), where.leaf.c_str(), 0) != 0) return failed("remove", where.leaf);
   return ok();
+}
+
+void LocalTree::remove_leftovers() const noexcept {
+  const Directory dir(::fdopendir(::openat(temp_->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+    if (std::string_view(entry->d_name).starts_with(kTempPrefix)) remove_temp(entry->d_name);
+  }
 }
 
 Result<TempFile> LocalTree::make_temp() const {

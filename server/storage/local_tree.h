@@ -30,7 +30,6 @@ struct TempFile {
 class LocalTree {
  public:
   /// Opens `base` below `root` ("." = the root itself) and makes both when they are missing.
-  /// Temporary files that a dead process left are removed.
   static Result<LocalTree> open(const std::string& root, const std::string& base);
 
   /// For reading; not_found for anything but a regular file.
@@ -41,6 +40,8 @@ class LocalTree {
   /// not_found for anything but a regular file.
   static Result<void> unlink_file(const ParentDir& where);
 
+  /// Removes all temporary files: those that a dead process left.
+  void remove_leftovers() const noexcept;
   Result<TempFile> make_temp() const;
   void remove_temp(const std::string& name) const noexcept;
   /// Moves a temporary file to its place, over what is there.

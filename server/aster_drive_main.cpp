@@ -1,0 +1,163 @@
+// Composition root of the server, in either mode, and its commands.
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <iostream>
+
+#include "protocol/base/config.h"
+#include "protocol/base/log.h"
+#include "server/enroll_command.h"
+#include "server/follower/follower.h"
+#include "server/service_notify.h"
+
+namespace aster {
+namespace {
+
+/// A started server of either mode; `stop` ends it and must be called once.
+struct Running {
+  uint16_t port = 0;
+  std::function<void(std::chrono::milliseconds grace)> stop;
+};
+
+template <class Server>
+Result<Running> run_as(Result<std::unique_ptr<Server>> started) {
+  ASTER_TRY(std::shared_ptr<Server> server, std::move(started));
+  const uint16_t port = server->port();
+  return Running{port, [server](std::chrono::milliseconds grace) { server->stop(grace); }};
+}
+
+/// One line per mode.
+Result<Running> start_server(const Config& config) {
+  const std::string& mode = config.text("server.start_mode");
+  if (mode == "follower") return run_as(follower::Follower::start(config));
+  return fail(Errc::unsupported, "server.start_mode \"" + mode + "\" is not in this build");
+}
+
+void set_up_log(const Config& config) {
+  const std::string& word = config.text("logging.level");
+  const auto level = log::parse_level(word == "trace" ? "debug" : word);
+  if (level.ok()) log::set_level(*level);
+  for (const std::string& key : config.ignored()) {
+    ASTER_LOG(warn, "configuration key without effect", {"key", key});
+  }
+}
+
+Result<Config> load_or_create(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) {
+    ASTER_TRY(create_config(file, {}));
+    ASTER_LOG(info, "configuration created", {"file", file.string()});
+  }
+  return Config::load(file, Config::process_environment());
+}
+
+/// Written aside and renamed: who waits for the file never reads half a number.
+Result<void> write_port_file(const std::filesystem::path& file, uint16_t port) {
+  if (file.empty()) return ok();
+  const std::filesystem::path temp = file.string() + ".new";
+  std::ofstream(temp) << port << "\n";
+  std::error_code error;
+  std::filesystem::rename(temp, file, error);
+  if (error) return fail(Errc::io_error, "server.port_file " + file.string());
+  return ok();
+}
+
+sigset_t ending_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+Result<void> serve(const std::filesystem::path& file) {
+  // Before any thread exists, so that all of them leave these signals to sigwait().
+  const sigset_t ending = ending_signals();
+  pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);
+  ASTER_TRY(const Config config, load_or_create(file));
+  set_up_log(config);
+  ASTER_TRY(const Running server, start_server(config));
+  ASTER_TRY(write_port_file(config.path("server.port_file"), server.port));
+  notify_ready(server.port);
+  int signal = 0;
+  sigwait(&ending, &signal);
+  ASTER_LOG(info, "stopping", {"signal", strsignal(signal)});
+  notify_stopping();
+  server.stop(std::chrono::seconds(config.integer("server.shutdown_grace_secs")));
+  return ok();
+}
+
+struct CommandLine {
+  CLI::App app{"AsterDrive server: primary or follower, as server.start_mode says"};
+  std::string config_file = "data/config.toml";
+  EnrollCommand enroll;
+  CLI::App* serve = nullptr;
+  CLI::App* node = nullptr;
+  CLI::App* enroll_command = nullptr;
+};
+
+void add_enroll_options(CLI::App& app, EnrollCommand& out) {
+  app.add_option("--master-url", out.master_url, "Base URL of the primary")
+      ->envname("ASTER_CLI_MASTER_URL")
+      ->required();
+  app.add_option("--token", out.token, "Enrollment token, as the primary shows it once")
+      ->envname("ASTER_CLI_ENROLLMENT_TOKEN")
+      ->required();
+  app.add_option("--database-url", out.database_url, "Instead of database.url")
+      ->envname("ASTER_CLI_DATABASE_URL");
+  app.add_option("--output-format", out.output_format, "auto, json, pretty-json or human")
+      ->envname("ASTER_CLI_OUTPUT_FORMAT")
+      ->check(CLI::IsMember({"auto", "json", "pretty-json", "human"}));
+}
+
+void define(CommandLine& line) {
+  line.app.set_version_flag("--version", std::string("aster_drive " ASTER_VERSION));
+  line.app.add_option("--config", line.config_file, "Configuration file")->capture_default_str();
+  line.app.require_subcommand(0, 1);
+  line.app.fallthrough();
+  line.serve = line.app.add_subcommand("serve", "Run the server (the default)");
+  line.node = line.app.add_subcommand("node", "This server as a node of a primary");
+  line.node->require_subcommand(1);
+  line.node->fallthrough();
+  line.enroll_command = line.node->add_subcommand("enroll", "Bind this follower to a primary");
+  line.enroll_command->fallthrough();
+  add_enroll_options(*line.enroll_command, line.enroll);
+}
+
+int run(int argc, char** argv) {
+  CommandLine line;
+  define(line);
+  try {
+    line.app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int status = line.app.exit(e);
+    return status == 0 ? 0 : 2;
+  }
+  if (*line.enroll_command) {
+    line.enroll.config_file = line.config_file;
+    return run_enroll(line.enroll, std::cout);
+  }
+  const Result<void> served = serve(line.config_file);
+  if (served.ok()) return 0;
+  ASTER_LOG(error, "cannot serve", {"err", served.error()});
+  return 1;
+}
+
+}  // namespace
+}  // namespace aster
+
+int main(int argc, char** argv) {
+  try {
+    return aster::run(argc, argv);
+  } catch (const std::exception& e) {
+    ASTER_LOG(error, "fatal", {"err", e.what()});
+    return 1;
+  }
+}

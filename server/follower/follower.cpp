@@ -1,0 +1,99 @@
+#include "server/follower/follower.h"
+
+#include <thread>
+
+#include "protocol/base/log.h"
+#include "protocol/client/curl_http_client.h"
+#include "server/follower/follower_api.h"
+#include "server/follower/node_enroll.h"
+
+namespace aster::follower {
+namespace {
+
+/// The newer name wins; the older one is read when only it is set.
+std::string local_root(const Config& config) {
+  constexpr std::string_view kNew = "server.follower.remote_storage_target_local_root";
+  constexpr std::string_view kOld = "server.follower.managed_ingress_local_root";
+  const bool old = config.is_set(kOld) && !config.is_set(kNew);
+  return config.path(old ? kOld : kNew).string();
+}
+
+http::ServerOptions server_options(const Config& config) {
+  http::ServerOptions out;
+  out.host = config.text("server.host");
+  out.port = static_cast<uint16_t>(config.integer("server.port"));
+  out.threads = static_cast<size_t>(config.integer("server.workers"));
+  if (out.threads == 0) out.threads = std::max(1u, std::thread::hardware_concurrency());
+  out.limits.max_connections = static_cast<size_t>(config.integer("server.max_connections"));
+  return out;
+}
+
+}  // namespace
+
+struct Follower::Parts {
+  explicit Parts(const Config& config)
+      : disk({.name = "disk",
+              .threads = static_cast<size_t>(config.integer("server.follower.io_threads"))}) {}
+
+  SystemClock clock;
+  Executor disk;
+  std::unique_ptr<BindingStore> store;
+  std::unique_ptr<NonceLog> nonces;
+  std::unique_ptr<TargetService> targets;
+  std::unique_ptr<FollowerApi> api;
+  http::Router router;
+  std::unique_ptr<http::Server> server;
+};
+
+Follower::Follower(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Follower::~Follower() {
+  stop(std::chrono::milliseconds(0));
+}
+
+Result<std::unique_ptr<Follower>> Follower::start(const Config& config) {
+  auto parts = std::make_unique<Parts>(config);
+  ASTER_TRY(const std::string path, follower_database_path(config.database_url()));
+  ASTER_TRY(parts->store, BindingStore::open(path, parts->clock));
+  {
+    CurlHttpClient http({}, parts->disk);
+    run_blocking(bootstrap_from_environment(http, *parts->store));
+  }
+  ASTER_TRY(parts->nonces, NonceLog::open(config.folder().string(), parts->clock));
+  parts->targets = std::make_unique<TargetService>(*parts->store, local_root(config), parts->disk);
+  parts->targets->open_all();
+  parts->api = std::make_unique<FollowerApi>(FollowerApi::Parts{
+      .store = *parts->store,
+      .targets = *parts->targets,
+      .nonces = *parts->nonces,
+      .disk = parts->disk,
+      .clock = parts->clock,
+      .ready_requires_target = config.boolean("server.follower.ready_requires_target")});
+  parts->api->add_routes(parts->router);
+  ASTER_TRY(parts->server, http::start_server(server_options(config), parts->router));
+  ASTER_LOG(info, "follower listens", {"host", config.text("server.host")},
+            {"port", parts->server->port()}, {"bindings", parts->store->bindings().size()});
+  return std::unique_ptr<Follower>(new Follower(std::move(parts)));
+}
+
+uint16_t Follower::port() const {
+  return parts_->server->port();
+}
+
+void Follower::stop(std::chrono::milliseconds grace) {
+  parts_->server->stop(grace);
+}
+
+Result<std::string> follower_database_path(const std::string& url) {
+  constexpr std::string_view kScheme = "sqlite://";
+  if (!url.starts_with(kScheme)) {
+    return fail(Errc::unsupported, "database.url: a follower keeps its bindings in sqlite:// only");
+  }
+  const std::string path = url.substr(kScheme.size(), url.find('?') - kScheme.size());
+  if (path.empty() || path.front() != '/') {
+    return fail(Errc::bad_request, "database.url: expected sqlite:///path/to/file");
+  }
+  return path;
+}
+
+}  // namespace aster::follower
