@@ -12,6 +12,7 @@
 #include "server/primary/client_api.h"
 #include "server/primary/data_relay.h"
 #include "server/primary/enrollment_api.h"
+#include "server/primary/node_control_api.h"
 #include "server/primary/prober.h"
 #include "server/storage/local_target.h"
 
@@ -84,6 +85,7 @@ struct Primary::Parts {
   std::optional<AuthApi> auth_api;
   std::optional<AdminApi> admin_api;
   std::optional<EnrollmentApi> enrollment_api;
+  std::optional<NodeControlApi> node_control_api;
   std::optional<ClientApi> client_api;
   std::optional<DataRelay> relay;
   std::optional<Prober> prober;
@@ -109,6 +111,8 @@ Result<void> Primary::Parts::open() {
   backends.emplace(*policies, *registry, *relay_urls, local, work, clock);
   ASTER_TRY(namespaces, make_namespace_service({}, *database, *backends, work, clock));
   AccountOptions account_options{.cost = options.password_cost};
+  account_options.hash_threads =
+      static_cast<size_t>(config.integer("auth.password_hash_max_concurrency"));
   accounts.emplace(account_options, *account_store, namespaces.get(), work, clock);
   enrollment.emplace(
       *node_store, [this] { return public_url(config, port); }, clock,
@@ -123,11 +127,13 @@ void Primary::Parts::add_routes() {
   admin_api.emplace(*gate, AdminParts{*accounts, *account_store, *node_store, *registry,
                                       *enrollment, *targets, *policies, *backends});
   enrollment_api.emplace(*enrollment);
+  node_control_api.emplace(*registry, clock);
   client_api.emplace(*gate, *namespaces);
   relay.emplace(*backends, *relay_urls);
   auth_api->add_routes(router);
   admin_api->add_routes(router);
   enrollment_api->add_routes(router);
+  node_control_api->add_routes(router);
   client_api->add_routes(router);
   relay->add_routes(router);
   add_health_routes(router, [this] { return check_ready(); });
