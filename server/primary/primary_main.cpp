@@ -12,6 +12,7 @@
 #include "server/primary/client_api.h"
 #include "server/primary/data_relay.h"
 #include "server/primary/enrollment_api.h"
+#include "server/primary/interruptible_http_client.h"
 #include "server/primary/node_control_api.h"
 #include "server/primary/prober.h"
 #include "server/storage/local_target.h"
@@ -71,7 +72,8 @@ struct Primary::Parts {
   std::optional<db::AccountStore> account_store;
   std::optional<db::NodeStore> node_store;
   std::optional<db::PolicyStore> policy_store;
-  std::unique_ptr<HttpClient> http;
+  std::optional<CurlHttpClient> curl;
+  std::shared_ptr<InterruptibleHttpClient> http;
   std::optional<FollowerRegistry> registry;
   std::optional<Policies> policies;
   std::optional<RelayUrls> relay_urls;
@@ -98,7 +100,8 @@ Result<void> Primary::Parts::open() {
   account_store.emplace(*database, work, clock);
   node_store.emplace(*database, work, clock);
   policy_store.emplace(*database, work, clock);
-  http = std::make_unique<CurlHttpClient>(CurlHttpClientOptions{}, work);
+  curl.emplace(CurlHttpClientOptions{}, work);
+  http = std::make_shared<InterruptibleHttpClient>(*curl);
   registry.emplace(*node_store, *http, work, clock);
   ASTER_TRY(run_blocking(registry->load()));
   policies.emplace(*policy_store, *registry);
@@ -186,7 +189,10 @@ uint16_t Primary::port() const {
 }
 
 void Primary::stop(std::chrono::milliseconds grace) {
+  // Handlers that wait for a follower have the same grace as everybody.
+  parts_->work.post_after(grace, [http = parts_->http] { http->interrupt(); });
   parts_->server->stop(grace);
+  parts_->http->interrupt();
   if (parts_->prober) parts_->prober->stop();
   parts_->namespaces->stop();
 }

@@ -1,6 +1,9 @@
 #include "tests/integration/drive_fixture.h"
 
+#include <thread>
+
 #include "protocol/checksum.h"
+#include "tests/support/tcp_proxy.h"
 
 namespace aster {
 namespace {
@@ -328,6 +331,36 @@ TEST_F(Drive, ends_event_streams_and_sessions_cleanly) {
   EXPECT_EQ(api("DELETE", "/api/v1/fs/session/" + id).status, 410);
   EXPECT_EQ(api("GET", "/api/v1/fs/events?session=" + id).status, 410);
   EXPECT_EQ(api("POST", "/api/v1/fs/batch", R"({"session":)" + id + R"(,"ops":[]})").status, 410);
+}
+
+TEST_F(Drive, stops_although_a_follower_hangs) {
+  enroll_follower();
+  add_target();
+  add_policy("relay_stream");
+  open_session();
+  const std::string url = store("a", "content");
+  testing::TcpProxy proxy(follower->port());
+  proxy.stall();
+  const boost::json::object change{
+      {"base_url", "http://127.0.0.1:" + std::to_string(proxy.port())}};
+  std::jthread update(
+      [&] { api("PATCH", std::string(kNodes) + "/1", boost::json::serialize(change)); });
+  std::jthread reader([this, url] { send("GET", absolute(url)); });
+  primary->stop(std::chrono::milliseconds(200));
+  EXPECT_NE(send("GET", primary_url() + "/health").status, 200);
+}
+
+TEST_F(Drive, relays_large_objects_both_ways) {
+  enroll_follower();
+  add_target();
+  add_policy("relay_stream");
+  open_session();
+  std::string content;
+  while (content.size() < (16u << 20)) content += some_content();
+  const std::string url = store("large", content);
+  EXPECT_TRUE(send("GET", absolute(url)).body == content);
+  EXPECT_TRUE(send("GET", absolute(url), {}, {{"Range", "bytes=5000000-9999999"}}).body ==
+              content.substr(5000000, 5000000));
 }
 
 TEST_F(Drive, keeps_users_apart) {
