@@ -153,6 +153,17 @@ Result<uint64_t> BlockStore::evict(uint64_t segment, uint64_t keep_at_most) {
   return kept;
 }
 
+/// How many of the first survivors fit into one append.
+size_t BlockStore::group_length(std::span<const Survivor> survivors) {
+  uint64_t size = 0;
+  size_t count = 0;
+  for (; count < survivors.size() && count < SegmentStore::kMaxAppendBlocks; ++count) {
+    size += record_size(survivors[count].where.length);
+    if (size > SegmentStore::kMaxAppendBytes) break;
+  }
+  return count;
+}
+
 /// Forgets the cold blocks of a segment and returns the others, the hottest first.
 std::vector<BlockStore::Survivor> BlockStore::sort_out(uint64_t segment) {
   std::vector<Survivor> hot;
@@ -202,41 +213,38 @@ uint64_t BlockStore::reinsert(std::vector<Survivor> hot, uint64_t budget) {
   std::sort(hot.begin(), hot.end(),
             [](const Survivor& a, const Survivor& b) { return a.where.offset < b.where.offset; });
   uint64_t kept = 0;
-  std::vector<Survivor> group;
-  std::vector<Bytes> bytes;
-  uint64_t group_bytes = 0;
-  const auto flush = [&] {
-    if (auto copied = copy_up(group, bytes); copied.ok()) {
-      kept += *copied;
-    } else {
-      for (const Survivor& survivor : group) gone.push_back(survivor.key);
-    }
-    group.clear();
-    bytes.clear();
-    group_bytes = 0;
-  };
-  for (const Survivor& survivor : hot) {
-    auto read = segments_->read(survivor.key, survivor.where, copy_pool_);
-    if (!read.ok()) {
-      gone.push_back(survivor.key);
-      continue;
-    }
-    const uint64_t size = record_size(survivor.where.length);
-    if (group_bytes + size > SegmentStore::kMaxAppendBytes ||
-        group.size() == SegmentStore::kMaxAppendBlocks) {
-      flush();
-    }
-    group.push_back(survivor);
-    bytes.push_back(std::move(*read));
-    group_bytes += size;
+  for (std::span<const Survivor> left = hot; !left.empty();) {
+    const size_t count = group_length(left);
+    kept += copy_group(left.first(count), gone);
+    left = left.subspan(count);
   }
-  if (!group.empty()) flush();
   forget(gone);
   return kept;
 }
 
-Result<uint64_t> BlockStore::copy_up(std::span<const Survivor> group,
-                                     std::span<const Bytes> bytes) {
+/// Reads one append's worth of survivors and writes them again. Those that cannot be read, or all
+/// when the disk takes no more, are added to `gone`. Returns the bytes kept.
+uint64_t BlockStore::copy_group(std::span<const Survivor> group, std::vector<BlockKey>& gone) {
+  std::vector<Survivor> sound;
+  std::vector<Bytes> bytes;
+  for (const Survivor& survivor : group) {
+    auto read = segments_->read(survivor.key, survivor.where, copy_pool_);
+    if (read.ok()) {
+      sound.push_back(survivor);
+      bytes.push_back(std::move(*read));
+    } else {
+      gone.push_back(survivor.key);
+    }
+  }
+  if (sound.empty()) return 0;
+  const auto kept = append_again(sound, bytes);
+  if (kept.ok()) return *kept;
+  for (const Survivor& survivor : sound) gone.push_back(survivor.key);
+  return 0;
+}
+
+Result<uint64_t> BlockStore::append_again(std::span<const Survivor> group,
+                                          std::span<const Bytes> bytes) {
   std::vector<BlockToStore> blocks;
   for (size_t i = 0; i < group.size(); ++i) {
     blocks.push_back({group[i].key, group[i].where.crc32c, bytes[i].view()});

@@ -67,8 +67,10 @@ class BlockStore {
   Result<void> make_room(uint64_t incoming);
   Result<uint64_t> evict(uint64_t segment, uint64_t keep_at_most);
   std::vector<Survivor> sort_out(uint64_t segment);
+  static size_t group_length(std::span<const Survivor> survivors);
   uint64_t reinsert(std::vector<Survivor> hot, uint64_t budget);
-  Result<uint64_t> copy_up(std::span<const Survivor> group, std::span<const Bytes> bytes);
+  uint64_t copy_group(std::span<const Survivor> group, std::vector<BlockKey>& gone);
+  Result<uint64_t> append_again(std::span<const Survivor> group, std::span<const Bytes> bytes);
   void forget(std::vector<BlockKey>& keys);
 
   const CacheDirectory directory_;

@@ -3,6 +3,7 @@
 #include <boost/json/serialize.hpp>
 #include <ostream>
 
+#include "protocol/base/secret_file.h"
 #include "protocol/base_url.h"
 
 namespace aster::cli {

@@ -1,5 +1,6 @@
 #include <boost/json/object.hpp>
 
+#include "protocol/base/secret_file.h"
 #include "protocol/base_url.h"
 #include "tools/aster_command.h"
 #include "tools/aster_output.h"

@@ -13,13 +13,6 @@ namespace aster::cli {
 /// Reads an environment variable; nullopt when it is not set or empty.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
-/// First line of a file that holds a secret, at most 4 KiB. forbidden when other users could read
-/// it, bad_request when it is empty. "-" reads standard input.
-Result<std::string> read_secret_file(const std::filesystem::path& path);
-
-/// Creates or replaces a file of mode 0600 in one step; its folder is made with mode 0700.
-Result<void> write_private_file(const std::filesystem::path& path, std::string_view content);
-
 /// The login of this user on this machine: the files `server` (URL) and `token` in one folder,
 /// $ASTER_CONFIG_DIR, else $XDG_CONFIG_HOME/aster, else ~/.config/aster.
 class LoginStore {

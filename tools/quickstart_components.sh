@@ -181,8 +181,8 @@ start_mount() {
   mkdir -p "$mount" || fail "$mount cannot be created"
   [[ -z $(ls -A "$mount") ]] || fail "$mount is not empty; choose another one with --mount"
   mkdir -p "$state/mount/cache"
-  spawn mount "$programs/fuse/mount.aster" "$(url_of primary)" "$mount" -f \
-    -o "token_file=$state/user.token,cache_dir=$state/mount/cache"
+  spawn mount "$programs/fuse/mount.aster" "$(url_of primary)" "$mount" --foreground \
+    --token-file "$state/user.token" --cache-dir "$state/mount/cache"
   wait_for_service mount is_mounted
 }
 

@@ -161,7 +161,7 @@ class Filesystem {
   Task<Result<void>> commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit, Caller who);
   void finish_in_background(InodeNo ino, std::shared_ptr<FileContent> content,
                             std::chrono::milliseconds pause);
-  Task<bool> flush_last(InodeNo ino, std::shared_ptr<FileContent> content);
+  Task<Result<void>> flush_last(InodeNo ino, std::shared_ptr<FileContent> content);
   /// Starts `operation` and forgets about it; a failure is logged.
   void in_background(fs::Operation operation);
   Task<void> refresh_statfs();

@@ -8,6 +8,10 @@ namespace {
 
 constexpr size_t kFlushesAtOnce = 32;
 
+bool away(const Result<void>& result) {
+  return result.failed_with(Errc::unavailable) || result.failed_with(Errc::timeout);
+}
+
 }  // namespace
 
 void Filesystem::on_event(const fs::Invalidation& event) {
@@ -50,28 +54,35 @@ void Filesystem::on_state(bool alive) {
   inodes_.set_trusted(alive);
 }
 
-Task<bool> Filesystem::flush_last(InodeNo ino, std::shared_ptr<FileContent> content) {
+Task<Result<void>> Filesystem::flush_last(InodeNo ino, std::shared_ptr<FileContent> content) {
   const Result<void> flushed = co_await content->flush(true);
   if (flushed.ok()) {
     inodes_.committed(ino);
     inodes_.collect(ino);
-    co_return true;
+    co_return ok();
   }
   ASTER_LOG(error, "unsent_data_lost", {"ino", ino.value},
             {"file_bytes", content->size().value_or(0)}, {"err", flushed.error()});
-  co_return false;
+  co_return flushed;
 }
 
 Task<size_t> Filesystem::flush_all() {
-  size_t failed = 0;
   const auto dirty = inodes_.dirty();
+  size_t failed = 0;
   for (size_t begin = 0; begin < dirty.size(); begin += kFlushesAtOnce) {
-    std::vector<Task<bool>> round;
-    for (size_t i = begin; i < std::min(begin + kFlushesAtOnce, dirty.size()); ++i) {
+    const size_t end = std::min(begin + kFlushesAtOnce, dirty.size());
+    std::vector<Task<Result<void>>> round;
+    for (size_t i = begin; i < end; ++i) {
       round.push_back(flush_last(dirty[i].first, dirty[i].second));
     }
-    const std::vector<bool> good = co_await when_all(std::move(round));
-    failed += static_cast<size_t>(std::count(good.begin(), good.end(), false));
+    const std::vector<Result<void>> results = co_await when_all(std::move(round));
+    const auto bad = std::count_if(results.begin(), results.end(), away);
+    failed += static_cast<size_t>(
+        std::count_if(results.begin(), results.end(), [](const auto& r) { return !r.ok(); }));
+    // Servers that answer none of a whole round would cost every further round its full deadline.
+    if (static_cast<size_t>(bad) < results.size()) continue;
+    ASTER_LOG(error, "unsent_data_lost", {"further_files", dirty.size() - end});
+    co_return failed + dirty.size() - end;
   }
   co_return failed;
 }

@@ -1,7 +1,6 @@
 #include "tests/support/raw_client.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include <netdb.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -11,16 +10,17 @@
 namespace aster::testing {
 namespace {
 
-UniqueFd connect_to(uint16_t port) {
-  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+UniqueFd connect_to(const std::string& host, uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return {};
+  const CHandle<addrinfo, ::freeaddrinfo> owner(found);
+  UniqueFd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   timeval limit{.tv_sec = 20, .tv_usec = 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) fd.reset();
+  if (::connect(fd.get(), found->ai_addr, found->ai_addrlen) != 0) fd.reset();
   return fd;
 }
 
@@ -40,7 +40,7 @@ std::optional<std::string> RawAnswer::field(std::string_view name) const {
   return std::nullopt;
 }
 
-RawClient::RawClient(uint16_t port) : fd_(connect_to(port)) {}
+RawClient::RawClient(const std::string& host, uint16_t port) : fd_(connect_to(host, port)) {}
 
 bool RawClient::send(std::string_view bytes) {
   while (!bytes.empty()) {

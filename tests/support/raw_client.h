@@ -23,7 +23,8 @@ struct RawAnswer {
 /// A blocking TCP client that sends exactly the bytes it is given. Waits at most 20 s for anything.
 class RawClient {
  public:
-  explicit RawClient(uint16_t port);
+  explicit RawClient(uint16_t port) : RawClient("127.0.0.1", port) {}
+  RawClient(const std::string& host, uint16_t port);
 
   /// False when the other side has closed.
   bool send(std::string_view bytes);

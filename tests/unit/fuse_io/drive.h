@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <map>
 #include <memory>
 #include <random>
@@ -107,6 +108,14 @@ inline uint64_t test_seed() {
 
 inline Result<void> write(FileContent& file, uint64_t offset, std::string bytes) {
   return run_blocking(file.write(offset, Bytes::from_string(std::move(bytes))));
+}
+/// A task that runs while the test goes on.
+template <class T>
+std::future<T> in_background(Task<T> task) {
+  auto promise = std::make_shared<std::promise<T>>();
+  std::future<T> future = promise->get_future();
+  start<T>(std::move(task), [promise](T value) { promise->set_value(std::move(value)); });
+  return future;
 }
 inline Result<void> flush(FileContent& file, bool sealed = false) {
   return run_blocking(file.flush(sealed));

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -40,7 +42,20 @@ class FakeFollower final : public HttpClient {
     }
     for (const auto& gate : waiting) gate.set(Errc::internal);
   }
-  size_t held() const { return state_.lock()->waiting.size(); }
+  /// Until `n` exchanges wait.
+  void wait_until_held(size_t n) {
+    auto state = state_.lock();
+    changed_.wait(state.native(), [&] { return state->waiting.size() >= n; });
+  }
+  /// Until `n` exchanges of this method were served.
+  void wait_until_served(const std::string& method, size_t n) {
+    auto state = state_.lock();
+    changed_.wait(state.native(), [&] {
+      return static_cast<size_t>(
+                 std::count_if(state->log.begin(), state->log.end(),
+                               [&](const Exchange& e) { return e.method == method; })) >= n;
+    });
+  }
   /// Reads of these bytes of the object come with a flipped bit, `times` times.
   void corrupt(const std::string& url, uint64_t offset, int times) {
     state_.lock()->corruptions.push_back({url, offset, times});
@@ -147,9 +162,13 @@ class FakeFollower final : public HttpClient {
     auto state = state_.lock();
     if (state->held_method != method) return std::nullopt;
     state->waiting.emplace_back();
+    changed_.notify_all();
     return state->waiting.back();
   }
-  void log_exchange(const Exchange& exchange) { state_.lock()->log.push_back(exchange); }
+  void log_exchange(const Exchange& exchange) {
+    state_.lock()->log.push_back(exchange);
+    changed_.notify_all();
+  }
 
   Result<HttpClientResponse> put(Exchange exchange, const HttpClientRequest& request) {
     std::string body;
@@ -158,6 +177,7 @@ class FakeFollower final : public HttpClient {
     if (state->puts[exchange.url]++ > 0) ++state->reused;
     state->objects[exchange.url] = std::move(body);
     state->log.push_back(std::move(exchange));
+    changed_.notify_all();
     return answer(200);
   }
 
@@ -167,8 +187,13 @@ class FakeFollower final : public HttpClient {
     uint64_t size = 0;
     if (const auto it = state->virtuals.find(exchange.url); it != state->virtuals.end()) {
       size = it->second.size;
-      for (uint64_t at = exchange.first; at <= exchange.last && at < size; ++at) {
-        bytes += it->second.pattern[at % it->second.pattern.size()];
+      const std::string& pattern = it->second.pattern;
+      const uint64_t end = std::min(exchange.last + 1, size);
+      for (uint64_t at = exchange.first; at < end;) {
+        const uint64_t within = at % pattern.size();
+        const uint64_t n = std::min(pattern.size() - within, end - at);
+        bytes.append(pattern, within, n);
+        at += n;
       }
     } else if (const auto found = state->objects.find(exchange.url);
                found != state->objects.end()) {
@@ -209,6 +234,7 @@ class FakeFollower final : public HttpClient {
 
   Executor& executor_;
   Guarded<State> state_;
+  std::condition_variable changed_;
 };
 
 }  // namespace aster::testing

@@ -71,17 +71,7 @@ class FakePrimary final : public PrimaryClient {
   /// The committed content, read past the client.
   std::string content(InodeNo ino) const {
     auto state = state_.lock();
-    const File& file = state->files[ino];
-    std::string bytes(file.attr.size, '\0');
-    file.extents.visit(
-        0, file.attr.size,
-        [&](uint64_t at, uint64_t n, const Placed& placed) {
-          const auto object = follower_.object(read_url(placed.object));
-          ASTER_CHECK(object.has_value());
-          bytes.replace(at, n, *object, placed.offset, n);
-        },
-        [](uint64_t, uint64_t) {});
-    return bytes;
+    return content_of(state->files[ino]);
   }
   size_t extent_count(InodeNo ino) const { return state_.lock()->files[ino].extents.entries(); }
   /// Somebody else replaces the content of [offset, ...).
@@ -99,17 +89,18 @@ class FakePrimary final : public PrimaryClient {
   }
   /// Joins the whole file into one new object and removes the old ones, as compositions do.
   void compose(InodeNo ino) {
-    std::string bytes = content(ino);
+    auto state = state_.lock();
+    File& file = state->files[ino];
+    std::string bytes = content_of(file);
     const ObjectId id = ObjectId::random();
     BlockChecksums sums;
     sums.update(as_bytes(bytes));
-    auto state = state_.lock();
-    File& file = state->files[ino];
     for (const auto& [offset, entry] : file.extents.map()) {
       follower_.remove(read_url(entry.value.object));
     }
     file.extents.clear();
     file.extents.insert(0, bytes.size(), {id, 0});
+    file.attr.allocated = bytes.size();
     state->objects[id] = {bytes.size(), sums.finish()};
     follower_.store(read_url(id), std::move(bytes));
   }
@@ -168,6 +159,18 @@ class FakePrimary final : public PrimaryClient {
     Hook hook;
   };
 
+  std::string content_of(const File& file) const {
+    std::string bytes(file.attr.size, '\0');
+    file.extents.visit(
+        0, file.attr.size,
+        [&](uint64_t at, uint64_t n, const Placed& placed) {
+          const auto object = follower_.object(read_url(placed.object));
+          ASTER_CHECK(object.has_value());
+          bytes.replace(at, n, *object, placed.offset, n);
+        },
+        [](uint64_t, uint64_t) {});
+    return bytes;
+  }
   static std::string read_url(const ObjectId& id) { return "http://follower/" + id.hex(); }
   int64_t expiry() const { return SystemClock().now_seconds() + url_lifetime; }
 

@@ -1,11 +1,14 @@
 #include "server/storage/local_target.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "protocol/checksum.h"
 #include "server/storage/object_store.h"
@@ -281,6 +284,42 @@ TEST_F(LocalObjects, many_uploads_at_once_are_all_whole) {
     EXPECT_TRUE(get("d" + std::to_string(i % 3) + "/" + std::to_string(i)) ==
                 noise(40'000, 100 + i));
   }
+}
+
+/// Calls `body` on a thread that sees a file system of 1 MiB at `where`; false when this process
+/// may not mount one.
+bool on_small_disk(const fs::path& where, const std::function<void()>& body) {
+  bool mounted = false;
+  std::jthread([&] {
+    mounted = ::unshare(CLONE_NEWNS) == 0 &&
+              ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+              ::mount("small", where.c_str(), "tmpfs", 0, "size=1m") == 0;
+    if (mounted) body();
+  }).join();
+  return mounted;
+}
+
+TEST_F(LocalObjects, a_full_disk_is_no_space_and_tears_nothing) {
+  const fs::path disk = dir_ / "disk";
+  fs::create_directory(disk);
+  const bool ran = on_small_disk(disk, [&] {
+    Executor executor({.name = "small", .threads = 2});
+    const auto target = LocalTarget::open({.root = disk.string()}, executor);
+    ASSERT_TRUE(target.ok());
+    const ObjectStore store(*target, "ns", executor);
+    const auto put = [&](size_t size) {
+      return run_blocking(store.put("k", std::make_shared<TextSource>(noise(size, 1)), {size, {}}));
+    };
+    ASSERT_TRUE(put(600'000).ok());
+    EXPECT_TRUE(put(700'000).failed_with(Errc::no_space));
+    EXPECT_EQ(*run_blocking(store.stat("k")), 600'000u);
+    EXPECT_TRUE(
+        run_blocking(store.compose("x", {"k"}, {600'000, true})).failed_with(Errc::no_space));
+    EXPECT_EQ(run_blocking(store.list("", 0, {}))->items.size(), 1u);
+    EXPECT_TRUE(run_blocking(store.remove("k")).ok());
+    EXPECT_TRUE(put(700'000).ok()) << "the space of failed uploads is free again";
+  });
+  if (!ran) GTEST_SKIP() << "needs the right to mount";
 }
 
 TEST_F(LocalObjects, capacity_is_that_of_the_file_system) {

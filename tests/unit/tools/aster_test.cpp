@@ -5,6 +5,7 @@
 #include <map>
 #include <sstream>
 
+#include "protocol/base/secret_file.h"
 #include "tests/support/fake_http_client.h"
 #include "tests/support/temp_dir.h"
 #include "tools/aster_command.h"

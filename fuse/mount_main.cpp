@@ -1,0 +1,323 @@
+#include <limits.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "cache/disk_block_cache.h"
+#include "cache/memory_block_cache.h"
+#include "cache/tiered_block_cache.h"
+#include "fuse/credentials.h"
+#include "fuse/io/file_content.h"
+#include "fuse/kernel/daemonize.h"
+#include "fuse/kernel/session.h"
+#include "fuse/mount_options.h"
+#include "protocol/base/log.h"
+#include "protocol/client/curl_http_client.h"
+#include "protocol/client/primary_client.h"
+
+namespace aster {
+namespace {
+
+constexpr int kFailure = 1;
+constexpr int kUsage = 2;
+
+std::optional<std::string> environment(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
+
+/// The block cache of this mount when none was named: one folder per drive and mount point, so that
+/// two mounts do not fight for one.
+std::string default_cache_dir(const std::string& server, const std::string& directory) {
+  std::string base = "/var/cache/aster";
+  if (::geteuid() != 0) {
+    base = environment("XDG_CACHE_HOME").value_or(environment("HOME").value_or("/tmp") + "/.cache");
+    base += "/aster";
+  }
+  std::string name = server.substr(server.find("://") + 3) + directory;
+  std::replace_if(
+      name.begin(), name.end(),
+      [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '-'; }, '_');
+  return base + "/" + name.substr(0, 200);
+}
+
+sigset_t end_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  return signals;
+}
+
+/// Everything a mount consists of, in the order of its making; destroyed in reverse.
+class MountedDrive {
+ public:
+  MountedDrive(MountOptions options, std::string directory)
+      : options_(std::move(options)), directory_(std::move(directory)) {}
+  ~MountedDrive() { stop_events(); }
+
+  Result<void> start() {
+    ASTER_TRY(Credentials credentials, find_credentials(options_, environment));
+    CurlHttpClientOptions curl;
+    curl.ca_file = options_.ca_file;
+    http_ = std::make_unique<CurlHttpClient>(curl, executor_);
+    ASTER_TRY(connect(credentials));
+    ASTER_TRY(open_cache(credentials.server));
+    build();
+    const MountPlace place{directory_, credentials.server,
+                           options_.allow_other.value_or(::geteuid() == 0), options_.read_only,
+                           options_.kernel_flags};
+    ASTER_TRY(session_, Session::mount(place, *dispatch_, notifier_));
+    follow_events();
+    (void)filesystem_->statfs();  // the first one only starts to ask
+    ASTER_LOG(info, "mounted", {"server", credentials.server}, {"directory", directory_});
+    return ok();
+  }
+
+  /// Serves until the drive is unmounted or a signal says to end. The exit status.
+  int run() {
+    const sigset_t signals = end_signals();
+    const UniqueFd caught(::signalfd(-1, &signals, SFD_CLOEXEC));
+    pollfd fds[] = {{caught.get(), POLLIN, 0}, {session_->ended_fd(), POLLIN, 0}};
+    while (::poll(fds, 2, -1) < 0 && errno == EINTR) {
+    }
+    const bool signalled = fds[0].revents != 0;
+    ASTER_LOG(info, "ending", {"reason", signalled ? "signal" : "unmounted"});
+    session_->detach();
+    filesystem_->stop();
+    size_t failed = run_blocking(filesystem_->flush_all());
+    session_->stop();
+    // After a signal others may have gone on writing during the first round.
+    if (signalled) failed = run_blocking(filesystem_->flush_all());
+    const uint64_t lost = io_->stats().dirty_bytes;
+    if (failed > 0) {
+      ASTER_LOG(error, "ended_with_unsent_data", {"files", failed}, {"bytes", lost});
+      return kFailure;
+    }
+    stop_events();
+    (void)run_blocking(primary_->close_session());
+    ASTER_LOG(info, "ended");
+    return 0;
+  }
+
+ private:
+  Result<void> connect(Credentials& credentials) {
+    if (credentials.token.empty()) {
+      ASTER_TRY(credentials.token, run_blocking(log_in(*http_, credentials)));
+    }
+    primary_ = make_primary_client({credentials.server, credentials.token}, *http_, executor_);
+    char host[HOST_NAME_MAX + 1] = "";
+    (void)::gethostname(host, sizeof host - 1);
+    const fs::SessionRequest request{std::string(host) + ":" + directory_, options_.workspace};
+    Result<fs::SessionAnswer> answer = run_blocking(primary_->open_session(request));
+    if (!answer.ok()) return said_clearly(answer.error(), credentials.server);
+    session_answer_ = std::move(*answer);
+    return ok();
+  }
+
+  static Error said_clearly(const Error& error, const std::string& server) {
+    switch (error.code) {
+      case Errc::unavailable:
+      case Errc::timeout: return Error{error.code, "cannot reach " + server + ": " + error.context};
+      case Errc::token_invalid:
+        return Error{error.code, server + " refused the token: log in again with 'aster login'"};
+      default: return Error{error.code, server + ": " + error.message()};
+    }
+  }
+
+  Result<void> open_cache(const std::string& server) {
+    memory_cache_ = std::make_unique<MemoryBlockCache>(options_.memory_cache);
+    cache_ = memory_cache_.get();
+    if (options_.cache_size == 0) return ok();
+    DiskCacheOptions disk;
+    disk.directory = options_.cache_dir.value_or(default_cache_dir(server, directory_));
+    disk.limit_bytes = options_.cache_size;
+    std::error_code error;
+    std::filesystem::create_directories(disk.directory.parent_path(), error);
+    ASTER_TRY(disk_cache_, DiskBlockCache::open(disk, pool_, clock_));
+    tiered_cache_ = std::make_unique<TieredBlockCache>(*memory_cache_, *disk_cache_);
+    cache_ = tiered_cache_.get();
+    return ok();
+  }
+
+  void build() {
+    FileIoOptions io;
+    io.dirty_limit = options_.dirty_limit;
+    io.read_ahead_budget = options_.read_ahead;
+    io.parallel_uploads = options_.uploads;
+    io.parallel_downloads = options_.downloads;
+    io.timeout = options_.timeout;
+    io_ = make_file_io(io, *primary_, *http_, *cache_, executor_);
+    VfsOptions vfs;
+    vfs.root = session_answer_.root;
+    vfs.timeout = options_.timeout;
+    vfs.hard = options_.hard;
+    vfs.read_only = options_.read_only;
+    vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
+    filesystem_ = std::make_unique<Filesystem>(
+        Filesystem::Parts{*primary_, *io_, notifier_, executor_, clock_}, vfs);
+    dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
+  }
+
+  void follow_events() {
+    PrimaryClient::EventHandlers handlers;
+    handlers.on_event = [this](const fs::Invalidation& event) { filesystem_->on_event(event); };
+    handlers.on_reset = [this] { filesystem_->on_reset(); };
+    handlers.on_state = [this](bool alive) { filesystem_->on_state(alive); };
+    following_ = true;
+    aster::start<Result<void>>(primary_->follow_events(std::move(handlers), events_cancel_),
+                               [done = events_done_](Result<void>) { done.set(true); });
+  }
+
+  void stop_events() {
+    if (!std::exchange(following_, false)) return;
+    events_cancel_.cancel();
+    run_blocking(wait_for(events_done_));
+  }
+  static Task<void> wait_for(Completion<bool> done) { co_await done; }
+
+  const MountOptions options_;
+  const std::string directory_;
+  const SystemClock clock_;
+  BlockPool pool_{64 << 20};
+  Executor executor_{{"core", 8, 65536}};
+  std::unique_ptr<CurlHttpClient> http_;
+  std::unique_ptr<MemoryBlockCache> memory_cache_;
+  std::unique_ptr<DiskBlockCache> disk_cache_;
+  std::unique_ptr<TieredBlockCache> tiered_cache_;
+  BlockCache* cache_ = nullptr;
+  std::unique_ptr<PrimaryClient> primary_;
+  fs::SessionAnswer session_answer_;
+  std::unique_ptr<FileIo> io_;
+  Notifier notifier_;
+  std::unique_ptr<Filesystem> filesystem_;
+  std::unique_ptr<Dispatch> dispatch_;
+  std::unique_ptr<Session> session_;
+  bool following_ = false;
+  CancelToken events_cancel_;
+  Completion<bool> events_done_;
+};
+
+Result<std::string> place_of(const std::string& mountpoint) {
+  char* real = ::realpath(mountpoint.c_str(), nullptr);
+  if (real == nullptr) {
+    // A dead mount cannot be resolved; check_place() knows the words for it.
+    ASTER_TRY(check_place(mountpoint));
+    return fail_errno("mount point " + mountpoint);
+  }
+  const std::string directory(real);
+  std::free(real);
+  ASTER_TRY(check_place(directory));
+  return directory;
+}
+
+int syslog_priority(log::Level level) {
+  switch (level) {
+    case log::Level::debug: return LOG_DEBUG;
+    case log::Level::info: return LOG_INFO;
+    case log::Level::warn: return LOG_WARNING;
+    case log::Level::error:
+    case log::Level::off: return LOG_ERR;
+  }
+  return LOG_ERR;
+}
+
+Result<void> set_up_log(const MountOptions& options) {
+  log::set_level(options.log_level);
+  if (!options.log_file.empty()) {
+    // Opened before the fork, while relative names still mean what they meant to the caller.
+    auto file = std::shared_ptr<FILE>(std::fopen(options.log_file.c_str(), "ae"), [](FILE* f) {
+      if (f != nullptr) std::fclose(f);
+    });
+    if (!file) return fail_errno("cannot open " + options.log_file);
+    std::setvbuf(file.get(), nullptr, _IOLBF, 0);
+    log::set_sink([file](log::Level, std::string_view line) {
+      std::fprintf(file.get(), "%.*s\n", static_cast<int>(line.size()), line.data());
+    });
+  } else if (!options.foreground) {
+    ::openlog("mount.aster", LOG_PID, LOG_DAEMON);
+    log::set_sink([](log::Level level, std::string_view line) {
+      ::syslog(syslog_priority(level), "%.*s", static_cast<int>(line.size()), line.data());
+    });
+  }
+  return ok();
+}
+
+/// Names in the options, seen from /, where the process in the background lives.
+void make_absolute(MountOptions& options) {
+  const auto fix = [](std::string& path) {
+    if (!path.empty()) path = std::filesystem::absolute(path);
+  };
+  fix(options.token_file);
+  fix(options.password_file);
+  fix(options.ca_file);
+  if (options.cache_dir) fix(*options.cache_dir);
+}
+
+void prepare_process() {
+  const sigset_t signals = end_signals();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by every thread
+  ::signal(SIGPIPE, SIG_IGN);
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+  // Memory that we ask for must not wait for pages of this very mount to be written back. For
+  // privileged processes only, hence no check.
+  (void)::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+}
+
+int serve(MountOptions options, std::string directory, Daemon daemon) {
+  prepare_process();
+  MountedDrive drive(std::move(options), std::move(directory));
+  const Result<void> started = drive.start();
+  if (!started.ok()) return daemon.failed(kFailure, started.error().context);
+  daemon.ready();
+  return drive.run();
+}
+
+int complain(int status, const std::string& line) {
+  std::fprintf(stderr, "mount.aster: %s\n", line.c_str());
+  return status;
+}
+
+int run(int argc, char** argv) {
+  const Result<ParsedArguments> parsed =
+      parse_arguments(std::vector<std::string>(argv + 1, argv + argc));
+  if (!parsed.ok()) return complain(kUsage, parsed.error().context);
+  if (parsed->print) {
+    std::fputs(parsed->print->c_str(), stdout);
+    return 0;
+  }
+  MountOptions options = parsed->options;
+  make_absolute(options);
+  const Result<std::string> directory = place_of(options.mountpoint);
+  if (!directory.ok()) return complain(kFailure, directory.error().context);
+  const Result<void> log = set_up_log(options);
+  if (!log.ok()) return complain(kFailure, log.error().context);
+  Result<Daemon> daemon = Daemon::start(options.foreground);
+  if (!daemon.ok()) return complain(kFailure, daemon.error().context);
+  return serve(std::move(options), *directory, std::move(*daemon));
+}
+
+}  // namespace
+}  // namespace aster
+
+int main(int argc, char** argv) {
+  try {
+    return aster::run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "mount.aster: %s\n", e.what());
+    return aster::kFailure;
+  }
+}
