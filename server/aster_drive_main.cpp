@@ -14,7 +14,9 @@
 #include "protocol/base/log.h"
 #include "server/enroll_command.h"
 #include "server/follower/follower.h"
+#include "server/primary/primary_main.h"
 #include "server/service_notify.h"
+#include "server/user_command.h"
 
 namespace aster {
 namespace {
@@ -36,6 +38,7 @@ Result<Running> run_as(Result<std::unique_ptr<Server>> started) {
 Result<Running> start_server(const Config& config) {
   const std::string& mode = config.text("server.start_mode");
   if (mode == "follower") return run_as(follower::Follower::start(config));
+  if (mode == "primary") return run_as(primary::Primary::start(config));
   return fail(Errc::unsupported, "server.start_mode \"" + mode + "\" is not in this build");
 }
 
@@ -98,9 +101,11 @@ struct CommandLine {
   CLI::App app{"AsterDrive server: primary or follower, as server.start_mode says"};
   std::string config_file = "data/config.toml";
   EnrollCommand enroll;
+  UserAddCommand user_add;
   CLI::App* serve = nullptr;
   CLI::App* node = nullptr;
   CLI::App* enroll_command = nullptr;
+  CLI::App* user_add_command = nullptr;
 };
 
 void add_enroll_options(CLI::App& app, EnrollCommand& out) {
@@ -117,6 +122,15 @@ void add_enroll_options(CLI::App& app, EnrollCommand& out) {
       ->check(CLI::IsMember({"auto", "json", "pretty-json", "human"}));
 }
 
+void add_user_options(CLI::App& app, UserAddCommand& out) {
+  app.add_option("NAME", out.name, "Name of the account")->required();
+  app.add_option("--password-file", out.password_file,
+                 "File whose first line is the password ('-': standard input)")
+      ->required();
+  app.add_option("--database-url", out.database_url, "Instead of database.url");
+  app.add_flag("--admin", out.admin, "Make it an administrator");
+}
+
 void define(CommandLine& line) {
   line.app.set_version_flag("--version", std::string("aster_drive " ASTER_VERSION));
   line.app.add_option("--config", line.config_file, "Configuration file")->capture_default_str();
@@ -129,6 +143,13 @@ void define(CommandLine& line) {
   line.enroll_command = line.node->add_subcommand("enroll", "Bind this follower to a primary");
   line.enroll_command->fallthrough();
   add_enroll_options(*line.enroll_command, line.enroll);
+  CLI::App* user = line.app.add_subcommand("user", "Accounts of this primary");
+  user->require_subcommand(1);
+  user->fallthrough();
+  line.user_add_command =
+      user->add_subcommand("add", "Add an account to the database, whether the server runs or not");
+  line.user_add_command->fallthrough();
+  add_user_options(*line.user_add_command, line.user_add);
 }
 
 int run(int argc, char** argv) {
@@ -143,6 +164,10 @@ int run(int argc, char** argv) {
   if (*line.enroll_command) {
     line.enroll.config_file = line.config_file;
     return run_enroll(line.enroll, std::cout);
+  }
+  if (*line.user_add_command) {
+    line.user_add.config_file = line.config_file;
+    return run_user_add(line.user_add, std::cout, std::cerr);
   }
   const Result<void> served = serve(line.config_file);
   if (served.ok()) return 0;

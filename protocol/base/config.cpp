@@ -206,7 +206,10 @@ class ConfigReader {
  private:
   /// nullptr for a key that is accepted without effect.
   Result<const ConfigKey*> known(const std::string& name, const std::string& where) {
-    if (const ConfigKey* key = find_key(name)) return key;
+    if (const ConfigKey* key = find_key(name)) {
+      if (!key->has_effect) config_.ignored_.push_back(name);
+      return key;
+    }
     if (is_foreign(name)) {
       config_.ignored_.push_back(name);
       return nullptr;

@@ -24,6 +24,7 @@ struct ConfigKey {
   int64_t min = 0;            ///< integers only, inclusive
   int64_t max = 0;
   std::string_view choices = {};  ///< text only: the words allowed, separated by '|'; empty = any
+  bool has_effect = true;         ///< false: AsterDrive has it, this program only accepts it
 };
 
 /// Every key that either mode of the server knows (config_keys.cpp; man/aster-config.5).

@@ -7,6 +7,12 @@ using enum ConfigKey::Type;
 
 constexpr int64_t kAny = INT64_MAX;
 
+/// A key that is understood and has no effect (yet).
+constexpr ConfigKey unused(ConfigKey key) {
+  key.has_effect = false;
+  return key;
+}
+
 // Names and defaults of AsterDrive's file where it has the key, so that its files are understood.
 constexpr ConfigKey kKeys[] = {
     {"server.host", text, "127.0.0.1"},
@@ -15,8 +21,8 @@ constexpr ConfigKey kKeys[] = {
     {"server.workers", integer, "0", 0, 1024},
     {"server.max_connections", integer, "2048", 1, 1'000'000},
     {"server.shutdown_grace_secs", integer, "20", 0, 3600},
-    {"server.temp_dir", text, ".tmp"},
-    {"server.upload_temp_dir", text, ".uploads"},
+    unused({"server.temp_dir", text, ".tmp"}),
+    unused({"server.upload_temp_dir", text, ".uploads"}),
     {"server.start_mode", text, "primary", 0, 0, "primary|follower"},
     {"server.public_url", text, ""},
     {"server.primary.local_root", text, "uploads"},
@@ -24,10 +30,10 @@ constexpr ConfigKey kKeys[] = {
     {"server.follower.managed_ingress_local_root", text, "managed-ingress"},
     {"server.follower.remote_storage_target_local_root", text, "remote-storage-targets"},
     {"server.follower.ready_requires_target", boolean, "false"},
-    {"server.follower.io_threads", integer, "4", 1, 256},
+    {"server.follower.io_threads", integer, "8", 1, 256},
     {"database.url", text, "sqlite://asterdrive.db?mode=rwc"},
-    {"database.pool_size", integer, "10", 1, 1000},
-    {"database.retry_count", integer, "3", 0, 100},
+    unused({"database.pool_size", integer, "10", 1, 1000}),
+    unused({"database.retry_count", integer, "3", 0, 100}),
     {"auth.jwt_secret", text, ""},
     {"auth.mfa_secret_key", text, ""},
     {"auth.bootstrap_insecure_cookies", boolean, "false"},
@@ -36,28 +42,28 @@ constexpr ConfigKey kKeys[] = {
     {"auth.storage_credential_secret_key", text, ""},
     {"auth.webdav_auth_cache_secret", text, ""},
     {"auth.password_hash_max_concurrency", integer, "2", 1, 64},
-    {"cache.enabled", boolean, "true"},
-    {"cache.backend", text, "memory", 0, 0, "memory|redis"},
-    {"cache.redis_url", text, ""},
-    {"cache.default_ttl", integer, "3600", 0, kAny},
+    unused({"cache.enabled", boolean, "true"}),
+    unused({"cache.backend", text, "memory", 0, 0, "memory|redis"}),
+    unused({"cache.redis_url", text, ""}),
+    unused({"cache.default_ttl", integer, "3600", 0, kAny}),
     {"logging.level", text, "info", 0, 0, "trace|debug|info|warn|error|off"},
-    {"logging.format", text, "text", 0, 0, "text|json"},
-    {"logging.file", text, ""},
-    {"logging.enable_rotation", boolean, "true"},
-    {"logging.max_backups", integer, "5", 0, 1000},
-    {"webdav.prefix", text, "/webdav"},
-    {"webdav.payload_limit", integer, "10737418240", 0, kAny},
-    {"webdav.xml_payload_limit", integer, "1048576", 1024, 1 << 30},
-    {"network_trust.trusted_proxies", list, ""},
-    {"rate_limit.enabled", boolean, "false"},
-    {"rate_limit.auth.seconds_per_request", integer, "2", 1, 3600},
-    {"rate_limit.auth.burst_size", integer, "5", 1, 1'000'000},
-    {"rate_limit.public.seconds_per_request", integer, "1", 1, 3600},
-    {"rate_limit.public.burst_size", integer, "30", 1, 1'000'000},
-    {"rate_limit.api.seconds_per_request", integer, "1", 1, 3600},
-    {"rate_limit.api.burst_size", integer, "120", 1, 1'000'000},
-    {"rate_limit.write.seconds_per_request", integer, "2", 1, 3600},
-    {"rate_limit.write.burst_size", integer, "10", 1, 1'000'000},
+    unused({"logging.format", text, "text", 0, 0, "text|json"}),
+    unused({"logging.file", text, ""}),
+    unused({"logging.enable_rotation", boolean, "true"}),
+    unused({"logging.max_backups", integer, "5", 0, 1000}),
+    unused({"webdav.prefix", text, "/webdav"}),
+    unused({"webdav.payload_limit", integer, "10737418240", 0, kAny}),
+    unused({"webdav.xml_payload_limit", integer, "1048576", 1024, 1 << 30}),
+    unused({"network_trust.trusted_proxies", list, ""}),
+    unused({"rate_limit.enabled", boolean, "false"}),
+    unused({"rate_limit.auth.seconds_per_request", integer, "2", 1, 3600}),
+    unused({"rate_limit.auth.burst_size", integer, "5", 1, 1'000'000}),
+    unused({"rate_limit.public.seconds_per_request", integer, "1", 1, 3600}),
+    unused({"rate_limit.public.burst_size", integer, "30", 1, 1'000'000}),
+    unused({"rate_limit.api.seconds_per_request", integer, "1", 1, 3600}),
+    unused({"rate_limit.api.burst_size", integer, "120", 1, 1'000'000}),
+    unused({"rate_limit.write.seconds_per_request", integer, "2", 1, 3600}),
+    unused({"rate_limit.write.burst_size", integer, "10", 1, 1'000'000}),
 };
 
 }  // namespace

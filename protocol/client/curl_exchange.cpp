@@ -101,8 +101,6 @@ void CurlExchange::set_body() {
   curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(length));
   curl_easy_setopt(easy, CURLOPT_READFUNCTION, &CurlExchange::on_read);
   curl_easy_setopt(easy, CURLOPT_READDATA, this);
-  curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, &CurlExchange::on_seek);
-  curl_easy_setopt(easy, CURLOPT_SEEKDATA, this);
   if (length >= kBulkFrom) curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, kBulkBuffer);
 }
 
@@ -151,6 +149,8 @@ Result<void> CurlExchange::start(CurlEasy easy, const CurlHttpClientOptions& opt
     curl_easy_setopt(handle, CURLOPT_CAINFO, options.ca_file.c_str());
   }
   curl_easy_setopt(handle, CURLOPT_PRIVATE, this);
+  curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, &CurlExchange::before_request);
+  curl_easy_setopt(handle, CURLOPT_PREREQDATA, this);
   curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, &CurlExchange::on_header);
   curl_easy_setopt(handle, CURLOPT_HEADERDATA, this);
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &CurlExchange::on_body);
@@ -160,6 +160,15 @@ Result<void> CurlExchange::start(CurlEasy easy, const CurlHttpClientOptions& opt
 }
 
 // ---- callbacks of libcurl; each returns what stops the transfer after fail_with()
+
+// libcurl sends a request again by itself when a kept connection dies before the answer's first
+// byte. The server may have acted on it, and a signed request is good once: the caller decides.
+int CurlExchange::before_request(void* self, char*, char*, int, int) noexcept {
+  auto* exchange = static_cast<CurlExchange*>(self);
+  if (!std::exchange(exchange->sent_once_, true)) return CURL_PREREQFUNC_OK;
+  exchange->fail_with(fail(Errc::unavailable, "the kept connection was lost"));
+  return CURL_PREREQFUNC_ABORT;
+}
 
 size_t CurlExchange::on_header(char* data, size_t size, size_t count, void* self) noexcept {
   auto* exchange = static_cast<CurlExchange*>(self);
@@ -179,13 +188,6 @@ size_t CurlExchange::on_read(char* buffer, size_t size, size_t count, void* self
   const std::span<char> out(buffer, size * count);
   return exchange->request_.source ? exchange->read_from_source(out)
                                    : exchange->read_from_memory(out);
-}
-
-int CurlExchange::on_seek(void* self, curl_off_t offset, int origin) noexcept {
-  auto* exchange = static_cast<CurlExchange*>(self);
-  if (exchange->request_.source || offset != 0 || origin != SEEK_SET) return CURL_SEEKFUNC_FAIL;
-  exchange->body_index_ = exchange->body_offset_ = 0;
-  return CURL_SEEKFUNC_OK;
 }
 
 bool CurlExchange::fail_with(Error error) {

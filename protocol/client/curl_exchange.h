@@ -73,10 +73,10 @@ class CurlExchange : public std::enable_shared_from_this<CurlExchange> {
     size_t size = 0;
   };
 
+  static int before_request(void* self, char*, char*, int, int) noexcept;
   static size_t on_header(char* data, size_t size, size_t count, void* self) noexcept;
   static size_t on_body(char* data, size_t size, size_t count, void* self) noexcept;
   static size_t on_read(char* buffer, size_t size, size_t count, void* self) noexcept;
-  static int on_seek(void* self, curl_off_t offset, int origin) noexcept;
 
   void set_target();
   void set_body();
@@ -121,6 +121,7 @@ class CurlExchange : public std::enable_shared_from_this<CurlExchange> {
   bool receive_paused_ = false;
   bool over_ = false;  // libcurl is done
   bool refused_early_ = false;
+  bool sent_once_ = false;
 
   // Upload: from memory ...
   size_t body_index_ = 0;

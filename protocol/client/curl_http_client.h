@@ -19,9 +19,8 @@ struct CurlHttpClientOptions {
 
 /// HttpClient by libcurl: all exchanges run on one transfer thread. HTTP/1.1 over http and https,
 /// keep-alive, the request target exactly as in the URL, no proxy from the environment. A body that
-/// ends early, or that has no stated length, is an error, never a short success. When a kept
-/// connection turns out dead before a byte of the answer came, libcurl sends the request once more
-/// on a fresh one (never for a streamed body that was read already).
+/// ends early, or that has no stated length, is an error, never a short success. Each request is
+/// sent at most once: a kept connection that dies under it is unavailable.
 /// The destructor ends every exchange with `interrupted` and joins the thread. `executor` must
 /// outlive the client and every exchange. on_headers, sources and sinks are called on it.
 class CurlHttpClient final : public HttpClient {

@@ -157,8 +157,7 @@ Task<Result<RowPage<UserRow>>> AccountStore::list_users(PageRequest page) {
 
 Task<Result<UserRow>> AccountStore::update_user(UserId id, UserChange change) {
   const int64_t now = clock_.now_seconds();
-  co_return co_await database_.write(
-      [&](Txn& txn) { return change_user(txn, id, change, now); });
+  co_return co_await database_.write([&](Txn& txn) { return change_user(txn, id, change, now); });
 }
 
 Task<Result<TokenRow>> AccountStore::create_token(TokenRow token) {
@@ -206,9 +205,8 @@ Task<Result<void>> AccountStore::touch_token(uint64_t id) {
 Task<Result<void>> AccountStore::purge_tokens(int64_t keep) {
   const int64_t before = clock_.now_seconds() - keep;
   co_return co_await database_.write([&](Txn& txn) -> Result<void> {
-    txn.exec(
-        "DELETE FROM tokens WHERE expires_at < ?1 OR (revoked_at <> 0 AND revoked_at < ?1)",
-        before);
+    txn.exec("DELETE FROM tokens WHERE expires_at < ?1 OR (revoked_at <> 0 AND revoked_at < ?1)",
+             before);
     return ok();
   });
 }

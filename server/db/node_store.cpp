@@ -6,12 +6,12 @@
 namespace aster::db {
 namespace {
 
-#define ASTER_NODE_COLUMNS                                                                \
-  "id, name, storage_namespace, access_key, secret_key, base_url, enabled,"              \
-  " transport_mode, enrolled, last_error, last_checked_at, capabilities, dialect,"       \
+#define ASTER_NODE_COLUMNS                                                         \
+  "id, name, storage_namespace, access_key, secret_key, base_url, enabled,"        \
+  " transport_mode, enrolled, last_error, last_checked_at, capabilities, dialect," \
   " desired_revision, created_at, updated_at"
-#define ASTER_ENROLLMENT_COLUMNS                                                          \
-  "id, node, token_hash, ack_hash, created_at, expires_at, redeemed_at, completed_at,"   \
+#define ASTER_ENROLLMENT_COLUMNS                                                       \
+  "id, node, token_hash, ack_hash, created_at, expires_at, redeemed_at, completed_at," \
   " invalidated_at"
 
 NodeRow read_node(const Query& q) {
@@ -128,9 +128,10 @@ Result<EnrollmentRow> insert_enrollment(Txn& txn, EnrollmentRow row) {
 }
 
 std::optional<EnrollmentRow> enrollment_by_hash(Txn& txn, const std::string& hash) {
-  auto q = txn.query("SELECT " ASTER_ENROLLMENT_COLUMNS
-                     " FROM enrollments WHERE token_hash = ?1 OR (ack_hash = ?1 AND ack_hash <> '')",
-                     hash);
+  auto q =
+      txn.query("SELECT " ASTER_ENROLLMENT_COLUMNS
+                " FROM enrollments WHERE token_hash = ?1 OR (ack_hash = ?1 AND ack_hash <> '')",
+                hash);
   if (!q.next()) return std::nullopt;
   return read_enrollment(q);
 }
@@ -183,8 +184,7 @@ Task<Result<std::vector<NodeRow>>> NodeStore::nodes() {
 
 Task<Result<NodeRow>> NodeStore::update_node(NodeId id, NodeChange change) {
   const int64_t now = clock_.now_seconds();
-  co_return co_await database_.write(
-      [&](Txn& txn) { return change_node(txn, id, change, now); });
+  co_return co_await database_.write([&](Txn& txn) { return change_node(txn, id, change, now); });
 }
 
 Task<Result<NodeRow>> NodeStore::set_dialect(NodeId id, std::string dialect) {
@@ -205,8 +205,7 @@ Task<Result<void>> NodeStore::remove_node(NodeId id) {
 
 Task<Result<EnrollmentRow>> NodeStore::create_enrollment(EnrollmentRow enrollment) {
   enrollment.created_at = clock_.now_seconds();
-  co_return co_await database_.write(
-      [&](Txn& txn) { return insert_enrollment(txn, enrollment); });
+  co_return co_await database_.write([&](Txn& txn) { return insert_enrollment(txn, enrollment); });
 }
 
 Task<Result<std::optional<EnrollmentRow>>> NodeStore::latest_enrollment(NodeId node) {

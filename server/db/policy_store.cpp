@@ -6,7 +6,7 @@
 namespace aster::db {
 namespace {
 
-#define ASTER_POLICY_COLUMNS                                                             \
+#define ASTER_POLICY_COLUMNS                                                              \
   "id, name, driver, base_path, node, target_key, max_file_size, chunk_size, is_default," \
   " allowed_types, options, created_at, updated_at"
 
@@ -41,10 +41,8 @@ Result<void> check_references(Txn& txn, const PolicyRow& policy) {
           .next()) {
     return fail(Errc::conflict, "the policy name is taken: " + policy.name);
   }
-  if (policy.node &&
-      !txn.query("SELECT 1 FROM remote_nodes WHERE id = ?1", *policy.node).next()) {
-    return fail(Errc::not_found,
-                "no remote node with id " + std::to_string(policy.node->value));
+  if (policy.node && !txn.query("SELECT 1 FROM remote_nodes WHERE id = ?1", *policy.node).next()) {
+    return fail(Errc::not_found, "no remote node with id " + std::to_string(policy.node->value));
   }
   return ok();
 }

@@ -156,10 +156,9 @@ Task<ApiResult<ApiReply>> AdminApi::test_node(ApiCall call) {
 
 Task<ApiResult<ApiReply>> AdminApi::test_unsaved_node(ApiCall call) {
   ASTER_CO_TRY(UnsavedNode node, read_unsaved_node(call.body));
-  ASTER_CO_TRY(const Capabilities found,
-               co_await parts_.registry.test_unsaved(std::move(node.base_url),
-                                                     std::move(node.access_key),
-                                                     std::move(node.secret_key)));
+  ASTER_CO_TRY(const Capabilities found, co_await parts_.registry.test_unsaved(
+                                             std::move(node.base_url), std::move(node.access_key),
+                                             std::move(node.secret_key)));
   co_return ApiReply{200, to_json(found)};
 }
 

@@ -17,7 +17,8 @@ Result<PolicyId> policy_of(const ApiCall& call) {
 /// Stores and removes two bytes: what a policy's storage has to be able to do.
 Task<Result<void>> try_storage(std::shared_ptr<ObjectDriver> driver) {
   const ObjectId probe = ObjectId::random();
-  ObjectUpload upload{.body = std::make_shared<MemorySource>(Bytes::from_string("ok")), .length = 2};
+  ObjectUpload upload{.body = std::make_shared<MemorySource>(Bytes::from_string("ok")),
+                      .length = 2};
   ASTER_CO_TRY(co_await driver->put(probe, std::move(upload)));
   ASTER_CO_TRY(const uint64_t size, co_await driver->stat(probe));
   ASTER_CO_TRY(co_await driver->remove(probe));
@@ -65,8 +66,7 @@ Task<ApiResult<ApiReply>> AdminApi::get_policy(ApiCall call) {
 
 Task<ApiResult<ApiReply>> AdminApi::update_policy(ApiCall call) {
   ASTER_CO_TRY(const PolicyId id, policy_of(call));
-  ASTER_CO_TRY(const db::PolicyRow row,
-               co_await parts_.policies.update(id, std::move(call.body)));
+  ASTER_CO_TRY(const db::PolicyRow row, co_await parts_.policies.update(id, std::move(call.body)));
   co_await audit(call.who, "policy.update", row.name);
   co_return ApiReply{200, policy_json(row)};
 }
@@ -95,8 +95,7 @@ Task<ApiResult<ApiReply>> AdminApi::test_policy(ApiCall call) {
 
 Task<ApiResult<ApiReply>> AdminApi::policy_capacity(ApiCall call) {
   ASTER_CO_TRY(const PolicyId id, policy_of(call));
-  ASTER_CO_TRY(const ObjectBackends::Capacity found,
-               co_await parts_.backends.refresh_capacity(id));
+  ASTER_CO_TRY(const ObjectBackends::Capacity found, co_await parts_.backends.refresh_capacity(id));
   const json::object capacity{{"status", "supported"},
                               {"total_bytes", found.total},
                               {"available_bytes", found.free},

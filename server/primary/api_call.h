@@ -43,8 +43,7 @@ class ApiGate {
   Task<Result<Identity>> identify(const http::Request& request, Access access) const;
 
  private:
-  Task<http::Response> run(http::Request& request, Access access,
-                           const ApiHandler& handler) const;
+  Task<http::Response> run(http::Request& request, Access access, const ApiHandler& handler) const;
   Task<ApiResult<ApiReply>> call(http::Request& request, Access access,
                                  const ApiHandler& handler) const;
 

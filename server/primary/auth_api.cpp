@@ -71,8 +71,8 @@ Task<ApiResult<ApiReply>> AuthApi::setup(ApiCall call) {
 
 Task<ApiResult<ApiReply>> AuthApi::login(ApiCall call) {
   ASTER_CO_TRY(Credentials given, read_credentials(call.body, "identifier"));
-  auto answer = co_await accounts_.login(std::move(given.name), std::move(given.password),
-                                         call.request.peer);
+  auto answer =
+      co_await accounts_.login(std::move(given.name), std::move(given.password), call.request.peer);
   if (!answer.ok()) {
     ASTER_LOG(warn, "login_refused", {"peer", call.request.peer}, {"err", answer.error()});
     co_return std::move(answer).error();
@@ -93,8 +93,8 @@ Task<ApiResult<ApiReply>> AuthApi::change_password(ApiCall call) {
   ASTER_CO_TRY(PasswordChange given, read_password_change(call.body));
   ASTER_CO_TRY(check_new_password(given.next));
   // A login proves the current password and is slowed down like any other.
-  ASTER_CO_TRY(const LoginAnswer proof, co_await accounts_.login(call.who.name, given.current,
-                                                                 call.request.peer));
+  ASTER_CO_TRY(const LoginAnswer proof,
+               co_await accounts_.login(call.who.name, given.current, call.request.peer));
   Accounts::Change change;
   change.password = std::move(given.next);
   ASTER_CO_TRY(const db::UserRow user,

@@ -35,8 +35,7 @@ Result<ObjectUrl> PolicyBackends::url_for(std::string method, PolicyId policy,
   const bool presigned = method == "PUT" ? found->presigned_upload : found->presigned_download;
   if (presigned) {
     ASTER_TRY(const auto driver, driver_of(*found));
-    ASTER_TRY(std::optional<std::string> url,
-              driver->presigned_url(method, object, out.expires));
+    ASTER_TRY(std::optional<std::string> url, driver->presigned_url(method, object, out.expires));
     if (url) {
       out.url = std::move(*url);
       return out;

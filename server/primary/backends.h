@@ -20,7 +20,8 @@ inline constexpr int64_t kUrlLifetime = 6 * 3600;
 class PolicyBackends final : public ObjectBackends {
  public:
   PolicyBackends(Policies& policies, FollowerRegistry& registry, RelayUrls& relay,
-                 std::shared_ptr<storage::IngressTarget> local, Executor& executor, const Clock& clock)
+                 std::shared_ptr<storage::IngressTarget> local, Executor& executor,
+                 const Clock& clock)
       : policies_(policies),
         registry_(registry),
         relay_(relay),

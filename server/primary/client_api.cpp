@@ -102,8 +102,8 @@ Task<http::Response> ClientApi::events(http::Request& request) {
 Task<Result<std::shared_ptr<ByteSource>>> ClientApi::try_events(http::Request& request) {
   ASTER_CO_TRY(const Caller caller, co_await identify(request));
   ASTER_CO_TRY(const QueryList query, form_decode_query(request.raw_query()));
-  const auto session = parse_decimal<uint64_t>(
-      http::query_value(query, "session").value_or(std::string()));
+  const auto session =
+      parse_decimal<uint64_t>(http::query_value(query, "session").value_or(std::string()));
   if (!session || *session == 0) co_return fail(Errc::bad_request, "session is missing");
   ASTER_CO_TRY(const Caller known, with_session(caller, SessionId(*session)));
   co_return namespaces_.events(known, http::query_value(query, "cursor").value_or(std::string()));

@@ -83,7 +83,8 @@ Task<http::Response> DataRelay::download(http::Request& request) {
   answer.headers = {{"Content-Type", "application/octet-stream"},
                     {"Accept-Ranges", "bytes"},
                     {"Cache-Control", "private, no-store"}};
-  if (body.partial) answer.headers.emplace_back("Content-Range", content_range(body.range, body.size));
+  if (body.partial)
+    answer.headers.emplace_back("Content-Range", content_range(body.range, body.size));
   if (auto* file = std::get_if<http::FileBody>(&body.bytes)) {
     answer.body = std::move(*file);
   } else {

@@ -67,8 +67,8 @@ Task<Result<Enrollment::Issued>> Enrollment::issue(NodeId node) {
   Issued issued{.token = "enr_" + random_hex(16)};
   ASTER_CO_TRY(issued.master_url, master_url_());
   issued.expires_at = clock_.now_seconds() + kLifetime.count();
-  issued.command = "aster_drive node enroll --master-url " + issued.master_url + " --token " +
-                   issued.token;
+  issued.command =
+      "aster_drive node enroll --master-url " + issued.master_url + " --token " + issued.token;
   db::EnrollmentRow row{.node = node, .token_hash = hash_of(issued.token)};
   row.expires_at = issued.expires_at;
   ASTER_CO_TRY(row, co_await nodes_.create_enrollment(std::move(row)));

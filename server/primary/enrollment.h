@@ -40,8 +40,7 @@ class Enrollment {
   Task<Result<void>> acknowledge(std::string token);
 
   /// "not_started", "pending", "redeemed", "completed" or "expired".
-  std::string status(const db::NodeRow& node,
-                     const std::optional<db::EnrollmentRow>& latest) const;
+  std::string status(const db::NodeRow& node, const std::optional<db::EnrollmentRow>& latest) const;
 
  private:
   db::NodeStore& nodes_;

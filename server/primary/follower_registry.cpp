@@ -65,8 +65,8 @@ Result<void> judge_version(const Capabilities& capabilities) {
     case Negotiation::ok: return ok();
     case Negotiation::incompatible:
       return fail(Errc::precondition_failed,
-                  "the follower speaks protocol " + range_text(capabilities) + ", this server v1 to v" +
-                      std::to_string(kProtocolVersion));
+                  "the follower speaks protocol " + range_text(capabilities) +
+                      ", this server v1 to v" + std::to_string(kProtocolVersion));
     case Negotiation::inverted:
       return fail(Errc::precondition_failed,
                   "the follower announces an inverted protocol range: " + range_text(capabilities));

@@ -13,11 +13,6 @@ namespace {
 constexpr size_t kSaltSize = 16;
 constexpr size_t kHashSize = 32;
 
-std::string hash_of_nobody(const PasswordCost& cost) {
-  auto hashed = hash_password(random_hex(16), cost);
-  return hashed.ok() ? *hashed : std::string();
-}
-
 }  // namespace
 
 Result<void> check_new_password(std::string_view password) {
@@ -50,9 +45,15 @@ bool verify_password(const std::string& encoded, std::string_view password) {
 }
 
 PasswordHasher::PasswordHasher(PasswordCost cost)
-    : cost_(cost),
-      nobody_(hash_of_nobody(cost)),
-      executor_({.name = "passwords", .threads = kThreads, .queue_limit = kQueue}) {}
+    : cost_(cost), executor_({.name = "passwords", .threads = kThreads, .queue_limit = kQueue}) {}
+
+const std::string& PasswordHasher::hash_of_nobody() {
+  std::call_once(nobody_made_, [this] {
+    auto hashed = hash_password(random_hex(16), cost_);
+    if (hashed.ok()) nobody_ = std::move(*hashed);
+  });
+  return nobody_;
+}
 
 Task<Result<std::string>> PasswordHasher::hash(std::string password) {
   co_return co_await executor_.run([this, &password] { return hash_password(password, cost_); });
@@ -60,10 +61,10 @@ Task<Result<std::string>> PasswordHasher::hash(std::string password) {
 
 Task<Result<bool>> PasswordHasher::verify(std::optional<std::string> encoded,
                                           std::string password) {
-  const bool known = encoded.has_value();
-  const std::string& against = known ? *encoded : nobody_;
-  co_return co_await executor_.run(
-      [&]() -> Result<bool> { return verify_password(against, password) && known; });
+  co_return co_await executor_.run([&]() -> Result<bool> {
+    const bool known = encoded.has_value();
+    return verify_password(known ? *encoded : hash_of_nobody(), password) && known;
+  });
 }
 
 }  // namespace aster::primary

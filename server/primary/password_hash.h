@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,8 +46,11 @@ class PasswordHasher {
   Task<Result<bool>> verify(std::optional<std::string> encoded, std::string password);
 
  private:
+  const std::string& hash_of_nobody();
+
   const PasswordCost cost_;
-  const std::string nobody_;  ///< hash of a random password nobody knows
+  std::once_flag nobody_made_;
+  std::string nobody_;  ///< hash of a random password nobody knows
   Executor executor_;
 };
 

@@ -43,8 +43,8 @@ Result<std::string> public_url(const Config& config, uint16_t port) {
   return "http://" + (bare_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-Result<std::unique_ptr<db::Database>> open_database(const Config& config, Executor& executor) {
-  db::DatabaseOptions options{.url = config.database_url()};
+Result<std::unique_ptr<db::Database>> open_database(std::string url, Executor& executor) {
+  db::DatabaseOptions options{.url = std::move(url)};
   return db::Database::open(std::move(options), executor);
 }
 
@@ -92,7 +92,7 @@ struct Primary::Parts {
 };
 
 Result<void> Primary::Parts::open() {
-  ASTER_TRY(database, open_database(config, work));
+  ASTER_TRY(database, open_database(config.database_url(), work));
   account_store.emplace(*database, work, clock);
   node_store.emplace(*database, work, clock);
   policy_store.emplace(*database, work, clock);
@@ -101,8 +101,8 @@ Result<void> Primary::Parts::open() {
   ASTER_TRY(run_blocking(registry->load()));
   policies.emplace(*policy_store, *registry);
   ASTER_TRY(run_blocking(policies->load()));
-  ASTER_TRY(std::string key, run_blocking(policy_store->setting_or_store(kRelayKeySetting,
-                                                                         random_hex(32))));
+  ASTER_TRY(std::string key,
+            run_blocking(policy_store->setting_or_store(kRelayKeySetting, random_hex(32))));
   relay_urls.emplace(std::move(key), clock);
   const storage::LocalTarget::Options place{.root = config.path("server.primary.local_root")};
   ASTER_TRY(local, storage::LocalTarget::open(place, disk));
@@ -185,10 +185,10 @@ void Primary::stop(std::chrono::milliseconds grace) {
   parts_->namespaces->stop();
 }
 
-Result<void> add_account(const Config& config, NewAccount account, PasswordCost cost) {
+Result<void> add_account(const std::string& database_url, NewAccount account, PasswordCost cost) {
   Executor work({.name = "accounts", .threads = 2});
   SystemClock clock;
-  ASTER_TRY(const std::unique_ptr<db::Database> database, open_database(config, work));
+  ASTER_TRY(const std::unique_ptr<db::Database> database, open_database(database_url, work));
   db::AccountStore store(*database, work, clock);
   Accounts accounts({.cost = cost}, store, nullptr, work, clock);
   Accounts::NewUser user{.name = std::move(account.name), .password = std::move(account.password)};

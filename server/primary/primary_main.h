@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <string>
 
 #include "protocol/base/config.h"
 #include "protocol/base/result.h"
@@ -31,13 +33,14 @@ class Primary {
   std::unique_ptr<Parts> parts_;
 };
 
-/// `aster_drive user add`: puts an account into the database of a server that may run or not. Its
-/// tree is made when the server first sees the user.
+/// `aster_drive user add`: puts an account into the database (an absolute URL) of a server that may
+/// run or not. Its tree is made when the server first sees the user.
 struct NewAccount {
   std::string name;
   std::string password;
   bool admin = false;
 };
-Result<void> add_account(const Config& config, NewAccount account, PasswordCost cost = {});
+Result<void> add_account(const std::string& database_url, NewAccount account,
+                         PasswordCost cost = {});
 
 }  // namespace aster::primary

@@ -1,7 +1,7 @@
 #include "server/primary/relay_urls.h"
 
-#include "protocol/sign/signature.h"
 #include "protocol/http_text.h"
+#include "protocol/sign/signature.h"
 
 namespace aster::primary {
 namespace {

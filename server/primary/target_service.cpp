@@ -26,9 +26,9 @@ Task<ApiResult<std::vector<TargetInfo>>> TargetService::list(NodeId node) {
 Task<ApiResult<TargetInfo>> TargetService::create(NodeId node, TargetCreate target) {
   ASTER_CO_TRY(const FollowerRef follower, registry_.reachable(node));
   if (follower->capabilities && !follower->capabilities->takes_target_driver(target.driver_type)) {
-    co_return ApiError(ApiCode::precondition_failed, "node " + follower->row.name +
-                                                         " takes no targets with driver " +
-                                                         target.driver_type);
+    co_return ApiError(
+        ApiCode::precondition_failed,
+        "node " + follower->row.name + " takes no targets with driver " + target.driver_type);
   }
   ASTER_CO_TRY(TargetInfo made, co_await follower->client->create_target(std::move(target)));
   co_await note(follower);
@@ -38,8 +38,8 @@ Task<ApiResult<TargetInfo>> TargetService::create(NodeId node, TargetCreate targ
 Task<ApiResult<TargetInfo>> TargetService::update(NodeId node, std::string key,
                                                   TargetUpdate change) {
   ASTER_CO_TRY(const FollowerRef follower, registry_.reachable(node));
-  ASTER_CO_TRY(TargetInfo changed, co_await follower->client->update_target(std::move(key),
-                                                                            std::move(change)));
+  ASTER_CO_TRY(TargetInfo changed,
+               co_await follower->client->update_target(std::move(key), std::move(change)));
   co_await note(follower);
   co_return changed;
 }

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,8 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     return found->second;
   }
   size_t count() const { return objects_.lock()->size(); }
+  /// Successful compositions so far.
+  size_t composed() const { return composed_; }
 
   Result<PolicyId> route(UserId, uint64_t size) override {
     const auto k = knobs.lock();
@@ -75,6 +78,7 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     }
     const uint64_t size = whole.size();
     put(target, std::move(whole));
+    ++composed_;
     if (!now.parts_kept) {
       for (const ObjectId& part : parts) objects_.lock()->erase(part);
     }
@@ -85,6 +89,7 @@ class FakeObjectBackends final : public primary::ObjectBackends {
 
  private:
   Guarded<std::map<ObjectId, std::string>> objects_;
+  std::atomic<size_t> composed_{0};
 };
 
 }  // namespace aster::testing

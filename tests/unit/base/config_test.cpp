@@ -94,6 +94,13 @@ TEST_F(ConfigFile, accepts_sections_of_later_releases_without_effect) {
   EXPECT_EQ(config->ignored().size(), 2u);
 }
 
+TEST_F(ConfigFile, tells_which_known_keys_have_no_effect) {
+  const auto config = load("[cache]\nbackend = \"redis\"\n[server]\nport = 1\n");
+  ASSERT_TRUE(config.ok()) << config.error().message();
+  EXPECT_EQ(config->ignored(), std::vector<std::string>{"cache.backend"});
+  EXPECT_TRUE(load("[cache]\nbackend = \"x\"\n").failed_with(Errc::bad_request));
+}
+
 TEST_F(ConfigFile, resolves_paths_against_its_own_folder) {
   const auto config = load("[server]\ntemp_dir = \"a/../b\"\nupload_temp_dir = \"/abs/x\"\n");
   ASSERT_TRUE(config.ok());
@@ -136,6 +143,24 @@ TEST_F(ConfigFile, missing_is_an_error_with_its_name) {
 TEST(ConfigKeys, are_unique) {
   std::set<std::string_view> names;
   for (const ConfigKey& key : config_keys()) EXPECT_TRUE(names.insert(key.name).second) << key.name;
+}
+
+/// The page names each key, those of rate_limit by their table.
+TEST(ConfigKeys, are_all_in_the_manual_page) {
+  const std::string page = testing::read_file(ASTER_CONFIG_PAGE);
+  ASSERT_FALSE(page.empty());
+  for (const ConfigKey& key : config_keys()) {
+    const bool grouped = key.name.starts_with("rate_limit.") && key.name != "rate_limit.enabled";
+    const std::string name(grouped ? key.name.substr(0, key.name.rfind('.')) : key.name);
+    EXPECT_NE(page.find(name), std::string::npos) << name;
+    const bool kept = key.name.starts_with("auth.") && !key.name.ends_with("concurrency");
+    if (!key.has_effect || kept) continue;
+    const std::string shown = key.type == ConfigKey::Type::text
+                                  ? "Qq " + std::string(key.fallback.empty() ? "\\&" : key.fallback)
+                                  : std::string(key.fallback);
+    const std::string head = ".It Va " + name + " No = " + shown + "\n";
+    EXPECT_NE(page.find(head), std::string::npos) << head;
+  }
 }
 
 }  // namespace

@@ -165,7 +165,25 @@ TEST(CurlHttpClient, goes_on_after_the_server_closed_a_kept_connection) {
     peer.answer("x");
   });
   Client client;
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(client.get(server.url()).ok());
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(client.get(server.url()).ok());
+    server.wait_until_all_closed();
+  }
+}
+
+TEST(CurlHttpClient, sends_a_request_once_even_when_a_kept_connection_dies_under_it) {
+  std::atomic<int> requests = 0;
+  SocketServer server([&](Peer& peer) {
+    while (!peer.read_head().empty()) {
+      if (++requests == 2) return;  // acts on it, then dies without an answer
+      peer.answer("x");
+    }
+  });
+  Client client;
+  ASSERT_TRUE(client.get(server.url()).ok());
+  EXPECT_TRUE(client.get(server.url()).failed_with(Errc::unavailable));
+  EXPECT_EQ(requests, 2);
+  EXPECT_TRUE(client.get(server.url()).ok());
 }
 
 TEST(CurlHttpClient, sends_bodies_with_their_exact_length) {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <list>
 #include <string>
@@ -102,6 +103,11 @@ class SocketServer {
     return "http://127.0.0.1:" + std::to_string(port_) + std::string(target);
   }
   int connections() const { return connections_; }
+  /// Waits until the server has closed every connection it accepted.
+  void wait_until_all_closed() {
+    auto open = open_.lock();
+    closed_.wait(open.native(), [&] { return open->fds.empty(); });
+  }
 
  private:
   struct Open {
@@ -121,6 +127,7 @@ class SocketServer {
         auto again = open_.lock();
         ::shutdown(fd, SHUT_RDWR);
         again->fds.erase(slot);
+        closed_.notify_all();
       });
     }
   }
@@ -130,6 +137,7 @@ class SocketServer {
   uint16_t port_ = 0;
   std::atomic<int> connections_ = 0;
   Guarded<Open> open_;
+  std::condition_variable closed_;
   std::thread acceptor_;
 };
 

@@ -21,11 +21,8 @@ class AccountsTest : public AdminFixture {
   }
 
   FakeNamespaces namespaces;
-  Accounts accounts{{.cost = {.memory_kib = 64, .passes = 1}},
-                    *accounts_store,
-                    &namespaces,
-                    executor,
-                    clock};
+  Accounts accounts{
+      {.cost = {.memory_kib = 64, .passes = 1}}, *accounts_store, &namespaces, executor, clock};
 };
 
 TEST_F(AccountsTest, makes_the_workspace_with_the_user) {

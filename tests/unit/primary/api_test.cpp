@@ -73,24 +73,24 @@ class ApiTest : public AdminFixture {
   }
   Answer login(const std::string& name, const std::string& password) {
     token.clear();
-    const Answer answer = call(
-        "POST", "/api/v1/auth/login",
-        json::serialize(json::object{{"identifier", name}, {"password", password}}));
+    const Answer answer =
+        call("POST", "/api/v1/auth/login",
+             json::serialize(json::object{{"identifier", name}, {"password", password}}));
     if (answer.status == 200) token = answer.data.at("token").as_string().c_str();
     return answer;
   }
   void become_admin() {
-    const Answer made = call("POST", "/api/v1/auth/setup",
-                             R"({"username":"root","password":"root password"})");
+    const Answer made =
+        call("POST", "/api/v1/auth/setup", R"({"username":"root","password":"root password"})");
     ASSERT_EQ(made.status, 201) << made.text;
     ASSERT_EQ(login("root", "root password").status, 200);
   }
   void become_user() {
     become_admin();
-    ASSERT_EQ(call("POST", "/api/v1/admin/users",
-                   R"({"username":"ann","password":"ann's password"})")
-                  .status,
-              201);
+    ASSERT_EQ(
+        call("POST", "/api/v1/admin/users", R"({"username":"ann","password":"ann's password"})")
+            .status,
+        201);
     ASSERT_EQ(login("ann", "ann's password").status, 200);
   }
   Answer add_local_policy() {
@@ -104,11 +104,8 @@ class ApiTest : public AdminFixture {
   RelayUrls urls{"server key", clock};
   std::shared_ptr<storage::LocalTarget> local;
   std::optional<PolicyBackends> backends;
-  Accounts accounts{{.cost = {.memory_kib = 64, .passes = 1}},
-                    *accounts_store,
-                    &namespaces,
-                    executor,
-                    clock};
+  Accounts accounts{
+      {.cost = {.memory_kib = 64, .passes = 1}}, *accounts_store, &namespaces, executor, clock};
   Enrollment enrollment{*node_store, [] { return Result<std::string>("http://primary"); }, clock,
                         [this](NodeId) { return reload(); }};
   Task<void> reload() {
@@ -161,8 +158,9 @@ TEST_F(ApiTest, keeps_administration_from_users) {
     EXPECT_EQ(answer.status, 403) << path;
     EXPECT_EQ(answer.code, "forbidden");
   }
-  EXPECT_EQ(call("POST", "/api/v1/admin/users", R"({"username":"x","password":"xxxxxxxxx"})").status,
-            403);
+  EXPECT_EQ(
+      call("POST", "/api/v1/admin/users", R"({"username":"x","password":"xxxxxxxxx"})").status,
+      403);
 }
 
 TEST_F(ApiTest, changes_a_password_with_the_current_one) {
@@ -189,9 +187,9 @@ TEST_F(ApiTest, answers_clearly_to_malformed_and_oversized_input) {
   EXPECT_EQ(call("GET", "/api/v1/admin/users/99").status, 404);
   EXPECT_EQ(call("GET", "/api/v1/admin/users?limit=x").status, 400);
   EXPECT_EQ(call("GET", "/api/v1/nothing").status, 404);
-  EXPECT_EQ(call("POST", "/api/v1/admin/users", R"({"username":"root","password":"xxxxxxxxx"})")
-                .status,
-            409);
+  EXPECT_EQ(
+      call("POST", "/api/v1/admin/users", R"({"username":"root","password":"xxxxxxxxx"})").status,
+      409);
 }
 
 TEST_F(ApiTest, manages_nodes_without_showing_their_keys) {
@@ -205,13 +203,14 @@ TEST_F(ApiTest, manages_nodes_without_showing_their_keys) {
   EXPECT_EQ(made.text.find("rn_"), std::string::npos);
   EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f1","namespace":"b"})").status,
             409);
-  EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","namespace":"main"})").status,
-            409);
+  EXPECT_EQ(
+      call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","namespace":"main"})").status,
+      409);
   EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","namespace":"A B"})").status,
             400);
-  EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","base_url":"ftp://x"})")
-                .status,
-            400);
+  EXPECT_EQ(
+      call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","base_url":"ftp://x"})").status,
+      400);
   EXPECT_EQ(call("GET", "/api/v1/admin/remote-nodes").data.at("total").as_int64(), 1);
   EXPECT_EQ(call("DELETE", "/api/v1/admin/remote-nodes/1").status, 200);
   EXPECT_EQ(call("GET", "/api/v1/admin/remote-nodes/1").status, 404);
@@ -234,12 +233,10 @@ TEST_F(ApiTest, enrols_in_the_dialect_of_the_caller) {
   const Answer again = call("POST", redeem, second, {{"User-Agent", "AsterDrive/0.5.0"}});
   EXPECT_EQ(again.status, 400);
   EXPECT_EQ(again.msg, "enrollment token has already been redeemed");
-  const std::string ack =
-      json::serialize(json::object{{"ack_token", fresh.data.at("ack_token")}});
+  const std::string ack = json::serialize(json::object{{"ack_token", fresh.data.at("ack_token")}});
   EXPECT_EQ(call("POST", "/api/v1/public/remote-enrollment/ack", ack).status, 200);
-  EXPECT_EQ(
-      call("GET", "/api/v1/admin/remote-nodes/1").data.at("enrollment_status").as_string(),
-      "completed");
+  EXPECT_EQ(call("GET", "/api/v1/admin/remote-nodes/1").data.at("enrollment_status").as_string(),
+            "completed");
 }
 
 TEST_F(ApiTest, says_what_a_node_lacks_before_it_is_used) {
@@ -289,7 +286,8 @@ TEST_F(ApiTest, keeps_one_default_policy) {
   EXPECT_TRUE(first.data.at("is_default").as_bool());
   EXPECT_EQ(first.data.at("chunk_size").as_int64(), 16 << 20);
   const std::string path = "/api/v1/admin/policies";
-  ASSERT_EQ(call("POST", path, R"({"name":"two","driver_type":"local","base_path":"b"})").status, 201);
+  ASSERT_EQ(call("POST", path, R"({"name":"two","driver_type":"local","base_path":"b"})").status,
+            201);
   EXPECT_EQ(call("DELETE", path + "/1").status, 412);
   EXPECT_EQ(call("PATCH", path + "/1", R"({"is_default":false})").status, 412);
   ASSERT_EQ(call("PATCH", path + "/2", R"({"is_default":true})").status, 200);

@@ -35,8 +35,10 @@ TEST_F(EnrollmentTest, leads_from_token_to_completion) {
   EXPECT_EQ(status(), "not_started");
   const auto issued = issue();
   EXPECT_EQ(status(), "pending");
-  EXPECT_EQ(issued.command, "aster_drive node enroll --master-url https://drive.example.com"
-                            " --token " + issued.token);
+  EXPECT_EQ(issued.command,
+            "aster_drive node enroll --master-url https://drive.example.com"
+            " --token " +
+                issued.token);
   const auto answer = redeem(issued.token);
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(answer->access_key, "rn_f1");

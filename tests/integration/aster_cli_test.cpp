@@ -1,0 +1,253 @@
+// The real `aster` against real servers: from an empty primary to a usable remote policy.
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+#include <filesystem>
+
+#include "protocol/base/secret_file.h"
+#include "tests/support/process.h"
+#include "tests/support/temp_dir.h"
+
+namespace aster {
+namespace {
+
+namespace json = boost::json;
+using testing::Process;
+using testing::TempDir;
+
+class AsterCli : public ::testing::Test {
+ protected:
+  using Env = std::vector<std::pair<std::string, std::string>>;
+  struct Outcome {
+    int status = -1;
+    std::string text;  ///< both streams
+  };
+  struct Server {
+    std::optional<Process> process;
+    std::string port = "0";
+    std::string url() const { return "http://127.0.0.1:" + port; }
+  };
+
+  void SetUp() override {
+    for (const char* name : {"primary", "follower", "home"}) {
+      std::filesystem::create_directory(dir_ / name);
+    }
+    ASSERT_TRUE(write_private_file(password(), "correct horse battery\n"));
+    ASSERT_TRUE(write_private_file(dir_ / "wrong", "incorrect horse\n"));
+    ASSERT_EQ(
+        drive("primary", {"user", "add", "root", "--admin", "--password-file", password()}).status,
+        0);
+    start(primary_, "primary");
+  }
+
+  std::filesystem::path password() const { return dir_ / "password"; }
+
+  Outcome run(std::vector<std::string> argv, Env env, const std::string& folder) {
+    const auto output = dir_ / "output";
+    std::filesystem::remove(output);
+    auto spawned = Process::spawn({.argv = std::move(argv),
+                                   .env = std::move(env),
+                                   .output = output,
+                                   .working_dir = dir_ / folder});
+    if (!spawned.ok()) return {-2, spawned.error().message()};
+    const int status = spawned->wait().value_or(-1);
+    return {status, testing::read_file(output)};
+  }
+  /// aster_drive in the folder, and with the mode, that `mode` names.
+  Outcome drive(const std::string& mode, std::vector<std::string> arguments, Env env = {}) {
+    arguments.insert(arguments.begin(), ASTER_DRIVE);
+    env.emplace_back("ASTER__SERVER__START_MODE", mode);
+    return run(std::move(arguments), std::move(env), mode);
+  }
+  Outcome aster(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), ASTER_CLI);
+    return run(std::move(arguments),
+               {{"HOME", dir_ / "home"}, {"ASTER_URL", primary_.url()}, {"XDG_CONFIG_HOME", ""}},
+               "home");
+  }
+  json::value json_of(std::vector<std::string> arguments) {
+    arguments.emplace_back("--json");
+    const Outcome outcome = aster(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    boost::system::error_code failed;
+    json::value value = json::parse(outcome.text, failed);
+    EXPECT_FALSE(failed) << outcome.text;
+    return value;
+  }
+  void log_in() {
+    const Outcome outcome = aster({"login", "--user", "root", "--password-file", password()});
+    ASSERT_EQ(outcome.status, 0) << outcome.text;
+  }
+
+  /// (Re)starts a server; it keeps its port.
+  void start(Server& server, const std::string& mode) {
+    auto spawned = Process::spawn({.argv = {ASTER_DRIVE, "serve"},
+                                   .env = {{"ASTER__SERVER__START_MODE", mode},
+                                           {"ASTER__SERVER__HOST", "127.0.0.1"},
+                                           {"ASTER__SERVER__PORT", server.port}},
+                                   .output = dir_ / (mode + ".log"),
+                                   .working_dir = dir_ / mode,
+                                   .ready_pipe = true});
+    ASSERT_TRUE(spawned.ok()) << spawned.error().message();
+    server.process.emplace(std::move(*spawned));
+    const auto port = server.process->wait_ready();
+    ASSERT_TRUE(port.ok()) << testing::read_file(dir_ / (mode + ".log"));
+    server.port = *port;
+  }
+  void restart(Server& server, const std::string& mode) {
+    server.process->signal(SIGTERM);
+    EXPECT_EQ(server.process->wait(), 0);
+    start(server, mode);
+  }
+  /// What enrolment prints and returns for a node.
+  Outcome enroll(const std::string& node, const std::string& mode = "follower") {
+    const json::value issued = json_of({"node", "enroll-command", node});
+    return drive(mode, {"node", "enroll"},
+                 {{"ASTER_CLI_MASTER_URL", primary_.url()},
+                  {"ASTER_CLI_ENROLLMENT_TOKEN", issued.at("token").as_string().c_str()}});
+  }
+
+  TempDir dir_;
+  Server primary_;
+  Server follower_;
+};
+
+::testing::AssertionResult says(const std::string& text, const std::string& part) {
+  if (text.find(part) != std::string::npos) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << "'" << part << "' is not in: " << text;
+}
+
+TEST_F(AsterCli, leads_from_nothing_to_a_default_remote_policy) {
+  log_in();
+  start(follower_, "follower");
+  ASSERT_EQ(
+      aster({"node", "add", "attic", "--namespace", "attic", "--base-url", follower_.url()}).status,
+      0);
+  const Outcome enrolled = enroll("attic");
+  ASSERT_EQ(enrolled.status, 0) << enrolled.text;
+  restart(follower_, "follower");
+  const Outcome tested = aster({"node", "test", "attic"});
+  ASSERT_EQ(tested.status, 0) << tested.text;
+  EXPECT_EQ(json_of({"node", "show", "attic"}).at("enrollment_status").as_string(), "completed");
+
+  const Outcome target = aster({"target", "add", "attic", "--name", "disk", "--default"});
+  ASSERT_EQ(target.status, 0) << target.text;
+  const json::value targets = json_of({"target", "list", "attic"});
+  ASSERT_EQ(targets.as_array().size(), 1u);
+  EXPECT_TRUE(targets.as_array()[0].at("is_default").as_bool());
+
+  const Outcome policy = aster({"policy", "add", "far", "--driver", "remote", "--node", "attic",
+                                "--strategy", "presigned", "--part-size", "8M", "--default"});
+  ASSERT_EQ(policy.status, 0) << policy.text;
+  const json::value shown = json_of({"policy", "show", "far"});
+  EXPECT_TRUE(shown.at("is_default").as_bool());
+  EXPECT_EQ(shown.at("chunk_size").as_int64(), 8 << 20);
+  const Outcome status = aster({"status"});
+  EXPECT_EQ(status.status, 0) << status.text;
+  EXPECT_TRUE(says(status.text, "attic (ok)"));
+  EXPECT_TRUE(says(status.text, "far"));
+
+  const Outcome removal = aster({"node", "remove", "attic"});
+  EXPECT_EQ(removal.status, 1) << removal.text;
+  ASSERT_EQ(aster({"policy", "add", "near", "--driver", "local", "--default"}).status, 0);
+  const Outcome first = aster({"policy", "set-default", "far"});
+  EXPECT_EQ(first.status, 0) << first.text;
+}
+
+TEST_F(AsterCli, wrong_password_is_refused_and_nothing_is_kept) {
+  const Outcome outcome = aster({"login", "--user", "root", "--password-file", dir_ / "wrong"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_TRUE(says(outcome.text, "log in as 'root'"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "home/.config/aster/token"));
+}
+
+TEST_F(AsterCli, logout_ends_the_token_at_the_server) {
+  log_in();
+  const auto kept = testing::read_file(dir_ / "home/.config/aster/token");
+  ASSERT_EQ(aster({"logout"}).status, 0);
+  ASSERT_TRUE(write_private_file(dir_ / "stolen", kept));
+  const Outcome outcome = aster({"node", "list", "--token-file", dir_ / "stolen"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_TRUE(says(outcome.text, "aster login"));
+}
+
+TEST_F(AsterCli, users_may_not_administer) {
+  log_in();
+  ASSERT_EQ(aster({"user", "add", "ann", "--password-file", password()}).status, 0);
+  EXPECT_EQ(json_of({"user", "list"}).as_array().size(), 2u);
+  const Outcome again = aster({"user", "add", "ann", "--password-file", password()});
+  EXPECT_EQ(again.status, 1);
+  EXPECT_TRUE(says(again.text, "ann"));
+  const auto token = dir_ / "ann.token";
+  ASSERT_EQ(aster({"login", "--user", "ann", "--password-file", password(), "--token-file", token})
+                .status,
+            0);
+  const Outcome refused = aster({"node", "list", "--token-file", token});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(says(refused.text, "administrator"));
+  EXPECT_EQ(aster({"status", "--token-file", token}).status, 0);
+}
+
+TEST_F(AsterCli, names_and_namespaces_are_unique) {
+  log_in();
+  ASSERT_EQ(aster({"node", "add", "a", "--namespace", "ns"}).status, 0);
+  EXPECT_EQ(aster({"node", "add", "a", "--namespace", "other"}).status, 1);
+  EXPECT_EQ(aster({"node", "add", "b", "--namespace", "ns"}).status, 1);
+  EXPECT_EQ(aster({"node", "add", "c", "--namespace", "../up"}).status, 1);
+  EXPECT_EQ(json_of({"node", "list"}).as_array().size(), 1u);
+}
+
+TEST_F(AsterCli, node_that_is_not_enrolled_cannot_be_used) {
+  log_in();
+  ASSERT_EQ(
+      aster({"node", "add", "a", "--namespace", "a", "--base-url", "http://127.0.0.1:9"}).status,
+      0);
+  const Outcome tested = aster({"node", "test", "a"});
+  EXPECT_EQ(tested.status, 1);
+  EXPECT_TRUE(says(tested.text, "enrol"));
+  const Outcome policy = aster({"policy", "add", "p", "--driver", "remote", "--node", "a"});
+  EXPECT_EQ(policy.status, 1) << policy.text;
+}
+
+TEST_F(AsterCli, enrolment_tokens_work_once) {
+  log_in();
+  ASSERT_EQ(aster({"node", "add", "a", "--namespace", "a"}).status, 0);
+  const json::value old = json_of({"node", "enroll-command", "a"});
+  const Outcome enrolled = enroll("a");
+  ASSERT_EQ(enrolled.status, 0) << enrolled.text;
+  const Outcome late = drive("follower", {"node", "enroll"},
+                             {{"ASTER_CLI_MASTER_URL", primary_.url()},
+                              {"ASTER_CLI_ENROLLMENT_TOKEN", old.at("token").as_string().c_str()}});
+  EXPECT_EQ(late.status, 1) << late.text;
+  EXPECT_TRUE(says(late.text, "enrollment token has been replaced by a newer session"));
+  const Outcome again = aster({"node", "enroll-command", "a"});
+  EXPECT_EQ(again.status, 1) << again.text;
+}
+
+TEST_F(AsterCli, primary_cannot_be_enrolled) {
+  log_in();
+  ASSERT_EQ(aster({"node", "add", "a", "--namespace", "a"}).status, 0);
+  const Outcome outcome = enroll("a", "primary");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_TRUE(says(outcome.text, "start_mode"));
+}
+
+TEST_F(AsterCli, node_without_base_url_cannot_be_tested_directly) {
+  log_in();
+  ASSERT_EQ(aster({"node", "add", "a", "--namespace", "a"}).status, 0);
+  ASSERT_EQ(enroll("a").status, 0);
+  const Outcome outcome = aster({"node", "test", "a"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_TRUE(says(outcome.text, "base_url"));
+}
+
+TEST_F(AsterCli, unreachable_primary_is_named) {
+  log_in();
+  primary_.process->kill();
+  const Outcome outcome = aster({"status"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_TRUE(says(outcome.text, "cannot reach " + primary_.url()));
+}
+
+}  // namespace
+}  // namespace aster

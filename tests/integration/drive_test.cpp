@@ -1,0 +1,311 @@
+#include "tests/integration/drive_fixture.h"
+
+#include "protocol/checksum.h"
+
+namespace aster {
+namespace {
+
+constexpr const char* kNodes = "/api/v1/admin/remote-nodes";
+
+/// 300 KiB that differ everywhere.
+std::string some_content() {
+  std::string content(300 * 1024, '\0');
+  uint32_t state = 12345;
+  for (char& c : content) {
+    state = state * 1664525 + 1013904223;
+    c = static_cast<char>(state >> 24);
+  }
+  return content;
+}
+
+std::vector<uint32_t> checksums_of(const std::string& content) {
+  BlockChecksums sums;
+  sums.update(as_bytes(content));
+  return sums.finish();
+}
+
+class Drive : public DriveFixture {
+ protected:
+  void SetUp() override {
+    ASSERT_NE(primary, nullptr);
+    set_up_accounts();
+  }
+  void open_session() {
+    client = make_primary_client({primary_url(), user_token}, http, executor);
+    auto opened = run_blocking(client->open_session({.client = "test"}));
+    ASSERT_TRUE(opened.ok()) << opened.error().message();
+    session = *opened;
+  }
+  template <class A>
+  Result<A> call(fs::Operation operation) {
+    return run_blocking(client->call<A>(std::move(operation)));
+  }
+  fs::Attr create(const std::string& name) {
+    auto made = call<fs::Attr>(fs::Create{.parent = session.root, .name = name, .mode = 0644});
+    EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message());
+    return made.ok() ? *made : fs::Attr{};
+  }
+  Result<fs::UploadGrant> grant(InodeNo ino) {
+    ASTER_TRY(fs::UploadGrants grants, call<fs::UploadGrants>(fs::Grant{.ino = ino}));
+    return grants.grants.at(0);
+  }
+  Result<fs::Attr> commit(InodeNo ino, const ObjectId& object, const std::string& content) {
+    fs::Commit commit{.ino = ino};
+    commit.extents = {{.offset = 0, .length = content.size(), .object = object}};
+    commit.objects = {{.id = object, .size = content.size(), .crc32c = checksums_of(content)}};
+    return call<fs::Attr>(std::move(commit));
+  }
+  /// A file with this content by way of a grant; the manifest's URL of its object.
+  std::string store(const std::string& name, const std::string& content) {
+    const fs::Attr file = create(name);
+    const auto granted = grant(file.ino);
+    EXPECT_TRUE(granted.ok()) << (granted.ok() ? "" : granted.error().message());
+    if (!granted.ok()) return {};
+    upload_url = granted->url;
+    const ApiAnswer put = send("PUT", absolute(granted->url), content);
+    EXPECT_EQ(put.status, 200) << put.body << put.msg;
+    const auto committed = commit(file.ino, granted->object, content);
+    EXPECT_TRUE(committed.ok()) << (committed.ok() ? "" : committed.error().message());
+    return url_of(file.ino);
+  }
+  std::string url_of(InodeNo ino) {
+    const auto manifest = call<fs::Manifest>(fs::GetManifest{.ino = ino});
+    EXPECT_TRUE(manifest.ok());
+    if (!manifest.ok() || manifest->objects.empty()) return {};
+    return manifest->objects.at(0).url;
+  }
+
+  std::unique_ptr<PrimaryClient> client;
+  fs::SessionAnswer session;
+  std::string upload_url;
+};
+
+class DriveWithStrategy : public Drive, public ::testing::WithParamInterface<const char*> {
+ protected:
+  void SetUp() override {
+    Drive::SetUp();
+    if (is_remote()) {
+      enroll_follower();
+      add_target();
+    }
+    add_policy(GetParam());
+    open_session();
+  }
+  bool is_remote() const { return std::string(GetParam()) != "local"; }
+  bool is_presigned() const { return std::string(GetParam()) == "presigned"; }
+};
+
+TEST_P(DriveWithStrategy, stores_and_serves_a_file) {
+  const std::string content = some_content();
+  const std::string url = store("a", content);
+  EXPECT_EQ(url.starts_with("/api/v1/data/"), !is_presigned()) << "wrong way of transport";
+  EXPECT_EQ(upload_url.starts_with("/api/v1/data/"), !is_presigned());
+  EXPECT_EQ(send("GET", absolute(url)).body, content);
+  const ApiAnswer part = send("GET", absolute(url), {}, {{"Range", "bytes=131072-131199"}});
+  EXPECT_EQ(part.status, 206);
+  EXPECT_EQ(part.body, content.substr(131072, 128));
+  const std::string* range = find_header(part.headers, "Content-Range");
+  ASSERT_NE(range, nullptr);
+  EXPECT_EQ(*range, "bytes 131072-131199/307200");
+  EXPECT_EQ(send("GET", absolute(url), {}, {{"Range", "bytes=307000-"}}).body,
+            content.substr(307000));
+  EXPECT_EQ(send("GET", absolute(url), {}, {{"Range", "bytes=-10"}}).body,
+            content.substr(content.size() - 10));
+  EXPECT_EQ(send("GET", absolute(url), {}, {{"Range", "bytes=307200-"}}).status, 400);
+  EXPECT_EQ(send("GET", absolute(url), {}, {{"Range", "lines=1-2"}}).status, 400);
+}
+
+TEST_P(DriveWithStrategy, refuses_a_body_that_does_not_match_its_checksum) {
+  const auto granted = grant(create("a").ino);
+  ASSERT_TRUE(granted.ok()) << granted.error().message();
+  const ApiAnswer put =
+      send("PUT", absolute(granted->url), "content", {{"x-aster-crc32c", "00000000"}});
+  EXPECT_GE(put.status, 400);
+  const ApiAnswer good = send("PUT", absolute(granted->url), "content",
+                              {{"x-aster-crc32c", crc32c_hex(crc32c(as_bytes("content")))}});
+  EXPECT_EQ(good.status, 200) << good.body;
+}
+
+TEST_P(DriveWithStrategy, does_not_serve_objects_to_forged_urls) {
+  const std::string url = store("a", "secret");
+  const ApiAnswer forged = send("GET", absolute(url.substr(0, url.size() - 4) + "0000"));
+  EXPECT_EQ(forged.status, 401);
+  EXPECT_EQ(forged.body.find("secret"), std::string::npos);
+  EXPECT_EQ(send("PUT", absolute(url), "other").status, 401);
+}
+
+TEST_P(DriveWithStrategy, keeps_files_and_urls_across_a_restart_of_the_primary) {
+  const std::string url = store("a", "content");
+  const std::string path = url.substr(url.find("/api/"));
+  primary.reset();
+  start_primary();
+  ASSERT_NE(primary, nullptr);
+  EXPECT_EQ(send("GET", is_presigned() ? url : primary_url() + path).body, "content");
+  token = login("root", "root password");
+  EXPECT_EQ(api("GET", "/api/v1/admin/policies").data.at("total").as_int64(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Strategies, DriveWithStrategy,
+                         ::testing::Values("presigned", "relay_stream", "local"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_F(Drive, says_that_there_is_no_storage_policy) {
+  open_session();
+  const auto granted = grant(create("a").ino);
+  ASSERT_TRUE(granted.failed_with(Errc::precondition_failed));
+  EXPECT_NE(granted.error().context.find("no default storage policy"), std::string::npos);
+}
+
+TEST_F(Drive, says_that_the_node_is_disabled_and_works_again_afterwards) {
+  enroll_follower();
+  add_target();
+  add_policy("presigned");
+  open_session();
+  const InodeNo file = create("a").ino;
+  ASSERT_TRUE(grant(file).ok());
+  ASSERT_EQ(api("PATCH", std::string(kNodes) + "/1", R"({"is_enabled":false})").status, 200);
+  const auto granted = grant(file);
+  ASSERT_FALSE(granted.ok());
+  EXPECT_NE(granted.error().context.find("node f1 is disabled"), std::string::npos)
+      << granted.error().message();
+  ASSERT_EQ(api("PATCH", std::string(kNodes) + "/1", R"({"is_enabled":true})").status, 200);
+  EXPECT_EQ(send("GET", absolute(store("b", "again"))).body, "again");
+}
+
+TEST_F(Drive, says_that_the_follower_has_no_default_target) {
+  enroll_follower();
+  add_policy("relay_stream");
+  open_session();
+  const auto granted = grant(create("a").ino);
+  ASSERT_TRUE(granted.ok());
+  const ApiAnswer put = send("PUT", absolute(granted->url), "content");
+  EXPECT_EQ(put.status, 412);
+  EXPECT_NE(put.msg.find("managed_ingress.required"), std::string::npos) << put.msg;
+}
+
+TEST_F(Drive, answers_503_while_the_follower_is_down_and_recovers) {
+  enroll_follower();
+  add_target();
+  add_policy("relay_stream");
+  open_session();
+  const std::string url = store("a", "content");
+  const auto granted = grant(create("b").ino);
+  ASSERT_TRUE(granted.ok());
+  follower.reset();
+  EXPECT_EQ(send("GET", absolute(url)).status, 503);
+  EXPECT_EQ(send("PUT", absolute(granted->url), "more").status, 503);
+  const ApiAnswer tested = api("POST", std::string(kNodes) + "/1/test");
+  EXPECT_EQ(tested.status, 503) << tested.body;
+  EXPECT_NE(api("GET", std::string(kNodes) + "/1").data.at("last_error").as_string(), "");
+  start_follower();
+  const boost::json::object change{
+      {"base_url", "http://127.0.0.1:" + std::to_string(follower->port())}};
+  ASSERT_EQ(api("PATCH", std::string(kNodes) + "/1", boost::json::serialize(change)).status, 200);
+  EXPECT_EQ(send("GET", absolute(url)).body, "content");
+}
+
+TEST_F(Drive, refuses_bad_enrolment_tokens) {
+  ASSERT_EQ(api("POST", kNodes, R"({"name":"f1","namespace":"main"})").status, 201);
+  EXPECT_EQ(enroll("enr_00000000000000000000000000000000"), 1);
+  EXPECT_NE(enroll_output.find("invalid enrollment token"), std::string::npos) << enroll_output;
+  const std::string old = issue_token();
+  const std::string fresh = issue_token();
+  EXPECT_EQ(enroll(old), 1);
+  EXPECT_NE(enroll_output.find("replaced by a newer session"), std::string::npos) << enroll_output;
+  EXPECT_EQ(enroll(fresh), 0) << enroll_output;
+  EXPECT_EQ(enroll(fresh), 1);
+  EXPECT_NE(enroll_output.find("already been completed"), std::string::npos) << enroll_output;
+  EXPECT_EQ(api("POST", std::string(kNodes) + "/1/enrollment-token").status, 412);
+}
+
+TEST_F(Drive, needs_a_base_url_for_direct_connections) {
+  ASSERT_EQ(api("POST", kNodes, R"({"name":"f1","namespace":"main"})").status, 201);
+  ASSERT_EQ(enroll(issue_token()), 0) << enroll_output;
+  for (const char* path : {"/1/test", "/1/storage-targets"}) {
+    const ApiAnswer answer = api("POST", std::string(kNodes) + path,
+                                 R"({"driver_type":"local","name":"disk","base_path":"disk"})");
+    EXPECT_EQ(answer.status, 412) << path;
+    EXPECT_NE(answer.msg.find("has no base_url"), std::string::npos) << answer.msg;
+  }
+  const ApiAnswer policy = api("POST", "/api/v1/admin/policies",
+                               R"({"name":"p","driver_type":"remote","remote_node_id":1})");
+  EXPECT_EQ(policy.status, 412);
+}
+
+TEST_F(Drive, manages_targets_on_the_follower) {
+  enroll_follower();
+  add_target();
+  const std::string path = std::string(kNodes) + "/1/storage-targets";
+  const ApiAnswer second =
+      api("POST", path, R"({"driver_type":"local","name":"two","base_path":"two"})");
+  ASSERT_EQ(second.status, 201) << second.body;
+  const std::string key = second.data.at("target_key").as_string().c_str();
+  EXPECT_EQ(api("PATCH", path + "/" + key, R"({"is_default":true})").status, 200);
+  const ApiAnswer listed = api("GET", path);
+  ASSERT_EQ(listed.data.as_array().size(), 2u);
+  EXPECT_EQ(listed.data.as_array()[0].at("target_key").as_string(), key);
+  EXPECT_EQ(api("DELETE", path + "/" + key).status, 412);
+  EXPECT_EQ(api("DELETE", path + "/no-such-target").status, 404);
+  EXPECT_EQ(api("POST", path, R"({"driver_type":"local","name":"x","base_path":"../up"})").status,
+            400);
+}
+
+TEST_F(Drive, shows_the_capacity_of_the_follower) {
+  enroll_follower();
+  add_target();
+  add_policy("presigned");
+  open_session();
+  const auto answer = call<fs::StatFsAnswer>(fs::StatFs{.ino = session.root});
+  ASSERT_TRUE(answer.ok());
+  EXPECT_GT(answer->total_bytes, 0u);
+  const ApiAnswer tested = api("POST", "/api/v1/admin/policies/1/test");
+  EXPECT_EQ(tested.status, 200) << tested.body;
+}
+
+TEST_F(Drive, does_not_remove_what_is_in_use) {
+  enroll_follower();
+  add_target();
+  add_policy("presigned");
+  EXPECT_EQ(api("DELETE", std::string(kNodes) + "/1").status, 412);
+  open_session();
+  ASSERT_FALSE(store("a", "content").empty());
+  const ApiAnswer removed = api("DELETE", "/api/v1/admin/policies/1");
+  EXPECT_EQ(removed.status, 412);
+  EXPECT_NE(removed.msg.find("data is stored"), std::string::npos);
+}
+
+TEST_F(Drive, keeps_users_apart) {
+  add_policy("local");
+  open_session();
+  const fs::Attr file = create("mine");
+  client = make_primary_client({primary_url(), token}, http, executor);
+  ASSERT_TRUE(run_blocking(client->open_session({.client = "other"})).ok());
+  EXPECT_TRUE(call<fs::Attr>(fs::GetAttr{file.ino}).failed_with(Errc::stale_handle));
+  EXPECT_FALSE(grant(file.ino).ok());
+}
+
+TEST_F(Drive, takes_accounts_from_the_command_line_while_it_runs) {
+  testing::write_file(dir / "password", "from a file\n");
+  testing::Process::Options options;
+  options.argv = {ASTER_DRIVE_PROGRAM,
+                  "--config",
+                  (dir / "primary" / "config.toml").string(),
+                  "user",
+                  "add",
+                  "carol",
+                  "--admin",
+                  "--password-file",
+                  (dir / "password").string()};
+  options.output = dir / "user.log";
+  auto process = testing::Process::spawn(std::move(options));
+  ASSERT_TRUE(process.ok());
+  EXPECT_EQ(process->wait(), 0) << testing::read_file(dir / "user.log");
+  token = login("carol", "from a file");
+  EXPECT_EQ(api("GET", "/api/v1/admin/users").status, 200);
+  user_token = token;
+  open_session();
+  create("a");
+}
+
+}  // namespace
+}  // namespace aster
