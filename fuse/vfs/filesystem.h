@@ -159,8 +159,10 @@ class Filesystem {
   Task<Result<void>> flush_content(InodeNo ino, std::shared_ptr<FileContent> content, bool sealed,
                                    Caller who);
   Task<Result<void>> commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit, Caller who);
-  void finish_in_background(InodeNo ino, std::shared_ptr<FileContent> content,
-                            std::chrono::milliseconds pause);
+  /// Sends what a closed file has left, after `pause`, as often as it takes.
+  void finish_in_background(InodeNo ino, std::chrono::milliseconds pause);
+  void finished(InodeNo ino, const FileContent& content, const Result<void>& done,
+                std::chrono::milliseconds pause);
   Task<Result<void>> flush_last(InodeNo ino, std::shared_ptr<FileContent> content);
   /// Starts `operation` and forgets about it; a failure is logged.
   void in_background(fs::Operation operation);

@@ -158,32 +158,35 @@ void Filesystem::release(HandleId handle) {
     in_background(fs::Release{file->ino});
   } else if (closed.content && closed.content->dirty() && !inodes_.unlinked(file->ino)) {
     // Pages of a shared mapping that were written after the last close(2), or a close that failed.
-    finish_in_background(file->ino, closed.content, std::chrono::milliseconds(0));
+    finish_in_background(file->ino, std::chrono::milliseconds(0));
   }
 }
 
-void Filesystem::finish_in_background(InodeNo ino, std::shared_ptr<FileContent> content,
-                                      std::chrono::milliseconds pause) {
-  auto lifeline = lifeline_;
-  parts_.executor.post_after(pause, [this, lifeline, ino, content, pause] {
+void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pause) {
+  parts_.executor.post_after(pause, [this, lifeline = lifeline_, ino, pause] {
     std::optional<Lifeline::Guard> alive = lifeline->enter();
     if (!alive || remote_.stopped()) return;
     auto guard = std::make_shared<Lifeline::Guard>(std::move(*alive));
-    start<Result<void>>(
-        content->flush(true), [this, guard, ino, content, pause](Result<void> done) {
-          if (done.ok()) {
-            inodes_.committed(ino);
-            inodes_.collect(ino);
-          } else if (!inodes_.unlinked(ino) && content->dirty() && !remote_.stopped()) {
-            ASTER_LOG(warn, "unsent_data", {"ino", ino.value}, {"err", done.error()});
-            finish_in_background(
-                ino, content,
-                std::clamp<std::chrono::milliseconds>(2 * pause, kFirstPause, kLongestPause));
-          } else {
-            inodes_.collect(ino);
-          }
-        });
+    // The table keeps an inode that is dirty; what is gone by now has nothing to send.
+    const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
+    if (!content) return;
+    start<Result<void>>(content->flush(true),
+                        [this, guard, ino, content, pause](Result<void> done) {
+                          finished(ino, *content, done, pause);
+                        });
   });
+}
+
+void Filesystem::finished(InodeNo ino, const FileContent& content, const Result<void>& done,
+                          std::chrono::milliseconds pause) {
+  if (done.ok()) inodes_.committed(ino);
+  if (done.ok() || inodes_.unlinked(ino) || !content.dirty() || remote_.stopped()) {
+    inodes_.collect(ino);
+    return;
+  }
+  ASTER_LOG(warn, "unsent_data", {"ino", ino.value}, {"err", done.error()});
+  finish_in_background(
+      ino, std::clamp<std::chrono::milliseconds>(2 * pause, kFirstPause, kLongestPause));
 }
 
 Task<Result<void>> Filesystem::commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit,

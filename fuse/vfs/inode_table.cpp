@@ -216,6 +216,8 @@ std::vector<InodeNo> InodeTable::reset() {
     inode.attr.change = 0;  // a restored primary may count from an earlier point
     inode.xattr_names.reset();
     inode.kernel_version.reset();
+    const bool unused = inode.content && inode.opens == 0 && !inode.content->dirty();
+    if (unused) inode.content.reset();
     all.emplace_back(ino);
   }
   return all;
