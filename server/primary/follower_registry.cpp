@@ -169,6 +169,14 @@ Result<FollowerRef> FollowerRegistry::find(NodeId id) const {
   return found->second;
 }
 
+FollowerRef FollowerRegistry::by_access_key(std::string_view access_key) const {
+  auto nodes = nodes_.lock();
+  for (const auto& [id, follower] : *nodes) {
+    if (follower->row.access_key == access_key) return follower;
+  }
+  return nullptr;
+}
+
 std::vector<FollowerRef> FollowerRegistry::all() const {
   std::vector<FollowerRef> found;
   auto nodes = nodes_.lock();

@@ -50,6 +50,8 @@ class FollowerRegistry {
 
   /// not_found.
   Result<FollowerRef> find(NodeId id) const;
+  /// Null for an unknown key.
+  FollowerRef by_access_key(std::string_view access_key) const;
   std::vector<FollowerRef> all() const;
   /// Enrolled and reachable by its base URL: what talking to it takes. 412 says what is missing.
   ApiResult<FollowerRef> reachable(NodeId id) const;
