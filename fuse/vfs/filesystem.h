@@ -146,11 +146,14 @@ class Filesystem {
   void settle(const InodeTable::Noted& noted, const fs::Attr& attr);
   /// Own change below `parent`: its times and link count are other ones now.
   void changed_below(InodeNo parent) { inodes_.expire(parent); }
-  std::optional<Found> old_entry(InodeNo parent, const std::string& name);
+  std::optional<fs::Attr> old_entry(InodeNo parent, const std::string& name) const;
   /// Group and mode of something new in `parent`, as set-group-id directories want them.
   Task<Result<void>> inherit(InodeNo parent, fs::Create& create, Caller who);
   void after_removal(const fs::Removed& removed, bool asked_to_hold);
   Task<Result<Entry>> add(fs::Create create, Caller who);
+
+  /// Names and one value in a single round trip.
+  Task<Result<std::string>> first_getxattr(InodeNo ino, std::string name);
 
   Task<Result<std::shared_ptr<FileContent>>> content_of(InodeNo ino, Caller who);
   Task<Result<Attributes>> truncate(std::shared_ptr<FileContent> content, fs::SetAttr change,

@@ -7,13 +7,23 @@
 #include <sys/un.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 namespace aster::testing {
 
 void MountedTest::SetUp() {
-  ASSERT_EQ(::mkdir(mount().c_str(), 0755), 0);
   ASSERT_EQ(::mkdir(local().c_str(), 0755), 0);
+  if (const char* place = std::getenv("ASTER_MOUNTED_ON")) {
+    mount_ = std::string(place) + "/" + dir_.path().filename().string();
+    ASSERT_EQ(::mkdir(mount().c_str(), 0755), 0) << std::strerror(errno);
+  } else {
+    ASSERT_EQ(::mkdir(mount().c_str(), 0755), 0);
+    start_fake_drive();
+  }
+}
+
+void MountedTest::start_fake_drive() {
   Process::Options options;
   options.argv = {ASTER_FAKE_DRIVE, mount(), scratch("control")};
   options.output = scratch("drive.log");
@@ -31,8 +41,11 @@ void MountedTest::SetUp() {
 }
 
 void MountedTest::TearDown() {
+  if (is_real()) {
+    std::filesystem::remove_all(mount());
+    return;
+  }
   ::umount2(mount().c_str(), MNT_DETACH);
-  if (!drive_) return;
   if (!drive_->wait(std::chrono::seconds(15))) drive_->kill();
   if (HasFailure()) std::fputs(read_file(scratch("drive.log")).c_str(), stderr);
 }

@@ -15,17 +15,20 @@
 namespace aster::testing {
 
 /// A fake drive mounted in a private directory, and a local directory beside it to compare with.
-/// Whatever happens, the mount is gone afterwards.
+/// Whatever happens, the mount is gone afterwards. With $ASTER_MOUNTED_ON, a directory on a drive
+/// that is mounted already, the tests that need no fake run there instead.
 class MountedTest : public ::testing::Test {
  protected:
   void SetUp() override;
   void TearDown() override;
 
-  std::string mount() const { return dir_ / "mnt"; }
+  std::string mount() const { return mount_; }
   std::string local() const { return dir_ / "local"; }
   std::string on_mount(const std::string& name) const { return mount() + "/" + name; }
   std::string scratch(const std::string& name) const { return dir_ / name; }
 
+  /// For tests that need the fake: true when it is another drive.
+  bool is_real() const { return !drive_; }
   /// Gives the drive a command (tests/mounted/fake_drive_main.cpp) and waits until it is done.
   void tell(const std::string& command);
   /// Unmounts; the drive's exit status.
@@ -42,7 +45,10 @@ class MountedTest : public ::testing::Test {
   Process& drive() { return *drive_; }
 
  private:
+  void start_fake_drive();
+
   TempDir dir_;
+  std::string mount_ = dir_ / "mnt";
   std::optional<Process> drive_;
   UniqueFd control_;
 };
