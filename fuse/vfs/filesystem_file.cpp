@@ -13,6 +13,9 @@ namespace {
 constexpr std::chrono::milliseconds kFirstPause{1000};
 constexpr std::chrono::milliseconds kLongestPause{60000};
 
+/// The kernel's repetition of a failed read comes within milliseconds, a program's may come later.
+constexpr std::chrono::milliseconds kFailedReadAge{1000};
+
 /// One answer of copy_file_range(2) to the kernel holds 32 bits; a round number below.
 constexpr uint64_t kCopyMax = 1ull << 30;
 
@@ -93,7 +96,16 @@ Task<Result<std::vector<Bytes>>> Filesystem::read(HandleId handle, uint64_t offs
                                                   Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
   if (!remote_.hard()) {
+    {
+      const auto failed = file->failed.lock();
+      const bool again = offset < failed->end && offset + length > failed->offset;
+      if (again && parts_.clock.steady() < failed->until) co_return failed->error;
+    }
     auto pieces = co_await file->content->read(offset, length, file->ahead);
+    if (pieces.failed_with(Errc::unavailable) || pieces.failed_with(Errc::timeout)) {
+      *file->failed.lock() = {pieces.error(), offset, offset + length,
+                              parts_.clock.steady() + kFailedReadAge};
+    }
     co_return pieces;
   }
   std::function<Task<Result<std::vector<Bytes>>>()> attempt = [file, offset, length] {
