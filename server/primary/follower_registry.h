@@ -9,6 +9,7 @@
 
 #include "protocol/api_error.h"
 #include "protocol/base/clock.h"
+#include "protocol/base/executor.h"
 #include "protocol/base/guarded.h"
 #include "protocol/capabilities.h"
 #include "protocol/client/follower_client.h"
@@ -81,6 +82,7 @@ class FollowerRegistry {
   HttpClient& http_;
   Executor& executor_;
   const Clock& clock_;
+  AsyncMutex changing_;  ///< held from a change in the store until memory has it, never for a call
   Guarded<std::map<NodeId, FollowerRef>> nodes_;
 };
 

@@ -104,7 +104,7 @@ Result<void> Primary::Parts::open() {
   http = std::make_shared<InterruptibleHttpClient>(*curl);
   registry.emplace(*node_store, *http, work, clock);
   ASTER_TRY(run_blocking(registry->load()));
-  policies.emplace(*policy_store, *registry);
+  policies.emplace(*policy_store, *registry, work);
   ASTER_TRY(run_blocking(policies->load()));
   ASTER_TRY(std::string key,
             run_blocking(policy_store->setting_or_store(kRelayKeySetting, random_hex(32))));

@@ -102,7 +102,7 @@ class ApiTest : public AdminFixture {
   FakeNamespaces namespaces;
   testing::FakeHttpClient followers;
   FollowerRegistry registry{*node_store, followers, executor, clock};
-  Policies policies{*policy_store, registry};
+  Policies policies{*policy_store, registry, executor};
   RelayUrls urls{"server key", clock};
   std::shared_ptr<storage::LocalTarget> local;
   std::optional<PolicyBackends> backends;
