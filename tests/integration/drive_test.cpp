@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "protocol/base/secret_file.h"
 #include "protocol/checksum.h"
 #include "tests/support/tcp_proxy.h"
 
@@ -374,7 +375,7 @@ TEST_F(Drive, keeps_users_apart) {
 }
 
 TEST_F(Drive, takes_accounts_from_the_command_line_while_it_runs) {
-  testing::write_file(dir / "password", "from a file\n");
+  ASSERT_TRUE(write_private_file(dir / "password", "from a file\n"));
   testing::Process::Options options;
   options.argv = {ASTER_DRIVE_PROGRAM,
                   "--config",
