@@ -24,8 +24,9 @@ def cases_by_program(logs: Path):
     if not junit.exists():
         return programs
     for suite in ElementTree.parse(junit).getroot().iter("testsuite"):
-        pieces = suite.get("name", "").split(".", 2)  # project.program.suite
-        if len(pieces) < 3:
+        # "project.program.suite", and "project" alone for what is no GoogleTest program.
+        program, _, name = suite.get("name", "").partition(".")[2].rpartition(".")
+        if not program:
             continue
         for case in suite.iter("testcase"):
             outcome = "passed"
@@ -33,7 +34,7 @@ def cases_by_program(logs: Path):
                 outcome = "failed"
             elif case.find("skipped") is not None or case.get("status") == "notrun":
                 outcome = "skipped"
-            programs.setdefault(pieces[1], []).append((f"{pieces[2]}.{case.get('name')}", outcome))
+            programs.setdefault(program, []).append((f"{name}.{case.get('name')}", outcome))
     return programs
 
 
@@ -52,7 +53,7 @@ def add_up(build_dir: Path):
     programs = cases_by_program(logs)
     for line in (logs / "testlog.json").read_text().splitlines():
         run = json.loads(line)
-        name = run["name"].split(" / ")[-1]
+        name = run["name"]
         whole = outcome_of(run["result"])
         cases = programs.get(name, [])
         if whole == "failed" and not any(outcome == "failed" for _, outcome in cases):
