@@ -58,9 +58,24 @@ Result<std::unique_ptr<BlockStore>> BlockStore::open(CacheDirectory directory, O
       store->segments_,
       SegmentStore::open(std::move(segments),
                          {store->options_.segment_bytes, store->options_.program}, files, clock));
-  ASTER_TRY(store->index_, BlockIndex::open(index_options(
-                               store->directory_, store->options_.limit_bytes, *store->segments_)));
+  ASTER_TRY(store->open_index());
   return store;
+}
+
+/// RocksDB writes while it opens. On a full disk the cache gives up blocks of its own for that.
+Result<void> BlockStore::open_index() {
+  const auto options = index_options(directory_, options_.limit_bytes, *segments_);
+  for (;;) {
+    auto opened = BlockIndex::open(options);
+    if (opened.ok()) {
+      index_ = std::move(*opened);
+      return ok();
+    }
+    const auto oldest = segments_->oldest();
+    if (!opened.failed_with(Errc::no_space) || !oldest) return Error(opened.error());
+    ASTER_LOG(warn, "cache_segment_dropped", {"segment", *oldest}, {"reason", opened.error()});
+    ASTER_TRY(segments_->drop(*oldest));
+  }
 }
 
 uint64_t BlockStore::bytes() const noexcept {

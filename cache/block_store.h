@@ -61,6 +61,7 @@ class BlockStore {
   };
 
   BlockStore(CacheDirectory directory, Options options);
+  Result<void> open_index();
   void refuse_segment(uint64_t segment, const Error& why);
   Result<void> drop_refused();
   bool present(const BlockToStore& block) const;

@@ -22,9 +22,6 @@ struct Credentials {
   std::string password;
 };
 
-/// First line of a file that holds a secret. forbidden when others could read it.
-Result<std::string> read_secret(const std::string& path);
-
 /// From the options, else from what `aster login` left: the files `server` and `token` in
 /// $ASTER_CONFIG_DIR, $XDG_CONFIG_HOME/aster, ~/.config/aster or /etc/aster, the first folder that
 /// has them. A stored token is used for the server it was made for only.

@@ -255,7 +255,8 @@ Result<void> set_up_log(const MountOptions& options) {
 /// Names in the options, seen from /, where the process in the background lives.
 void make_absolute(MountOptions& options) {
   const auto fix = [](std::string& path) {
-    if (!path.empty()) path = std::filesystem::absolute(path);
+    // "-" is standard input, for secrets.
+    if (!path.empty() && path != "-") path = std::filesystem::absolute(path);
   };
   fix(options.token_file);
   fix(options.password_file);

@@ -205,7 +205,6 @@ struct CommandLine {
   bool version = false;
 
   CommandLine() {
-    app.usage("Usage: mount.aster [SOURCE] MOUNTPOINT [-o OPTION[,OPTION...]] [--OPTION...]");
     app.add_option("PLACES", places,
                    "The drive ([user@]host[:port] or a URL; else the default drive), and the "
                    "directory to mount it on")
@@ -277,6 +276,15 @@ Result<void> check(const MountOptions& options) {
     return fail(Errc::bad_request, "option dirty-limit: 8M at least");
   }
   return ok();
+}
+
+/// CLI11 cannot say that the first of two places is optional.
+std::string help_text(const CLI::App& app) {
+  std::string text = app.help();
+  const size_t begin = text.find("Usage:");
+  const size_t end = text.find('\n', begin);
+  if (begin == std::string::npos || end == std::string::npos) return text;
+  return text.replace(begin, end - begin, "Usage: mount.aster [SOURCE] MOUNTPOINT [OPTIONS]");
 }
 
 bool is_this_machine(std::string_view host) {
@@ -355,7 +363,7 @@ Result<ParsedArguments> parse_arguments(const std::vector<std::string>& argument
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     line.app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    parsed.print = line.app.help();
+    parsed.print = help_text(line.app);
     return parsed;
   } catch (const CLI::ParseError& error) {
     return fail(Errc::bad_request, error.what());

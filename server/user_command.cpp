@@ -1,35 +1,13 @@
 #include "server/user_command.h"
 
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <ostream>
 
 #include "protocol/base/config.h"
+#include "protocol/base/secret_file.h"
 #include "server/primary/primary_main.h"
 
 namespace aster {
 namespace {
-
-constexpr size_t kPasswordFileMax = 4096;
-
-/// The first line: editors end files with one, passwords have none.
-Result<std::string> read_password(const std::string& file) {
-  std::ifstream opened;
-  if (file != "-") {
-    opened.open(file);
-    if (!opened) return fail_errno("password file " + file);
-  }
-  std::istream& in = file == "-" ? std::cin : opened;
-  std::string line;
-  if (!std::getline(in, line) && line.empty()) {
-    return fail(Errc::bad_request, "password file " + file + " is empty");
-  }
-  if (line.size() > kPasswordFileMax) {
-    return fail(Errc::bad_request, "password file " + file + " is no password");
-  }
-  if (line.ends_with('\r')) line.pop_back();
-  return line;
-}
 
 /// A configuration that is not there yet is made, as the server would do on its first start.
 Result<Config> load_config(const std::filesystem::path& file) {
@@ -43,7 +21,7 @@ Result<void> add_user(const UserAddCommand& command) {
     return fail(Errc::precondition_failed,
                 "server.start_mode is not \"primary\": a follower has no accounts");
   }
-  ASTER_TRY(std::string password, read_password(command.password_file));
+  ASTER_TRY(std::string password, read_secret_file(command.password_file));
   const std::string url = command.database_url.empty()
                               ? config.database_url()
                               : config.absolute_database_url(command.database_url);

@@ -124,6 +124,7 @@ end_process() {
 # ---- components ------------------------------------------------------------------------------
 
 start_component() {
+  [[ $1 != follower* ]] || ((${1#follower} <= followers)) || fail "this drive has no $1"
   if is_running "$1" && { [[ $1 != mount ]] || is_mounted; }; then return 0; fi
   [[ -x $programs/server/aster_drive ]] || fail 'Aster is not built: run tools/quickstart up'
   say "starting $1 ($(place_of "$1"))"
@@ -152,7 +153,6 @@ drive() {
 
 start_server() {
   local settings
-  [[ $1 == primary || ${1#follower} -le $followers ]] || fail "this drive has no $1"
   mapfile -t settings < <(server_environment "$1")
   port_is_free "$(port_of "$1")" || fail "port $(port_of "$1") of $1 is taken by another program"
   spawn "$1" env "${settings[@]}" "$programs/server/aster_drive"
@@ -186,6 +186,14 @@ start_mount() {
   wait_for_service mount is_mounted
 }
 
+# " by process N M", as far as /proc tells who works in it.
+users_of_mount() {
+  local pids
+  pids=$(find /proc/[0-9]*/cwd /proc/[0-9]*/fd -maxdepth 1 \( -lname "$mount" -o -lname "$mount/*" \) \
+    2>/dev/null | cut -d/ -f3 | sort -un | tr '\n' ' ')
+  [[ -z $pids ]] || echo " by process $pids"
+}
+
 stop_component() {
   if ! is_running "$1"; then
     [[ $1 != mount ]] || clear_dead_mount
@@ -193,10 +201,13 @@ stop_component() {
   fi
   say "stopping $1"
   if [[ $1 == mount ]]; then
-    if is_mounted; then umount "$mount" || fail "$mount is in use: leave it, then try again"; fi
+    if is_mounted; then umount "$mount" || fail "$mount is in use$(users_of_mount)"; fi
     # What was written is being uploaded; that may take as long as it takes.
     wait_for 600 is_gone mount || fail "mount still uploads after 10 minutes" "$(log_of mount)"
   fi
   end_process "$1"
+  if [[ $1 == mount ]] && tail -n 3 "$(log_of mount)" | grep -q unsent_data; then
+    say "the mount could not upload everything: see $(log_of mount)"
+  fi
   rm -f "$state/$1.pid" "$state/.$1.started"
 }

@@ -22,7 +22,19 @@ settle_settings() {
   strategy=${asked_strategy:-presigned}
   mount=${asked_mount:-/mnt/drive}
   port=$asked_port
-  [[ -n $port ]] || port=$(free_ports)
+  if [[ -z $port ]]; then
+    port=$(free_ports)
+  else
+    ports_are_free "$port" || fail "one of the ports $port to $((port + followers)) is taken"
+  fi
+}
+
+# Whether primary and followers find free ports from $1 on.
+ports_are_free() {
+  local offset
+  for ((offset = 0; offset <= followers; offset++)); do
+    port_is_free $(($1 + offset)) || return 1
+  done
 }
 
 move_mount() {
@@ -30,15 +42,10 @@ move_mount() {
   mount=$asked_mount
 }
 
-# The first port from 3000 on after which every follower finds a free one too.
 free_ports() {
-  local first offset
+  local first
   for ((first = 3000; first < 60000; first += 10)); do
-    for ((offset = 0; offset <= followers; offset++)); do
-      port_is_free $((first + offset)) || continue 2
-    done
-    echo "$first"
-    return
+    if ports_are_free "$first"; then echo "$first" && return; fi
   done
   fail 'no free ports'
 }

@@ -151,12 +151,8 @@ Task<Result<fs::Attr>> RemoteFile::truncate(fs::SetAttr change) {
 
 fs::Attr RemoteFile::overlay(fs::Attr attr) const {
   auto state = state_.lock();
-  if (attr.data_version < state->attr.data_version) {
-    attr.size = state->attr.size;
-    attr.allocated = state->attr.allocated;
-    attr.mtime = state->attr.mtime;
-    attr.data_version = state->attr.data_version;
-  }
+  // An answer from before our own commit: all of it is older, not only the size.
+  if (attr.data_version < state->attr.data_version) attr = state->attr;
   if (state->dirty.empty()) return attr;
   attr.size = std::max(attr.size, state->dirty.end());
   attr.allocated = std::min(attr.size, attr.allocated + state->dirty.bytes());

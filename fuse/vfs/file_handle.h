@@ -5,16 +5,29 @@
 #include <memory>
 
 #include "fuse/io/file_content.h"
+#include "protocol/base/clock.h"
+#include "protocol/base/guarded.h"
 #include "protocol/base/ids.h"
 
 namespace aster {
 
-/// One open(2) of a regular file. Constant after construction.
+/// A read that failed because a server was away. The kernel repeats a failed read-ahead at once
+/// as a plain read, which would take a second whole deadline.
+struct FailedRead {
+  Error error{Errc::io_error, {}};
+  uint64_t offset = 0;
+  uint64_t end = 0;
+  SteadyTime until{};  ///< reads that touch the range fail likewise before this
+};
+
+/// One open(2) of a regular file. Constant after construction, but for `failed`.
 struct FileHandle {
   InodeNo ino;
   int flags = 0;  ///< as of open(2)
   std::shared_ptr<FileContent> content;
   std::shared_ptr<ReadAhead> ahead;
+
+  Guarded<FailedRead> failed;
 
   bool writes() const { return (flags & O_ACCMODE) != O_RDONLY; }
   bool appends() const { return (flags & O_APPEND) != 0; }

@@ -43,14 +43,9 @@ Entry Filesystem::note_found(InodeNo parent, const std::string& name, const fs::
   return {noted.attributes.attr, noted.attributes.ttl, inodes_.name_ttl(parent, name, ticket)};
 }
 
-std::optional<Found> Filesystem::old_entry(InodeNo parent, const std::string& name) {
+std::optional<fs::Attr> Filesystem::old_entry(InodeNo parent, const std::string& name) const {
   const std::optional<InodeNo> child = inodes_.known_child(parent, name);
-  if (!child) return std::nullopt;
-  const std::optional<fs::Attr> attr = inodes_.known(*child);
-  if (!attr) return std::nullopt;
-  // Counts the look-up; attributes from memory are as old as can be, hence ticket 0.
-  inodes_.found(parent, name, *attr, 0);
-  return Found{Entry{*attr, Duration::zero(), Duration::zero()}, Duration::zero()};
+  return child ? inodes_.known(*child) : std::nullopt;
 }
 
 Task<Result<Found>> Filesystem::lookup(InodeNo parent, std::string name, Caller who) {
@@ -61,10 +56,14 @@ Task<Result<Found>> Filesystem::lookup(InodeNo parent, std::string name, Caller 
   if (name == "..") {  // asked for by NFS export only
     fs::Operation listing = fs::ReadDir{parent, 0, 1};
     ASTER_CO_TRY(const fs::DirPage page,
-                 co_await remote_.refreshed<fs::DirPage>(std::move(listing), who));
+                 co_await remote_.call<fs::DirPage>(std::move(listing), who));
     question = fs::GetAttr{page.parent};
   }
-  const Result<fs::Attr> attr = co_await remote_.refreshed<fs::Attr>(std::move(question), who);
+  // What was never seen has no older answer: it is worth the whole deadline.
+  const std::optional<fs::Attr> old = old_entry(parent, name);
+  Task<Result<fs::Attr>> asking = old ? remote_.refreshed<fs::Attr>(std::move(question), who)
+                                      : remote_.call<fs::Attr>(std::move(question), who);
+  const Result<fs::Attr> attr = co_await std::move(asking);
   if (attr.ok()) {
     co_return Found{note_found(parent, name, *attr, ticket), Duration::zero()};
   }
@@ -73,8 +72,10 @@ Task<Result<Found>> Filesystem::lookup(InodeNo parent, std::string name, Caller 
     if (inodes_.known_child(parent, name)) inodes_.forget_name(parent, name);
     co_return Found{std::nullopt, ttl};
   }
-  if (remote_.may_serve_old(attr.error())) {
-    if (const std::optional<Found> old = old_entry(parent, name)) co_return *old;
+  if (old && remote_.may_serve_old(attr.error())) {
+    // Counts the look-up; attributes from memory are as old as can be, hence ticket 0.
+    inodes_.found(parent, name, *old, 0);
+    co_return Found{Entry{*old, Duration::zero(), Duration::zero()}, Duration::zero()};
   }
   co_return attr.error();
 }
@@ -86,11 +87,15 @@ void Filesystem::forget(InodeNo ino, uint64_t lookups) {
 Task<Result<Attributes>> Filesystem::getattr(InodeNo ino, Caller who) {
   if (const std::optional<Attributes> fresh = inodes_.fresh(ino)) co_return *fresh;
   const InodeTable::Ticket ticket = inodes_.ticket();
+  const std::optional<fs::Attr> old = inodes_.known(ino);
   fs::Operation question = fs::GetAttr{ino};
-  const Result<fs::Attr> attr = co_await remote_.refreshed<fs::Attr>(std::move(question), who);
+  Task<Result<fs::Attr>> asking = old ? remote_.refreshed<fs::Attr>(std::move(question), who)
+                                      : remote_.call<fs::Attr>(std::move(question), who);
+  const Result<fs::Attr> attr = co_await std::move(asking);
   if (attr.ok()) co_return note(*attr, ticket);
-  if (remote_.may_serve_old(attr.error())) {
-    if (const auto old = inodes_.known(ino)) co_return Attributes{*old, Duration::zero()};
+  if (old && remote_.may_serve_old(attr.error())) {
+    // Once more: unsent writes may have changed it meanwhile.
+    co_return Attributes{inodes_.known(ino).value_or(*old), Duration::zero()};
   }
   co_return attr.error();
 }

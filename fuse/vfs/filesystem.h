@@ -146,11 +146,14 @@ class Filesystem {
   void settle(const InodeTable::Noted& noted, const fs::Attr& attr);
   /// Own change below `parent`: its times and link count are other ones now.
   void changed_below(InodeNo parent) { inodes_.expire(parent); }
-  std::optional<Found> old_entry(InodeNo parent, const std::string& name);
+  std::optional<fs::Attr> old_entry(InodeNo parent, const std::string& name) const;
   /// Group and mode of something new in `parent`, as set-group-id directories want them.
   Task<Result<void>> inherit(InodeNo parent, fs::Create& create, Caller who);
   void after_removal(const fs::Removed& removed, bool asked_to_hold);
   Task<Result<Entry>> add(fs::Create create, Caller who);
+
+  /// Names and one value in a single round trip.
+  Task<Result<std::string>> first_getxattr(InodeNo ino, std::string name);
 
   Task<Result<std::shared_ptr<FileContent>>> content_of(InodeNo ino, Caller who);
   Task<Result<Attributes>> truncate(std::shared_ptr<FileContent> content, fs::SetAttr change,
@@ -159,8 +162,10 @@ class Filesystem {
   Task<Result<void>> flush_content(InodeNo ino, std::shared_ptr<FileContent> content, bool sealed,
                                    Caller who);
   Task<Result<void>> commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit, Caller who);
-  void finish_in_background(InodeNo ino, std::shared_ptr<FileContent> content,
-                            std::chrono::milliseconds pause);
+  /// Sends what a closed file has left, after `pause`, as often as it takes.
+  void finish_in_background(InodeNo ino, std::chrono::milliseconds pause);
+  void finished(InodeNo ino, const FileContent& content, const Result<void>& done,
+                std::chrono::milliseconds pause);
   Task<Result<void>> flush_last(InodeNo ino, std::shared_ptr<FileContent> content);
   /// Starts `operation` and forgets about it; a failure is logged.
   void in_background(fs::Operation operation);

@@ -18,7 +18,7 @@ Task<Result<DirSlice>> Filesystem::readdir(HandleId handle, uint64_t offset, Cal
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation question =
       fs::ReadDir{directory->ino(), DirHandle::cookie_of(offset), kPageEntries};
-  ASTER_CO_TRY(fs::DirPage page, co_await remote_.refreshed<fs::DirPage>(std::move(question), who));
+  ASTER_CO_TRY(fs::DirPage page, co_await remote_.call<fs::DirPage>(std::move(question), who));
   co_return directory->take(offset, std::move(page), ticket);
 }
 

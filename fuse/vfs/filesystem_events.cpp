@@ -39,7 +39,8 @@ void Filesystem::on_event(const fs::Invalidation& event) {
 void Filesystem::on_reset() {
   ASTER_LOG(warn, "everything_expired", {"reason", "events may have been missed"});
   // Names need no dropping: the kernel believes them for the entry_ttl at most.
-  for (const InodeNo ino : inodes_.reset()) {
+  const std::vector<InodeNo> all = inodes_.reset();
+  for (const InodeNo ino : all) {
     if (const auto content = inodes_.content_if_any(ino)) content->invalidate();
     parts_.kernel.drop_content(ino);
   }

@@ -13,6 +13,9 @@ namespace {
 constexpr std::chrono::milliseconds kFirstPause{1000};
 constexpr std::chrono::milliseconds kLongestPause{60000};
 
+/// The kernel's repetition of a failed read comes within milliseconds, a program's may come later.
+constexpr std::chrono::milliseconds kFailedReadAge{1000};
+
 /// One answer of copy_file_range(2) to the kernel holds 32 bits; a round number below.
 constexpr uint64_t kCopyMax = 1ull << 30;
 
@@ -93,7 +96,16 @@ Task<Result<std::vector<Bytes>>> Filesystem::read(HandleId handle, uint64_t offs
                                                   Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
   if (!remote_.hard()) {
+    {
+      const auto failed = file->failed.lock();
+      const bool again = offset < failed->end && offset + length > failed->offset;
+      if (again && parts_.clock.steady() < failed->until) co_return failed->error;
+    }
     auto pieces = co_await file->content->read(offset, length, file->ahead);
+    if (pieces.failed_with(Errc::unavailable) || pieces.failed_with(Errc::timeout)) {
+      *file->failed.lock() = {pieces.error(), offset, offset + length,
+                              parts_.clock.steady() + kFailedReadAge};
+    }
     co_return pieces;
   }
   std::function<Task<Result<std::vector<Bytes>>>()> attempt = [file, offset, length] {
@@ -158,32 +170,35 @@ void Filesystem::release(HandleId handle) {
     in_background(fs::Release{file->ino});
   } else if (closed.content && closed.content->dirty() && !inodes_.unlinked(file->ino)) {
     // Pages of a shared mapping that were written after the last close(2), or a close that failed.
-    finish_in_background(file->ino, closed.content, std::chrono::milliseconds(0));
+    finish_in_background(file->ino, std::chrono::milliseconds(0));
   }
 }
 
-void Filesystem::finish_in_background(InodeNo ino, std::shared_ptr<FileContent> content,
-                                      std::chrono::milliseconds pause) {
-  auto lifeline = lifeline_;
-  parts_.executor.post_after(pause, [this, lifeline, ino, content, pause] {
+void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pause) {
+  parts_.executor.post_after(pause, [this, lifeline = lifeline_, ino, pause] {
     std::optional<Lifeline::Guard> alive = lifeline->enter();
     if (!alive || remote_.stopped()) return;
     auto guard = std::make_shared<Lifeline::Guard>(std::move(*alive));
-    start<Result<void>>(
-        content->flush(true), [this, guard, ino, content, pause](Result<void> done) {
-          if (done.ok()) {
-            inodes_.committed(ino);
-            inodes_.collect(ino);
-          } else if (!inodes_.unlinked(ino) && content->dirty() && !remote_.stopped()) {
-            ASTER_LOG(warn, "unsent_data", {"ino", ino.value}, {"err", done.error()});
-            finish_in_background(
-                ino, content,
-                std::clamp<std::chrono::milliseconds>(2 * pause, kFirstPause, kLongestPause));
-          } else {
-            inodes_.collect(ino);
-          }
-        });
+    // The table keeps an inode that is dirty; what is gone by now has nothing to send.
+    const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
+    if (!content) return;
+    start<Result<void>>(content->flush(true),
+                        [this, guard, ino, content, pause](Result<void> done) {
+                          finished(ino, *content, done, pause);
+                        });
   });
+}
+
+void Filesystem::finished(InodeNo ino, const FileContent& content, const Result<void>& done,
+                          std::chrono::milliseconds pause) {
+  if (done.ok()) inodes_.committed(ino);
+  if (done.ok() || inodes_.unlinked(ino) || !content.dirty() || remote_.stopped()) {
+    inodes_.collect(ino);
+    return;
+  }
+  ASTER_LOG(warn, "unsent_data", {"ino", ino.value}, {"err", done.error()});
+  finish_in_background(
+      ino, std::clamp<std::chrono::milliseconds>(2 * pause, kFirstPause, kLongestPause));
 }
 
 Task<Result<void>> Filesystem::commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit,

@@ -18,17 +18,23 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 
 Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Caller who) {
   if (refused(name)) co_return fail(Errc::unsupported);
-  if (const auto names = inodes_.xattr_names(ino)) {
-    if (!has(*names, name)) co_return fail(Errc::no_attribute);
-    fs::Operation question = fs::GetXattr{ino, name};
-    ASTER_CO_TRY(fs::XattrValue value,
-                 co_await remote_.refreshed<fs::XattrValue>(std::move(question), who));
-    co_return std::move(value.value);
+  if (!inodes_.xattr_names(ino) && inodes_.trusted()) {
+    auto value = co_await first_getxattr(ino, std::move(name));
+    co_return value;
   }
+  ASTER_CO_TRY(const std::vector<std::string> names, co_await listxattr(ino, who));
+  if (!has(names, name)) co_return fail(Errc::no_attribute);
+  fs::Operation question = fs::GetXattr{ino, name};
+  ASTER_CO_TRY(fs::XattrValue value,
+               co_await remote_.call<fs::XattrValue>(std::move(question), who));
+  co_return std::move(value.value);
+}
+
+Task<Result<std::string>> Filesystem::first_getxattr(InodeNo ino, std::string name) {
   const InodeTable::Ticket ticket = inodes_.ticket();
   std::vector<fs::Operation> questions;
   questions.push_back(fs::ListXattr{ino});
-  questions.push_back(fs::GetXattr{ino, name});
+  questions.push_back(fs::GetXattr{ino, std::move(name)});
   ASTER_CO_TRY(auto answers, co_await remote_.ask_all(std::move(questions)));
   Result<fs::XattrNames> names = Remote::pick<fs::XattrNames>(std::move(answers[0]));
   if (names.ok()) inodes_.set_xattr_names(ino, std::move(names->names), ticket);
@@ -39,11 +45,16 @@ Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Ca
 Task<Result<std::vector<std::string>>> Filesystem::listxattr(InodeNo ino, Caller who) {
   if (const auto known = inodes_.xattr_names(ino)) co_return *known;
   const InodeTable::Ticket ticket = inodes_.ticket();
+  const auto old = inodes_.old_xattr_names(ino);
   fs::Operation question = fs::ListXattr{ino};
-  ASTER_CO_TRY(fs::XattrNames names,
-               co_await remote_.refreshed<fs::XattrNames>(std::move(question), who));
-  inodes_.set_xattr_names(ino, names.names, ticket);
-  co_return std::move(names.names);
+  Task<Result<fs::XattrNames>> asking =
+      old ? remote_.refreshed<fs::XattrNames>(std::move(question), who)
+          : remote_.call<fs::XattrNames>(std::move(question), who);
+  Result<fs::XattrNames> names = co_await std::move(asking);
+  if (!names.ok() && old && remote_.may_serve_old(names.error())) co_return *old;
+  if (!names.ok()) co_return std::move(names).error();
+  inodes_.set_xattr_names(ino, names->names, ticket);
+  co_return std::move(names->names);
 }
 
 Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {

@@ -27,7 +27,7 @@ void InodeTable::set_trusted(bool trusted) {
   ++state->events;
   for (auto& [ino, inode] : state->inodes) {
     inode.expires = SteadyTime{};
-    inode.xattr_names.reset();
+    if (trusted) inode.xattr_names.reset();
   }
 }
 
@@ -216,6 +216,8 @@ std::vector<InodeNo> InodeTable::reset() {
     inode.attr.change = 0;  // a restored primary may count from an earlier point
     inode.xattr_names.reset();
     inode.kernel_version.reset();
+    const bool unused = inode.content && inode.opens == 0 && !inode.content->dirty();
+    if (unused) inode.content.reset();
     all.emplace_back(ino);
   }
   return all;
@@ -342,9 +344,14 @@ std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> InodeTable::dirty(
 }
 
 std::optional<std::vector<std::string>> InodeTable::xattr_names(InodeNo ino) const {
+  if (!trusted()) return std::nullopt;
+  return old_xattr_names(ino);
+}
+
+std::optional<std::vector<std::string>> InodeTable::old_xattr_names(InodeNo ino) const {
   auto state = state_.lock();
   const auto it = state->inodes.find(ino.value);
-  if (it == state->inodes.end() || !state->trusted) return std::nullopt;
+  if (it == state->inodes.end()) return std::nullopt;
   return it->second.xattr_names;
 }
 

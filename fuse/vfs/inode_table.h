@@ -101,6 +101,8 @@ class InodeTable {
   /// Names of extended attributes, believed until an event or the loss of the stream: every
   /// write(2) asks for security.capability, which must not cost a round trip per second.
   std::optional<std::vector<std::string>> xattr_names(InodeNo ino) const;
+  /// The same as last seen, also while nothing is trusted.
+  std::optional<std::vector<std::string>> old_xattr_names(InodeNo ino) const;
   void set_xattr_names(InodeNo ino, std::vector<std::string> names, Ticket ticket);
   void expire_xattrs(InodeNo ino);
 

@@ -52,7 +52,7 @@ Accounts::Accounts(AccountOptions options, db::AccountStore& store, NamespaceSer
       namespaces_(namespaces),
       executor_(executor),
       clock_(clock),
-      hasher_(options.cost),
+      hasher_(options.cost, options.hash_threads),
       throttle_(clock),
       making_workspace_(executor) {}
 

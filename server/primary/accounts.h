@@ -33,6 +33,7 @@ struct LoginAnswer {
 
 struct AccountOptions {
   PasswordCost cost;
+  size_t hash_threads = 2;  ///< passwords hashed at the same time
   std::chrono::seconds token_lifetime{30 * 86400};
   /// A cached proof is looked up again after this long: revocations by another process.
   std::chrono::seconds recheck{10};

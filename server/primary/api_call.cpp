@@ -53,7 +53,9 @@ http::Response failure_response(const ApiError& error) {
   // The encoder hides the text of a 5xx, so it is told the status apart.
   ApiError shown = error;
   shown.status = 400;
-  return http::Response::json(status, encode_error(Dialect::str, shown));
+  http::Response answer = http::Response::json(status, encode_error(Dialect::str, shown));
+  answer.close_connection = error.code == ApiCode::file_too_large;  // the body was not read
+  return answer;
 }
 
 Result<uint64_t> path_number(const std::string& text) {

@@ -21,7 +21,9 @@ http::Response fs_failure(const Error& error) {
     ASTER_LOG(error, "request_failed", {"err", error});
     return http::Response::json(status, fs::error_envelope(fail(Errc::internal, "internal error")));
   }
-  return http::Response::json(status, fs::error_envelope(error));
+  http::Response answer = http::Response::json(status, fs::error_envelope(error));
+  answer.close_connection = error.code == Errc::too_large;  // the body was not read
+  return answer;
 }
 
 void ClientApi::add_routes(http::Router& router) {

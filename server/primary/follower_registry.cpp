@@ -80,13 +80,14 @@ Result<void> judge_version(const Capabilities& capabilities) {
 
 FollowerRegistry::FollowerRegistry(db::NodeStore& store, HttpClient& http, Executor& executor,
                                    const Clock& clock)
-    : store_(store), http_(http), executor_(executor), clock_(clock) {}
+    : store_(store), http_(http), executor_(executor), clock_(clock), changing_(executor) {}
 
 Task<Result<void>> FollowerRegistry::load() {
   return refresh();
 }
 
 Task<Result<void>> FollowerRegistry::refresh() {
+  const auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(std::vector<db::NodeRow> rows, co_await store_.nodes());
   std::map<NodeId, FollowerRef> fresh;
   for (db::NodeRow& row : rows) {
@@ -116,12 +117,8 @@ FollowerRef FollowerRegistry::make(db::NodeRow row) const {
 
 void FollowerRegistry::keep(db::NodeRow row) {
   FollowerRef fresh = make(std::move(row));
-  auto nodes = nodes_.lock();
-  const auto found = nodes->find(fresh->row.id);
-  if (found == nodes->end()) return;  // removed meanwhile
-  // A probe that began before a change must not undo it.
-  if (found->second->row.desired_revision > fresh->row.desired_revision) return;
-  found->second = std::move(fresh);
+  const NodeId id = fresh->row.id;
+  nodes_.lock()->insert_or_assign(id, std::move(fresh));
 }
 
 Task<ApiResult<db::NodeRow>> FollowerRegistry::create(NewNode node) {
@@ -134,9 +131,9 @@ Task<ApiResult<db::NodeRow>> FollowerRegistry::create(NewNode node) {
   row.enabled = node.enabled;
   row.access_key = "rn_" + random_hex(16);
   row.secret_key = "rns_" + random_hex(32);
+  const auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(row, co_await store_.create_node(std::move(row)));
-  FollowerRef fresh = make(row);
-  nodes_.lock()->emplace(row.id, std::move(fresh));
+  keep(row);
   co_return row;
 }
 
@@ -148,13 +145,16 @@ Task<ApiResult<db::NodeRow>> FollowerRegistry::update(NodeId id, db::NodeChange 
     ASTER_CO_TRY(*change.base_url, normalize_base_url(*change.base_url));
   }
   if (change.transport_mode) ASTER_CO_TRY(check_transport(*change.transport_mode));
+  auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(db::NodeRow row, co_await store_.update_node(id, std::move(change)));
   keep(row);
+  lock.release();
   if (const auto follower = reachable(id); follower.ok()) co_await push_binding(*follower);
   co_return row;
 }
 
 Task<Result<void>> FollowerRegistry::remove(NodeId id) {
+  const auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(co_await store_.remove_node(id));
   nodes_.lock()->erase(id);
   co_return ok();
@@ -167,6 +167,14 @@ Result<FollowerRef> FollowerRegistry::find(NodeId id) const {
     return fail(Errc::not_found, "no remote node with id " + std::to_string(id.value));
   }
   return found->second;
+}
+
+FollowerRef FollowerRegistry::by_access_key(std::string_view access_key) const {
+  auto nodes = nodes_.lock();
+  for (const auto& [id, follower] : *nodes) {
+    if (follower->row.access_key == access_key) return follower;
+  }
+  return nullptr;
 }
 
 std::vector<FollowerRef> FollowerRegistry::all() const {
@@ -232,8 +240,10 @@ Task<ApiResult<db::NodeRow>> FollowerRegistry::test(NodeId id) {
   } else {
     probe.last_error = found.error().context;
   }
+  auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(db::NodeRow row, co_await store_.record_probe(id, std::move(probe)));
   keep(row);
+  lock.release();
   if (!found.ok()) co_return found.error();
   co_return row;
 }

@@ -9,6 +9,7 @@
 
 #include "protocol/api_error.h"
 #include "protocol/base/clock.h"
+#include "protocol/base/executor.h"
 #include "protocol/base/guarded.h"
 #include "protocol/capabilities.h"
 #include "protocol/client/follower_client.h"
@@ -50,6 +51,8 @@ class FollowerRegistry {
 
   /// not_found.
   Result<FollowerRef> find(NodeId id) const;
+  /// Null for an unknown key.
+  FollowerRef by_access_key(std::string_view access_key) const;
   std::vector<FollowerRef> all() const;
   /// Enrolled and reachable by its base URL: what talking to it takes. 412 says what is missing.
   ApiResult<FollowerRef> reachable(NodeId id) const;
@@ -79,6 +82,7 @@ class FollowerRegistry {
   HttpClient& http_;
   Executor& executor_;
   const Clock& clock_;
+  AsyncMutex changing_;  ///< held from a change in the store until memory has it, never for a call
   Guarded<std::map<NodeId, FollowerRef>> nodes_;
 };
 

@@ -44,8 +44,8 @@ bool verify_password(const std::string& encoded, std::string_view password) {
   return argon2id_verify(encoded.c_str(), password.data(), password.size()) == ARGON2_OK;
 }
 
-PasswordHasher::PasswordHasher(PasswordCost cost)
-    : cost_(cost), executor_({.name = "passwords", .threads = kThreads, .queue_limit = kQueue}) {}
+PasswordHasher::PasswordHasher(PasswordCost cost, size_t threads)
+    : cost_(cost), executor_({.name = "passwords", .threads = threads, .queue_limit = kQueue}) {}
 
 const std::string& PasswordHasher::hash_of_nobody() {
   std::call_once(nobody_made_, [this] {

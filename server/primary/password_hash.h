@@ -35,10 +35,9 @@ bool verify_password(const std::string& encoded, std::string_view password);
 /// one of these threads. Thread-safe.
 class PasswordHasher {
  public:
-  static constexpr size_t kThreads = 2;
   static constexpr size_t kQueue = 64;
 
-  explicit PasswordHasher(PasswordCost cost);
+  explicit PasswordHasher(PasswordCost cost, size_t threads = 2);
 
   Task<Result<std::string>> hash(std::string password);
   /// Costs the same when there is no such account (`encoded` empty), so that the time of an answer

@@ -48,12 +48,14 @@ Task<Result<void>> Policies::load() {
 Task<ApiResult<db::PolicyRow>> Policies::create(std::string body) {
   ASTER_CO_TRY(db::PolicyRow row, apply_policy_json({}, body, true));
   ASTER_CO_TRY(check_node(row));
+  const auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(row, co_await store_.create_policy(std::move(row)));
   ASTER_CO_TRY(co_await load());
   co_return row;
 }
 
 Task<ApiResult<db::PolicyRow>> Policies::update(PolicyId id, std::string body) {
+  const auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(const db::PolicyRow before, this->row(id));
   ASTER_CO_TRY(db::PolicyRow after, apply_policy_json(before, body, false));
   if (after.node != before.node || after.options != before.options) {
@@ -65,6 +67,7 @@ Task<ApiResult<db::PolicyRow>> Policies::update(PolicyId id, std::string body) {
 }
 
 Task<ApiResult<db::PolicyRow>> Policies::set_default(PolicyId id) {
+  const auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(db::PolicyRow row, this->row(id));
   row.is_default = true;
   ASTER_CO_TRY(row, co_await store_.update_policy(std::move(row)));
@@ -73,6 +76,7 @@ Task<ApiResult<db::PolicyRow>> Policies::set_default(PolicyId id) {
 }
 
 Task<Result<void>> Policies::remove(PolicyId id) {
+  const auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(co_await store_.remove_policy(id));
   co_return co_await load();
 }

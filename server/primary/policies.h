@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "protocol/api_error.h"
+#include "protocol/base/executor.h"
 #include "protocol/base/guarded.h"
 #include "server/db/policy_store.h"
 #include "server/primary/object_backend.h"
@@ -36,8 +37,8 @@ struct Policy {
 class Policies {
  public:
   /// `registry` judges nodes and must outlive this.
-  Policies(db::PolicyStore& store, FollowerRegistry& registry)
-      : store_(store), registry_(registry) {}
+  Policies(db::PolicyStore& store, FollowerRegistry& registry, Executor& executor)
+      : store_(store), registry_(registry), changing_(executor) {}
 
   /// Reads the stored policies; before anything else.
   Task<Result<void>> load();
@@ -66,6 +67,7 @@ class Policies {
 
   db::PolicyStore& store_;
   FollowerRegistry& registry_;
+  AsyncMutex changing_;  ///< held from a change in the store until memory has it
   Guarded<std::map<PolicyId, Entry>> entries_;
 };
 

@@ -12,6 +12,8 @@
 #include "server/primary/client_api.h"
 #include "server/primary/data_relay.h"
 #include "server/primary/enrollment_api.h"
+#include "server/primary/interruptible_http_client.h"
+#include "server/primary/node_control_api.h"
 #include "server/primary/prober.h"
 #include "server/storage/local_target.h"
 
@@ -70,7 +72,8 @@ struct Primary::Parts {
   std::optional<db::AccountStore> account_store;
   std::optional<db::NodeStore> node_store;
   std::optional<db::PolicyStore> policy_store;
-  std::unique_ptr<HttpClient> http;
+  std::optional<CurlHttpClient> curl;
+  std::shared_ptr<InterruptibleHttpClient> http;
   std::optional<FollowerRegistry> registry;
   std::optional<Policies> policies;
   std::optional<RelayUrls> relay_urls;
@@ -84,6 +87,7 @@ struct Primary::Parts {
   std::optional<AuthApi> auth_api;
   std::optional<AdminApi> admin_api;
   std::optional<EnrollmentApi> enrollment_api;
+  std::optional<NodeControlApi> node_control_api;
   std::optional<ClientApi> client_api;
   std::optional<DataRelay> relay;
   std::optional<Prober> prober;
@@ -96,10 +100,11 @@ Result<void> Primary::Parts::open() {
   account_store.emplace(*database, work, clock);
   node_store.emplace(*database, work, clock);
   policy_store.emplace(*database, work, clock);
-  http = std::make_unique<CurlHttpClient>(CurlHttpClientOptions{}, work);
+  curl.emplace(CurlHttpClientOptions{}, work);
+  http = std::make_shared<InterruptibleHttpClient>(*curl);
   registry.emplace(*node_store, *http, work, clock);
   ASTER_TRY(run_blocking(registry->load()));
-  policies.emplace(*policy_store, *registry);
+  policies.emplace(*policy_store, *registry, work);
   ASTER_TRY(run_blocking(policies->load()));
   ASTER_TRY(std::string key,
             run_blocking(policy_store->setting_or_store(kRelayKeySetting, random_hex(32))));
@@ -109,6 +114,8 @@ Result<void> Primary::Parts::open() {
   backends.emplace(*policies, *registry, *relay_urls, local, work, clock);
   ASTER_TRY(namespaces, make_namespace_service({}, *database, *backends, work, clock));
   AccountOptions account_options{.cost = options.password_cost};
+  account_options.hash_threads =
+      static_cast<size_t>(config.integer("auth.password_hash_max_concurrency"));
   accounts.emplace(account_options, *account_store, namespaces.get(), work, clock);
   enrollment.emplace(
       *node_store, [this] { return public_url(config, port); }, clock,
@@ -123,11 +130,13 @@ void Primary::Parts::add_routes() {
   admin_api.emplace(*gate, AdminParts{*accounts, *account_store, *node_store, *registry,
                                       *enrollment, *targets, *policies, *backends});
   enrollment_api.emplace(*enrollment);
+  node_control_api.emplace(*registry, clock);
   client_api.emplace(*gate, *namespaces);
   relay.emplace(*backends, *relay_urls);
   auth_api->add_routes(router);
   admin_api->add_routes(router);
   enrollment_api->add_routes(router);
+  node_control_api->add_routes(router);
   client_api->add_routes(router);
   relay->add_routes(router);
   add_health_routes(router, [this] { return check_ready(); });
@@ -180,7 +189,10 @@ uint16_t Primary::port() const {
 }
 
 void Primary::stop(std::chrono::milliseconds grace) {
+  // Handlers that wait for a follower have the same grace as everybody.
+  parts_->work.post_after(grace, [http = parts_->http] { http->interrupt(); });
   parts_->server->stop(grace);
+  parts_->http->interrupt();
   if (parts_->prober) parts_->prober->stop();
   parts_->namespaces->stop();
 }

@@ -68,7 +68,8 @@ class IngressTarget {
   /// not_found when there is none.
   virtual Task<Result<void>> remove(std::string path) = 0;
   /// Objects below the folder `prefix`, at any depth: [offset, offset + limit) of the sorted list.
-  /// Empty for a prefix that is no folder.
+  /// Empty for a prefix that is no folder. Pages that follow each other closely may come from one
+  /// snapshot: what is removed meanwhile does not shift them.
   virtual Task<Result<ListPage>> list(std::string prefix, uint64_t offset, uint64_t limit) = 0;
   /// unsupported for a driver that cannot say.
   virtual Task<Result<Capacity>> capacity() = 0;

@@ -5,16 +5,24 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <set>
+#include <chrono>
 
+#include "protocol/base/guarded.h"
 #include "protocol/base/log.h"
 
 namespace aster::storage {
 
 struct LocalTarget::Shared {
+  /// The listing that somebody is paging through: without it each page would walk the whole tree.
+  struct Listing {
+    std::string prefix;
+    SteadyTime made;
+    std::shared_ptr<const std::vector<std::string>> paths;
+  };
   LocalTree tree;
   Executor& executor;
   DirectorySync syncs;
+  Guarded<Listing> listing;
   Shared(LocalTree t, Executor& e) : tree(std::move(t)), executor(e), syncs(e) {}
 };
 
@@ -54,6 +62,31 @@ Result<size_t> copy_step(int from, off_t* at, int to, size_t most) {
     }
     return copy_by_hand(from, at, to, most);
   }
+}
+
+// How long the pages of one listing may take; later pages are cut from a new one.
+constexpr std::chrono::seconds kListingLife{60};
+
+using Paths = std::shared_ptr<const std::vector<std::string>>;
+
+/// Pages after the first come from the first one's listing while that is young.
+Result<Paths> paths_for_page(LocalTarget::Shared& shared, const std::string& prefix,
+                             uint64_t offset) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (offset > 0) {
+    const auto kept = shared.listing.lock();
+    if (kept->paths && kept->prefix == prefix && now - kept->made < kListingLife) {
+      return kept->paths;
+    }
+  }
+  ASTER_TRY(auto fresh, shared.tree.list(prefix));
+  return Paths(std::make_shared<const std::vector<std::string>>(std::move(fresh)));
+}
+
+void keep_listing(LocalTarget::Shared& shared, const std::string& prefix, Paths paths) {
+  auto kept = shared.listing.lock();
+  if (kept->paths == paths) return;
+  *kept = {prefix, std::chrono::steady_clock::now(), std::move(paths)};
 }
 
 /// A temporary file that removes itself unless it was published.
@@ -147,14 +180,15 @@ Task<Result<void>> LocalTarget::remove(std::string path) {
 Task<Result<ListPage>> LocalTarget::list(std::string prefix, uint64_t offset, uint64_t limit) {
   const auto shared = shared_;
   co_await shared->executor.hop();
-  ASTER_CO_TRY(std::vector<std::string> all, shared->tree.list(prefix));
+  ASTER_CO_TRY(const Paths all, paths_for_page(*shared, prefix, offset));
   ListPage page;
-  if (offset < all.size()) {
-    const uint64_t end = offset + std::min<uint64_t>(limit, all.size() - offset);
-    const auto first = std::make_move_iterator(all.begin());
-    page.paths.assign(first + static_cast<ptrdiff_t>(offset), first + static_cast<ptrdiff_t>(end));
-    page.more = end < all.size();
+  if (offset < all->size()) {
+    const uint64_t end = offset + std::min<uint64_t>(limit, all->size() - offset);
+    page.paths.assign(all->begin() + static_cast<ptrdiff_t>(offset),
+                      all->begin() + static_cast<ptrdiff_t>(end));
+    page.more = end < all->size();
   }
+  keep_listing(*shared, prefix, page.more ? all : nullptr);
   co_return page;
 }
 

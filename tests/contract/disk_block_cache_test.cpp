@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -371,6 +372,52 @@ TEST_F(DiskBlockCacheTest, a_full_disk_pauses_inserting_and_goes_on_serving) {
   EXPECT_FALSE(cache_->disk_stats().paused);
   EXPECT_EQ(times_logged("cache_resumed"), 1u);
   EXPECT_EQ(cache_->stats().corrupt, 0u);
+}
+
+/// A file system of a given size; where the test may not mount one, ok() is false.
+class SmallFileSystem {
+ public:
+  SmallFileSystem(fs::path path, const char* size) : path_(std::move(path)) {
+    fs::create_directories(path_);
+    ok_ = ::mount("aster-test", path_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, size) == 0;
+  }
+  ~SmallFileSystem() {
+    if (ok_) ::umount2(path_.c_str(), MNT_DETACH);
+  }
+  bool ok() const { return ok_; }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  bool ok_ = false;
+};
+
+TEST_F(DiskBlockCacheTest, a_disk_that_is_really_full_hurts_neither_readers_nor_the_close) {
+  const SmallFileSystem small(dir_ / "small", "size=24m,mode=0700");
+  if (!small.ok()) GTEST_SKIP() << "may not mount a tmpfs";
+  options_.directory = small.path() / "cache";
+  options_.limit_bytes = 64 << 20;
+  open();
+  put(0, 64);
+  const std::string filler(1 << 20, 'f');
+  for (int i = 0; fs::space(small.path()).available > 0 && i < 64; ++i) {
+    std::ofstream(small.path() / ("filler" + std::to_string(i))) << filler;
+  }
+  // The index cannot grow either: its log, its tables, its manifest.
+  for (uint32_t from = 100; from < 400; from += 100) {
+    put(from, from + 100);
+    clock_.advance(options_.pause * 2);
+  }
+  EXPECT_EQ(times_logged("cache_paused"), 1u);
+  EXPECT_EQ(hits(0, 64), 64u);
+  ASSERT_NO_FATAL_FAILURE(open()) << "it makes room for its index";
+  EXPECT_GT(hits(0, 64), 0u);
+  for (int i = 0; i < 64; ++i) fs::remove(small.path() / ("filler" + std::to_string(i)));
+  clock_.advance(options_.pause * 2);
+  put(500, 510);
+  EXPECT_EQ(hits(500, 510), 10u);
+  EXPECT_EQ(cache_->stats().corrupt, 0u);
+  cache_.reset();
 }
 
 TEST_F(DiskBlockCacheTest, a_read_error_is_a_miss_and_not_corruption) {

@@ -1,6 +1,10 @@
 #include "tests/integration/drive_fixture.h"
 
+#include <thread>
+
+#include "protocol/base/secret_file.h"
 #include "protocol/checksum.h"
+#include "tests/support/tcp_proxy.h"
 
 namespace aster {
 namespace {
@@ -17,6 +21,18 @@ std::string some_content() {
   }
   return content;
 }
+
+/// Gathers a stream until it has told of a change.
+struct EventText final : ByteSink {
+  explicit EventText(CancelToken e) : enough(std::move(e)) {}
+  Task<Result<void>> write(ByteView piece) override {
+    text += as_text(piece);
+    if (text.find("event: inval") != std::string::npos && text.ends_with("\n\n")) enough.cancel();
+    co_return ok();
+  }
+  CancelToken enough;
+  std::string text;
+};
 
 std::vector<uint32_t> checksums_of(const std::string& content) {
   BlockChecksums sums;
@@ -274,6 +290,80 @@ TEST_F(Drive, does_not_remove_what_is_in_use) {
   EXPECT_NE(removed.msg.find("data is stored"), std::string::npos);
 }
 
+TEST_F(Drive, answers_a_batch_without_session_as_the_manual_shows) {
+  open_session();
+  create("a");
+  token = user_token;
+  const std::string root = std::to_string(session.root.value);
+  const ApiAnswer answer =
+      api("POST", "/api/v1/fs/batch",
+          R"({"session":0,"ops":[{"op":"readdir","limit":100,"ino":)" + root + "}]}");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const auto& page = answer.data.at("results").at(0).at("dir");
+  EXPECT_EQ(page.at("entries").at(0).at("name").as_string(), "a");
+}
+
+TEST_F(Drive, tells_a_session_what_others_changed) {
+  open_session();
+  const SessionId watcher = session.session;
+  const std::string cursor = session.cursor;
+  const auto first = std::move(client);
+  open_session();
+  create("fresh");
+  token = user_token;
+  HttpClientRequest request;
+  request.url = primary_url() + "/api/v1/fs/events?session=" + std::to_string(watcher.value) +
+                "&cursor=" + cursor;
+  request.headers = {{"Authorization", "Bearer " + token}};
+  request.total_timeout = std::chrono::milliseconds(0);
+  CancelToken enough;
+  auto seen = std::make_shared<EventText>(enough);
+  request.sink = seen;
+  const auto ended = run_blocking(http.send(std::move(request), enough));
+  EXPECT_TRUE(ended.failed_with(Errc::interrupted));
+  EXPECT_NE(seen->text.find("\"name\":\"fresh\""), std::string::npos) << seen->text;
+}
+
+TEST_F(Drive, ends_event_streams_and_sessions_cleanly) {
+  open_session();
+  const std::string id = std::to_string(session.session.value);
+  token = user_token;
+  EXPECT_EQ(api("DELETE", "/api/v1/fs/session/" + id).status, 200);
+  EXPECT_EQ(api("DELETE", "/api/v1/fs/session/" + id).status, 410);
+  EXPECT_EQ(api("GET", "/api/v1/fs/events?session=" + id).status, 410);
+  EXPECT_EQ(api("POST", "/api/v1/fs/batch", R"({"session":)" + id + R"(,"ops":[]})").status, 410);
+}
+
+TEST_F(Drive, stops_although_a_follower_hangs) {
+  enroll_follower();
+  add_target();
+  add_policy("relay_stream");
+  open_session();
+  const std::string url = store("a", "content");
+  testing::TcpProxy proxy(follower->port());
+  proxy.stall();
+  const boost::json::object change{
+      {"base_url", "http://127.0.0.1:" + std::to_string(proxy.port())}};
+  std::jthread update(
+      [&] { api("PATCH", std::string(kNodes) + "/1", boost::json::serialize(change)); });
+  std::jthread reader([this, url] { send("GET", absolute(url)); });
+  primary->stop(std::chrono::milliseconds(200));
+  EXPECT_NE(send("GET", primary_url() + "/health").status, 200);
+}
+
+TEST_F(Drive, relays_large_objects_both_ways) {
+  enroll_follower();
+  add_target();
+  add_policy("relay_stream");
+  open_session();
+  std::string content;
+  while (content.size() < (16u << 20)) content += some_content();
+  const std::string url = store("large", content);
+  EXPECT_TRUE(send("GET", absolute(url)).body == content);
+  EXPECT_TRUE(send("GET", absolute(url), {}, {{"Range", "bytes=5000000-9999999"}}).body ==
+              content.substr(5000000, 5000000));
+}
+
 TEST_F(Drive, keeps_users_apart) {
   add_policy("local");
   open_session();
@@ -285,7 +375,7 @@ TEST_F(Drive, keeps_users_apart) {
 }
 
 TEST_F(Drive, takes_accounts_from_the_command_line_while_it_runs) {
-  testing::write_file(dir / "password", "from a file\n");
+  ASSERT_TRUE(write_private_file(dir / "password", "from a file\n"));
   testing::Process::Options options;
   options.argv = {ASTER_DRIVE_PROGRAM,
                   "--config",

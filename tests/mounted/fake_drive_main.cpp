@@ -1,9 +1,12 @@
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <csignal>
 #include <cstdio>
-#include <iostream>
+#include <functional>
+#include <map>
 #include <string>
 
 #include "fuse/kernel/daemonize.h"
@@ -12,9 +15,9 @@
 #include "tests/support/fake_file_io.h"
 #include "tests/support/fake_primary.h"
 
-// Mounts a drive whose primary lives in this process: `fake_drive DIRECTORY`. Says "ready" on the
-// ready pipe, obeys one-word commands on standard input, ends when unmounted or signalled, with
-// status 1 if data could not be flushed.
+// Mounts a drive whose primary lives in this process: `fake_drive DIRECTORY SOCKET`. Says "ready"
+// on the ready pipe, obeys commands that come as packets on the socket, each answered with "done",
+// ends when unmounted or signalled, with status 1 if data could not be flushed.
 
 namespace aster::testing {
 namespace {
@@ -24,7 +27,8 @@ constexpr InodeNo kRoot{7};
 
 class Drive {
  public:
-  explicit Drive(const std::string& directory) : place_{directory, "fake", true, false, {}} {}
+  Drive(const std::string& directory, const std::string& socket)
+      : place_{directory, "fake", true, false, {}}, socket_(socket) {}
 
   int run() {
     sigset_t signals;
@@ -37,14 +41,20 @@ class Drive {
       std::fprintf(stderr, "%s\n", session.error().message().c_str());
       return 2;
     }
+    const UniqueFd commands = listen_on(socket_);
     say_ready();
+    UniqueFd peer;
     for (;;) {
-      pollfd fds[] = {
-          {caught.get(), POLLIN, 0}, {(*session)->ended_fd(), POLLIN, 0}, {0, POLLIN, 0}};
+      pollfd fds[] = {{caught.get(), POLLIN, 0},
+                      {(*session)->ended_fd(), POLLIN, 0},
+                      {peer ? peer.get() : commands.get(), POLLIN, 0}};
       if (::poll(fds, 3, -1) < 0) continue;
       if (fds[0].revents != 0 || fds[1].revents != 0) break;
-      std::string command;
-      if (fds[2].revents != 0 && (!std::getline(std::cin, command) || !obey(command))) break;
+      if (!peer) {
+        peer.reset(::accept4(commands.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      } else if (!obey_from(peer)) {
+        peer.reset();
+      }
     }
     (*session)->detach();
     const size_t failed = run_blocking(filesystem_.flush_all());
@@ -63,30 +73,44 @@ class Drive {
     (void)!::write(fd.get(), "ready\n", 6);
   }
 
+  static UniqueFd listen_on(const std::string& path) {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    ::listen(fd.get(), 1);
+    return fd;
+  }
+
+  bool obey_from(const UniqueFd& peer) {
+    char packet[256];
+    const ssize_t length = ::recv(peer.get(), packet, sizeof packet, 0);
+    if (length <= 0) return false;
+    const bool known = obey(std::string(packet, static_cast<size_t>(length)));
+    const std::string answer = known ? "done" : "what?";
+    return ::send(peer.get(), answer.data(), answer.size(), MSG_NOSIGNAL) > 0;
+  }
+
   bool obey(const std::string& command) {
-    if (command == "stall")
-      primary_.stall();
-    else if (command == "resume")
-      primary_.resume();
-    else if (command == "stall_reads")
-      io_.stall_reads();
-    else if (command == "resume_reads")
-      io_.resume_reads();
-    else if (command == "fail_flush")
-      io_.fail_flush(Errc::unavailable);
-    else if (command == "away")
-      set_away(true);
-    else if (command == "back")
-      set_away(false);
-    else if (command.starts_with("put "))
+    const std::map<std::string, std::function<void()>> words = {
+        {"stall", [this] { primary_.stall(); }},
+        {"resume", [this] { primary_.resume(); }},
+        {"stall_reads", [this] { io_.stall_reads(); }},
+        {"resume_reads", [this] { io_.resume_reads(); }},
+        {"fail_flush", [this] { io_.fail_flush(Errc::unavailable); }},
+        {"away", [this] { set_away(true); }},
+        {"back", [this] { set_away(false); }},
+    };
+    if (command.starts_with("put ")) {
       put(command.substr(4));
-    else if (command.starts_with("remove "))
+    } else if (command.starts_with("remove ")) {
       remove(command.substr(7));
-    else
+    } else if (const auto word = words.find(command); word != words.end()) {
+      word->second();
+    } else {
       return false;
-    // The one who gave the command waits for this line.
-    std::printf("done\n");
-    std::fflush(stdout);
+    }
     return true;
   }
   void set_away(bool away) {
@@ -117,6 +141,7 @@ class Drive {
   }
 
   const MountPlace place_;
+  const std::string socket_;
   SystemClock clock_;
   Executor executor_{{"core", 2, 4096}};
   FakePrimary primary_{kRoot};
@@ -130,12 +155,12 @@ class Drive {
 }  // namespace aster::testing
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  if (argc != 3) return 2;
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   if (std::getenv("ASTER_DEBUG") != nullptr) aster::log::set_level(aster::log::Level::debug);
-  return aster::testing::Drive(argv[1]).run();
+  return aster::testing::Drive(argv[1], argv[2]).run();
 }

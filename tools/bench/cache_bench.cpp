@@ -11,6 +11,7 @@
 
 #include "cache/disk_block_cache.h"
 #include "cache/memory_block_cache.h"
+#include "protocol/base/unique_handle.h"
 #include "protocol/checksum.h"
 
 // The block cache by itself: hits from memory and disk, and what the disk takes. Works below

@@ -105,6 +105,19 @@ TEST_F(Events, cached_metadata_serves_readers_while_the_primary_is_away) {
   EXPECT_TRUE(lookup(root(), "unknown").failed_with(Errc::unavailable));
 }
 
+TEST_F(Events, attributes_that_are_known_to_be_missing_cost_no_wait_while_the_primary_is_away) {
+  const InodeNo ino = foreign("a");
+  (void)lookup(root(), "a");
+  EXPECT_TRUE(run(fs().getxattr(ino, "user.a", who)).failed_with(Errc::no_attribute));
+  fs().on_state(false);
+  primary.set_away(true);
+  EXPECT_TRUE(run(fs().getxattr(ino, "user.a", who)).failed_with(Errc::no_attribute));
+  primary.set_away(false);
+  ASSERT_TRUE(primary.as_other(fs::SetXattr{ino, "user.a", "v", false, false}).ok());
+  fs().on_state(true);
+  EXPECT_EQ(run(fs().getxattr(ino, "user.a", who)).value(), "v");
+}
+
 TEST_F(Events, an_unreachable_primary_with_a_living_stream_is_an_error) {
   const InodeNo ino = foreign("a", "text");
   (void)lookup(root(), "a");

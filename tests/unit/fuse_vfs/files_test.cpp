@@ -94,6 +94,18 @@ TEST_F(Files, a_hard_mount_stops_repeating_for_a_caller_that_left) {
   EXPECT_TRUE(made.failed_with(Errc::unavailable));
 }
 
+TEST_F(Files, a_failed_read_that_the_kernel_repeats_at_once_fails_at_once) {
+  const InodeNo ino = foreign("a", "text");
+  const Opened file = run(fs().open(ino, O_RDONLY, who)).value();
+  io.fail_fetch(Errc::unavailable);
+  EXPECT_TRUE(run(fs().read(file.handle, 0, 100, who)).failed_with(Errc::unavailable));
+  io.fail_fetch(std::nullopt);
+  EXPECT_TRUE(run(fs().read(file.handle, 0, 4, who)).failed_with(Errc::unavailable));
+  EXPECT_TRUE(run(fs().read(file.handle, 100, 4, who)).ok());
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_EQ(read(file.handle), "text");
+}
+
 TEST_F(Files, opening_an_unchanged_file_keeps_the_pages) {
   const InodeNo ino = foreign("a", "one");
   ASSERT_TRUE(lookup(root(), "a").ok());

@@ -6,6 +6,7 @@
 #include "server/primary/client_api.h"
 #include "server/primary/data_relay.h"
 #include "server/primary/enrollment_api.h"
+#include "server/primary/node_control_api.h"
 #include "server/storage/local_target.h"
 #include "tests/support/fake_http_client.h"
 #include "tests/unit/primary/admin_fixture.h"
@@ -35,6 +36,7 @@ class ApiTest : public AdminFixture {
     auth.add_routes(router);
     admin->add_routes(router);
     enroll.add_routes(router);
+    control.add_routes(router);
     client.add_routes(router);
     relay->add_routes(router);
     add_health_routes(router, []() -> Task<Result<void>> { co_return ok(); });
@@ -100,7 +102,7 @@ class ApiTest : public AdminFixture {
   FakeNamespaces namespaces;
   testing::FakeHttpClient followers;
   FollowerRegistry registry{*node_store, followers, executor, clock};
-  Policies policies{*policy_store, registry};
+  Policies policies{*policy_store, registry, executor};
   RelayUrls urls{"server key", clock};
   std::shared_ptr<storage::LocalTarget> local;
   std::optional<PolicyBackends> backends;
@@ -117,6 +119,7 @@ class ApiTest : public AdminFixture {
   AuthApi auth{gate, accounts, *accounts_store, clock};
   std::optional<AdminApi> admin;
   EnrollmentApi enroll{enrollment};
+  NodeControlApi control{registry, clock};
   ClientApi client{gate, namespaces};
   std::optional<DataRelay> relay;
   http::Router router;
@@ -237,6 +240,27 @@ TEST_F(ApiTest, enrols_in_the_dialect_of_the_caller) {
   EXPECT_EQ(call("POST", "/api/v1/public/remote-enrollment/ack", ack).status, 200);
   EXPECT_EQ(call("GET", "/api/v1/admin/remote-nodes/1").data.at("enrollment_status").as_string(),
             "completed");
+}
+
+TEST_F(ApiTest, tells_a_follower_its_binding_state_for_a_signed_question_only) {
+  become_admin();
+  ASSERT_EQ(
+      call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f1","is_enabled":false})").status,
+      201);
+  const db::NodeRow row = registry.find(NodeId(1)).value()->row;
+  const std::string path = "/api/v1/internal/remote-node-control/binding-state";
+  const auto ask = [&](const std::string& secret, const std::string& query) {
+    const sign::Signer signer({row.access_key, secret}, clock);
+    return call("GET", path + query, {}, signer.sign("GET", path + query, std::nullopt));
+  };
+  const Answer told = ask(row.secret_key, "?applied_revision=0");
+  ASSERT_EQ(told.status, 200) << told.text;
+  EXPECT_EQ(told.data.at("resolved_transport").as_string(), "direct");
+  EXPECT_FALSE(told.data.at("is_enabled").as_bool());
+  EXPECT_EQ(ask(row.secret_key, "?applied_revision=-1").status, 400);
+  EXPECT_EQ(ask("wrong", "?applied_revision=0").status, 401);
+  EXPECT_EQ(call("GET", path).status, 401);
+  EXPECT_EQ(call("POST", "/api/v1/internal/remote-tunnel/poll").status, 404);
 }
 
 TEST_F(ApiTest, says_what_a_node_lacks_before_it_is_used) {

@@ -215,6 +215,15 @@ TEST_F(LocalObjects, are_listed_in_pages) {
   EXPECT_TRUE(run_blocking(store_->list("", UINT64_MAX, 1000))->items.empty());
 }
 
+TEST_F(LocalObjects, pages_do_not_shift_when_what_was_listed_is_removed) {
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(put("k" + std::to_string(i), "x").ok());
+  const auto first = run_blocking(store_->list("", 0, 2));
+  for (const std::string& key : first->items) ASSERT_TRUE(run_blocking(store_->remove(key)).ok());
+  EXPECT_EQ(run_blocking(store_->list("", 2, 2))->items, (std::vector<std::string>{"k2", "k3"}));
+  EXPECT_EQ(run_blocking(store_->list("", 4, 2))->items, (std::vector<std::string>{"k4", "k5"}));
+  EXPECT_EQ(keys(), (std::vector<std::string>{"k2", "k3", "k4", "k5"})) << "a new one is fresh";
+}
+
 TEST_F(LocalObjects, compose_joins_in_order_and_drops_the_parts) {
   const std::string big = noise(9'000'000, 3);
   ASSERT_TRUE(put("p/1", big).ok());
