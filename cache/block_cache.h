@@ -35,7 +35,7 @@ class BlockCache {
   /// A corrupt or unreadable block is dropped, counted, and is a miss. May read the local disk.
   virtual std::optional<Bytes> get(const BlockKey& key, uint32_t crc32c) = 0;
   /// Like get(), but only what is in memory: never touches the disk. For threads that must not
-  /// wait. A miss here says nothing about get().
+  /// wait. A miss here says nothing about get(), and is not counted.
   virtual std::optional<Bytes> get_from_memory(const BlockKey& key, uint32_t crc32c) {
     static_cast<void>(key);
     static_cast<void>(crc32c);

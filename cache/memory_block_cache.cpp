@@ -147,6 +147,10 @@ MemoryBlockCache::Shard& MemoryBlockCache::shard(const BlockKey& key) const {
   return *shards_[(mixed >> 32) % shards_.size()];
 }
 
+std::optional<Bytes> MemoryBlockCache::get_from_memory(const BlockKey& key, uint32_t crc32c) {
+  return shard(key).contains(key) ? get(key, crc32c) : std::nullopt;
+}
+
 std::optional<Bytes> MemoryBlockCache::get(const BlockKey& key, uint32_t crc32c) {
   return shard(key).get(key, crc32c);
 }

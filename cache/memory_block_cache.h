@@ -23,6 +23,7 @@ class MemoryBlockCache final : public BlockCache {
   ~MemoryBlockCache() override;
 
   std::optional<Bytes> get(const BlockKey& key, uint32_t crc32c) override;
+  std::optional<Bytes> get_from_memory(const BlockKey& key, uint32_t crc32c) override;
   bool contains(const BlockKey& key) const override;
   void put(const BlockKey& key, uint32_t crc32c, Bytes bytes) override;
   BlockCacheStats stats() const override;

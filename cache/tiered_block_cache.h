@@ -16,6 +16,9 @@ class TieredBlockCache final : public BlockCache {
   TieredBlockCache(BlockCache& fast, BlockCache& large) : fast_(fast), large_(large) {}
 
   std::optional<Bytes> get(const BlockKey& key, uint32_t crc32c) override;
+  std::optional<Bytes> get_from_memory(const BlockKey& key, uint32_t crc32c) override {
+    return fast_.get_from_memory(key, crc32c);
+  }
   bool contains(const BlockKey& key) const override;
   void put(const BlockKey& key, uint32_t crc32c, Bytes bytes) override;
   BlockCacheStats stats() const override;

@@ -163,8 +163,7 @@ Task<void> BlockFetcher::fetch_again(BlockFetchPtr fetch, uint32_t index, Steady
   ++context_->corrupt_blocks;
   const bool first_report = context_->first_report(key);
   if (first_report) {
-    ASTER_LOG(warn, "corrupt block from a follower", {"object", key.object.hex()},
-              {"block", index});
+    ASTER_LOG(warn, "corrupt_block", {"object", key.object.hex()}, {"block", index});
   }
   BlockSink::OnBlock on_block = [fetch, context = context_](uint32_t i, Result<Bytes> block) {
     if (!block.ok()) ++context->corrupt_blocks;

@@ -72,10 +72,10 @@ std::vector<UploadObjectPtr> DirtyMap::seal_full_parts(uint64_t begin, uint64_t 
 }
 
 UploadObjectPtr DirtyMap::seal_largest(uint64_t part_size) {
-  const std::vector<ObjectPlan> plans = plan_objects(fresh_ranges(), part_size);
-  const ObjectPlan* largest = nullptr;
+  std::vector<ObjectPlan> plans = plan_objects(fresh_ranges(), part_size);
+  ObjectPlan* largest = nullptr;
   uint64_t most = 0;
-  for (const ObjectPlan& plan : plans) {
+  for (ObjectPlan& plan : plans) {
     uint64_t bytes = 0;
     for (const FileRange& range : plan) bytes += range.length;
     if (bytes > most) {
@@ -84,6 +84,12 @@ UploadObjectPtr DirtyMap::seal_largest(uint64_t part_size) {
     }
   }
   if (largest == nullptr) return nullptr;
+  if (largest->size() == 1) {
+    // A run that is still growing ends at a whole block, so that it can be composed later.
+    FileRange& run = largest->front();
+    const uint64_t beyond = run.end() % kBlockSize;
+    if (beyond < run.length) run.length -= beyond;
+  }
   UploadObjectPtr object = seal(*largest, false);
   arena_.seal();
   return object;

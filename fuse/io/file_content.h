@@ -13,8 +13,8 @@
 
 namespace aster {
 
-/// Read-ahead state of one open handle; used by one read at a time per handle, and only by
-/// FileContent::read.
+/// Read-ahead state of one open handle, used only by FileContent::read. Reads of one handle may
+/// overlap, as the kernel sends them.
 class ReadAhead;
 
 /// The bytes of one regular file as this client sees them: the manifest from the primary with the
@@ -34,15 +34,19 @@ class FileContent {
   virtual Task<Result<std::vector<Bytes>>> read(uint64_t offset, uint64_t length,
                                                 std::shared_ptr<ReadAhead> ahead) = 0;
   /// Takes the bytes; waits while too much is dirty (back-pressure). A failed background upload
-  /// does not fail later writes; it is kept and reported by flush().
+  /// does not fail later writes, unless there is no room left and uploads keep failing for the
+  /// timeout: then with why they fail.
   virtual Task<Result<void>> write(uint64_t offset, Bytes data) = 0;
   /// Appends at the end as known here; returns the offset used.
   virtual Task<Result<uint64_t>> append(Bytes data) = 0;
   /// Cuts or extends to change.size, together with the other attributes of `change`, at once at the
-  /// primary (dirty data below the new size stays dirty). Returns the primary's attributes.
+  /// primary (dirty data below the new size stays dirty). Returns the primary's attributes. Without
+  /// change.size it sets the attributes alone, in turn with commits; an mtime set like this holds
+  /// for everything written before, also when that is committed later.
   virtual Task<Result<fs::Attr>> truncate(fs::SetAttr change) = 0;
-  /// Uploads and commits everything written before the call. Durable when it returns ok. Reports an
-  /// error of a background upload once, then tries again with what is still dirty. `sealed`: the
+  /// Uploads and commits everything written before the call. Durable when it returns ok: what a
+  /// background upload failed to send is tried again here. After an error the data stays dirty and
+  /// readable, nothing of it is visible to others, and the next flush tries again. `sealed`: the
   /// last writer closes.
   virtual Task<Result<void>> flush(bool sealed) = 0;
 
@@ -51,7 +55,7 @@ class FileContent {
   /// the base: an answer that was under way during a commit must not bring the old size back.
   virtual fs::Attr overlay(fs::Attr attr) const = 0;
   virtual bool dirty() const = 0;
-  /// Size with dirty data; nullopt when neither manifest nor attributes are known yet.
+  /// Size with dirty data; nullopt after invalidate() until the manifest was fetched.
   virtual std::optional<uint64_t> size() const = 0;
   /// Somebody else changed the content: the manifest is fetched anew before the next read.
   virtual void invalidate() = 0;

@@ -66,7 +66,10 @@ Task<Result<void>> GrantPool::ask(uint64_t size_hint, uint32_t count, SteadyTime
 }
 
 uint64_t GrantPool::usable_part_size(const fs::UploadGrants& grants) const {
-  uint64_t size = std::min(grants.part_size, context_->options.part_size_max);
+  // Several parts must fit into dirty memory, or the writer waits for each.
+  constexpr uint64_t kPartsInMemory = 4;
+  uint64_t size = std::min({grants.part_size, context_->options.part_size_max,
+                            context_->options.dirty_limit / kPartsInMemory});
   if (grants.max_object != 0) size = std::min(size, grants.max_object);
   return std::max(size - size % kBlockSize, kBlockSize);
 }

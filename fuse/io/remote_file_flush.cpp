@@ -177,7 +177,7 @@ Task<Result<void>> RemoteFile::flush_in_turn(bool sealed, SteadyTime deadline) {
     std::vector<PlannedCommit> nothing(1);
     nothing[0].commit.ino = ino_;
     const Result<void> told = co_await send_commits(std::move(nothing), true);
-    if (!told.ok()) ASTER_LOG(debug, "sealing failed", {"ino", ino_.value}, {"err", told.error()});
+    if (!told.ok()) ASTER_LOG(debug, "sealing_failed", {"ino", ino_.value}, {"err", told.error()});
     co_return ok();
   }
   const Result<void> sent = co_await send_commits(std::move(commits), sealed);
@@ -280,7 +280,7 @@ Task<void> RemoteFile::commit_in_background() {
   state_.lock()->commit_timer = false;
   const Result<void> sent = co_await commit_uploaded();
   if (sent.ok() || context_->stopped()) co_return;
-  ASTER_LOG(warn, "commit of uploaded parts failed", {"ino", ino_.value}, {"err", sent.error()});
+  ASTER_LOG(warn, "background_commit_failed", {"ino", ino_.value}, {"err", sent.error()});
   const bool again = !std::exchange(state_.lock()->commit_timer, true);
   if (again) set_commit_timer();
 }

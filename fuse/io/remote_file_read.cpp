@@ -177,12 +177,14 @@ Task<Result<void>> RemoteFile::load_manifest(uint64_t offset, SteadyTime deadlin
   const auto loading = co_await loading_.acquire();
   FileRange window;
   uint64_t epoch = 0;
+  uint64_t version = 0;
   {
     auto state = state_.lock();
     if (!state->stale && state->manifest.known_until(offset) > offset) co_return ok();
     window = at_most ? state->manifest.window_from(offset, *at_most)
                      : state->manifest.window_to_load(offset);
     epoch = state->epoch;
+    version = state->attr.data_version;
   }
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - context_->clock.steady());
@@ -193,8 +195,12 @@ Task<Result<void>> RemoteFile::load_manifest(uint64_t offset, SteadyTime deadlin
   auto state = state_.lock();
   // An answer from before a change is no good; the caller sees that nothing is known and asks
   // again.
-  if (state->epoch != epoch || manifest.attr.data_version < state->attr.data_version) {
-    co_return ok();
+  const uint64_t answered = manifest.attr.data_version;
+  const bool overtaken = answered >= version && answered < state->attr.data_version;
+  if (overtaken || state->epoch != epoch) co_return ok();
+  if (answered < version) {  // the primary was restored from a backup
+    state->manifest.clear();
+    state->attr = manifest.attr;
   }
   adopt(*state, manifest.attr);
   state->stale = false;

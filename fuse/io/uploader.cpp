@@ -109,7 +109,7 @@ Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint)
     }
     ++context_->failed_uploads;
     if (!may_pass(sent.error().code)) co_return sent.error();
-    ASTER_LOG(debug, "upload failed", {"object", id.hex()}, {"err", sent.error()});
+    ASTER_LOG(debug, "upload_failed", {"object", id.hex()}, {"err", sent.error()});
     const Duration pause = backoff.next();
     if (context_->clock.steady() + pause >= deadline) co_return sent.error();
     const bool go_on = co_await context_->pause(pause);

@@ -41,6 +41,18 @@ TYPED_TEST(BlockCacheContract, a_block_is_a_hit_at_once_and_later) {
   EXPECT_EQ(this->cache().stats().puts, 1u);
 }
 
+TYPED_TEST(BlockCacheContract, memory_gives_what_get_would_give_or_nothing) {
+  const TestBlock block = test_block(1);
+  EXPECT_FALSE(this->cache().get_from_memory(block.key, block.crc32c));
+  EXPECT_EQ(this->cache().stats().misses, 0u);
+  this->put(block);
+  const auto bytes = this->cache().get_from_memory(block.key, block.crc32c);
+  const bool keeps_in_memory = !std::is_same_v<TypeParam, DiskUnderTest>;
+  EXPECT_EQ(bytes.has_value(), keeps_in_memory);
+  EXPECT_TRUE(!bytes || same_bytes(bytes, block));
+  EXPECT_FALSE(this->cache().get_from_memory(block.key, block.crc32c + 1));
+}
+
 TYPED_TEST(BlockCacheContract, keeps_blocks_of_every_length) {
   std::vector<TestBlock> blocks;
   for (const size_t size : {1, 463, 464, 465, 511, 512, 513, 4096, 65535, 65536, 65537, 131071}) {

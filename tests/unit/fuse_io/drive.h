@@ -128,6 +128,14 @@ inline Result<std::string> read(FileContent& file, uint64_t offset, uint64_t len
   for (const Bytes& piece : pieces.value()) bytes += as_text(piece.view());
   return bytes;
 }
+/// For drives with a short timeout, which a busy machine may miss: what works, works in some tries.
+template <class F>
+bool in_some_tries(F attempt) {
+  for (int i = 0; i < 50; ++i) {
+    if (attempt().ok()) return true;
+  }
+  return false;
+}
 inline Result<fs::Attr> truncate(FileContent& file, InodeNo ino, uint64_t size) {
   fs::SetAttr change;
   change.ino = ino;

@@ -153,14 +153,14 @@ class Model {
 
 int rounds() {
   const char* given = std::getenv("ASTER_TEST_ROUNDS");
-  return given ? std::atoi(given) : 3;
+  return given ? std::atoi(given) : 2;
 }
 
 TEST(FileModel, behaves_like_a_string_with_room_for_everything) {
   const uint64_t seed = test_seed();
   for (int round = 0; round < rounds(); ++round) {
     SCOPED_TRACE("seed " + std::to_string(seed + round));
-    Model(seed + round, {}).run(300);
+    Model(seed + round, {}).run(150);
   }
 }
 
@@ -175,7 +175,7 @@ TEST(FileModel, behaves_like_a_string_with_room_for_little) {
     options.io.parallel_downloads = 2;
     options.cache_bytes = round % 2 == 0 ? 0 : 1 * kMiB;
     options.slow_cache = round % 3 == 0;
-    Model(seed + round, options).run(300);
+    Model(seed + round, options).run(150);
   }
 }
 

@@ -166,6 +166,16 @@ TEST(FileRead, answer_that_a_change_overtook_is_not_believed) {
   EXPECT_EQ(asked, 2);
 }
 
+TEST(FileRead, believes_a_primary_that_was_restored_from_a_backup) {
+  Drive drive;
+  const fs::Attr attr = drive.primary.create_with("restored");
+  fs::Attr newer = attr;
+  newer.data_version += 5;
+  newer.size = 100;
+  const auto file = drive.open(newer);
+  EXPECT_EQ(read(*file, 0, 100).value(), "restored");
+}
+
 TEST(FileRead, window_doubles_only_as_it_is_used) {
   Drive drive;
   const std::string pattern = some_bytes(kBlockSize);
