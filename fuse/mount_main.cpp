@@ -99,6 +99,7 @@ class MountedDrive {
     // After a signal others may have gone on writing during the first round.
     if (signalled) failed = run_blocking(filesystem_->flush_all());
     const uint64_t lost = io_->stats().dirty_bytes;
+    io_->stop();
     if (failed > 0) {
       ASTER_LOG(error, "ended_with_unsent_data", {"files", failed}, {"bytes", lost});
       return kFailure;

@@ -5,6 +5,15 @@
 namespace aster {
 namespace {
 
+/// One line per kind of failure in this time; the rest are counted.
+constexpr std::chrono::seconds kQuiet{5};
+
+/// Worth a line: a server or this machine is in trouble. The rest is what programs ask for.
+bool is_trouble(Errc code) {
+  return code == Errc::unavailable || code == Errc::timeout || code == Errc::io_error ||
+         code == Errc::out_of_resources;
+}
+
 /// What the kernel and this side agree on. `connection` is kept in capability bits of libfuse.
 void on_init(void*, fuse_conn_info* connection) {
   // Not FUSE_CAP_WRITEBACK_CACHE: with it the kernel believes its own size and times of a regular
@@ -59,19 +68,25 @@ void Dispatch::fail(Request& request, const Error& error) {
 
 void Dispatch::report(const char* operation, const Error& error) noexcept {
   try {
-    switch (error.code) {
-      case Errc::internal:
-      case Errc::corrupt:
-        ASTER_LOG(error, "operation_failed", {"op", operation}, {"err", error});
-        return;
-      case Errc::unavailable:
-      case Errc::timeout:
-      case Errc::io_error:
-      case Errc::out_of_resources:
-        ASTER_LOG(warn, "operation_failed", {"op", operation}, {"err", error});
-        return;
-      default: ASTER_LOG(debug, "operation_failed", {"op", operation}, {"err", error});
+    const bool lost = error.code == Errc::internal || error.code == Errc::corrupt;
+    if (!lost && !is_trouble(error.code)) {
+      ASTER_LOG(debug, "operation_failed", {"op", operation}, {"err", error});
+      return;
     }
+    uint64_t repeated = 0;
+    {
+      auto repeats = repeats_.lock();
+      Repeats& same = (*repeats)[error.code];
+      const SteadyTime now = std::chrono::steady_clock::now();
+      if (now < same.quiet_until) {
+        ++same.count;
+        return;
+      }
+      repeated = std::exchange(same.count, 0);
+      same.quiet_until = now + kQuiet;
+    }
+    log::write(lost ? log::Level::error : log::Level::warn, "operation_failed",
+               {{"op", operation}, {"repeated", repeated}, {"err", error}});
   } catch (...) {
     // A line of the log is worth less than the answer that comes after it.
   }

@@ -3,6 +3,7 @@
 #include <fuse_lowlevel.h>
 
 #include <exception>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -83,10 +84,16 @@ class Dispatch {
   /// Null, and the request is answered, when the session ends.
   Guard enter(Request& request);
   void fail(Request& request, const Error& error);
-  static void report(const char* operation, const Error& error) noexcept;
+  void report(const char* operation, const Error& error) noexcept;
+
+  struct Repeats {
+    SteadyTime quiet_until{};
+    uint64_t count = 0;  // not logged since
+  };
 
   Filesystem& filesystem_;
   Executor& executor_;
+  Guarded<std::map<Errc, Repeats>> repeats_;
   const NodeIds ids_;
   std::shared_ptr<Lifeline> under_way_ = std::make_shared<Lifeline>();
 };

@@ -66,7 +66,11 @@ void on_write(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t o
 
 void on_flush(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
   Dispatch& d = Dispatch::of(req);
-  d.serve(req, "flush", [&](Caller who) { return d.filesystem().flush(info->fh, who); });
+  const bool ending = d.filesystem().hard() && is_ending(fuse_req_ctx(req)->pid);
+  d.serve(req, "flush", [&](Caller who) {
+    who.ending = ending;
+    return d.filesystem().flush(info->fh, who);
+  });
 }
 
 void on_release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {

@@ -30,6 +30,20 @@ uint64_t signal_mask(const char* status, const char* key) {
   return line == nullptr ? 0 : std::strtoull(line + std::strlen(key), nullptr, 16);
 }
 
+/// PF_EXITING of include/linux/sched.h, as /proc/N/stat shows the flags.
+constexpr unsigned long kExiting = 0x4;
+
+/// The start of a small file of /proc; empty when it cannot be read.
+std::string read_proc(pid_t tid, const char* name) {
+  const std::string path = "/proc/" + std::to_string(tid) + "/" + name;
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return {};
+  std::string text(4096, '\0');
+  const ssize_t length = ::read(file.get(), text.data(), text.size());
+  text.resize(length > 0 ? static_cast<size_t>(length) : 0);
+  return text;
+}
+
 /// writev(2) takes no more pieces than this at once (UIO_MAXIOV), libfuse adds a header.
 constexpr size_t kPiecesMax = 1000;
 
@@ -37,16 +51,26 @@ constexpr size_t kPiecesMax = 1000;
 
 bool asked_to_stop(pid_t tid) {
   if (tid <= 0) return true;  // of another pid namespace
-  const std::string path = "/proc/" + std::to_string(tid) + "/status";
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return true;
-  char text[4096];
-  const ssize_t length = ::read(file.get(), text, sizeof text - 1);
-  if (length <= 0) return true;
-  text[length] = '\0';
+  const std::string status = read_proc(tid, "status");
+  if (status.empty()) return true;
+  const char* text = status.c_str();
   const uint64_t pending = signal_mask(text, "SigPnd:") | signal_mask(text, "ShdPnd:");
   const uint64_t blocked = signal_mask(text, "SigBlk:") & ~bit(SIGKILL);
   return (pending & ~blocked & kStopSignals) != 0;
+}
+
+bool is_ending(pid_t tid) {
+  if (tid <= 0) return false;
+  // After the name, which may hold anything but ends at the last parenthesis: state, ppid, pgrp,
+  // session, tty, tpgid, flags.
+  const std::string stat = read_proc(tid, "stat");
+  const size_t name_end = stat.rfind(')');
+  unsigned long flags = 0;
+  if (name_end == std::string::npos ||
+      std::sscanf(stat.c_str() + name_end + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) != 1) {
+    return true;
+  }
+  return (flags & kExiting) != 0;
 }
 
 Request::Request(fuse_req_t req, const char* operation, Executor& executor)

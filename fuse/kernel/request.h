@@ -17,6 +17,10 @@ namespace aster {
 /// SIGXCPU, SIGKILL) is waiting for thread `tid`, or when that cannot be found out.
 bool asked_to_stop(pid_t tid);
 
+/// True when thread `tid` is on its way out (exit or a fatal signal): no signal reaches it any
+/// more.
+bool is_ending(pid_t tid);
+
 /// One request of the kernel, answered exactly once: by the operation that serves it, or before
 /// that with EINTR by an interrupt. Whoever is late learns it from the `false` that the answering
 /// methods return, and must undo what only the answer would have justified (look-up counts, open

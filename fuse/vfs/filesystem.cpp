@@ -93,6 +93,9 @@ Task<Result<Attributes>> Filesystem::getattr(InodeNo ino, Caller who) {
                                       : remote_.call<fs::Attr>(std::move(question), who);
   const Result<fs::Attr> attr = co_await std::move(asking);
   if (attr.ok()) co_return note(*attr, ticket);
+  // A removed directory that is still somebody's working directory: the primary has forgotten it.
+  const bool removed = attr.failed_with(Errc::stale_handle) && inodes_.unlinked(ino);
+  if (old && removed) co_return Attributes{*old, Duration::zero()};
   if (old && remote_.may_serve_old(attr.error())) {
     // Once more: unsent writes may have changed it meanwhile.
     co_return Attributes{inodes_.known(ino).value_or(*old), Duration::zero()};

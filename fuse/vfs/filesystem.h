@@ -46,6 +46,7 @@ class Filesystem {
   Filesystem& operator=(const Filesystem&) = delete;
 
   InodeNo root() const { return options_.root; }
+  bool hard() const { return options_.hard; }
 
   // ---- names (filesystem.cpp, filesystem_tree.cpp)
   Task<Result<Found>> lookup(InodeNo parent, std::string name, Caller who);

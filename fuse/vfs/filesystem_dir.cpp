@@ -18,8 +18,12 @@ Task<Result<DirSlice>> Filesystem::readdir(HandleId handle, uint64_t offset, Cal
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation question =
       fs::ReadDir{directory->ino(), DirHandle::cookie_of(offset), kPageEntries};
-  ASTER_CO_TRY(fs::DirPage page, co_await remote_.call<fs::DirPage>(std::move(question), who));
-  co_return directory->take(offset, std::move(page), ticket);
+  Result<fs::DirPage> page = co_await remote_.call<fs::DirPage>(std::move(question), who);
+  if (page.failed_with(Errc::stale_handle) && inodes_.unlinked(directory->ino())) {
+    co_return fail(Errc::not_found, "removed directory");  // as local file systems say
+  }
+  if (!page.ok()) co_return std::move(page).error();
+  co_return directory->take(offset, std::move(*page), ticket);
 }
 
 Entry Filesystem::listed(InodeNo directory, const DirItem& item, InodeTable::Ticket ticket) {

@@ -78,7 +78,7 @@ class Remote {
     return error.code == Errc::unavailable || error.code == Errc::timeout;
   }
   bool repeat(const Error& error, const Caller& who) const {
-    return hard_ && transient(error) && !who.left() && !stopping_;
+    return hard_ && transient(error) && !who.left() && !who.ending && !stopping_;
   }
   Task<Result<fs::Answer>> once(fs::Operation operation, std::optional<OperationId> id,
                                 std::chrono::milliseconds deadline);

@@ -19,6 +19,9 @@ struct Caller {
   /// Set once the caller got its answer (interrupted): work that would only be repeated for its
   /// sake may stop. Null for callers that always wait.
   std::shared_ptr<const std::atomic<bool>> gone;
+  /// The process is ending and cannot be interrupted any more (the close of its files is part of
+  /// its end): a hard mount must not wait for ever.
+  bool ending = false;
 
   bool left() const { return gone != nullptr && gone->load(); }
 };

@@ -234,6 +234,22 @@ TEST_F(Posix, an_open_file_without_a_name_works_on) {
   });
 }
 
+TEST_F(Posix, a_removed_working_directory_matches_a_local_directory) {
+  compare([](const std::string& d, Notes& notes) {
+    const std::string path = d + "/gone";
+    ::mkdir(path.c_str(), 0755);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    notes.push_back(outcome(::rmdir(path.c_str())));
+    struct stat st {};
+    notes.push_back(outcome(::fstat(fd, &st)) + std::to_string(st.st_nlink));
+    notes.push_back(outcome(::openat(fd, "file", O_CREAT | O_WRONLY, 0644)));
+    notes.push_back(outcome(::mkdirat(fd, "dir", 0755)));
+    DIR* dir = ::fdopendir(fd);
+    notes.push_back(::readdir(dir) == nullptr ? "nothing" : "something");
+    ::closedir(dir);
+  });
+}
+
 TEST_F(Posix, shared_mappings_read_and_write) {
   compare([](const std::string& d, Notes& notes) {
     const std::string path = d + "/f";

@@ -1,6 +1,8 @@
 #include "fuse/kernel/errno_map.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -61,7 +63,6 @@ TEST(Convert, types_survive) {
   }
 }
 
-/// Runs `check` on a thread for which `signal` is pending but not blocked by the mask it shows.
 TEST(AskedToStop, blocked_signals_do_not_count_and_unknown_threads_do) {
   EXPECT_FALSE(asked_to_stop(::gettid()));
   EXPECT_TRUE(asked_to_stop(0));
@@ -76,6 +77,17 @@ TEST(AskedToStop, blocked_signals_do_not_count_and_unknown_threads_do) {
     timespec none{};
     EXPECT_EQ(sigtimedwait(&set, nullptr, &none), SIGTERM);
   }).join();
+}
+
+TEST(IsEnding, a_living_thread_is_not_and_a_zombie_is) {
+  EXPECT_FALSE(is_ending(::gettid()));
+  EXPECT_FALSE(is_ending(0));
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t info;
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_TRUE(is_ending(child));
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
 }
 
 }  // namespace
