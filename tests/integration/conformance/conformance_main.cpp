@@ -1,12 +1,14 @@
-// Drives a follower through the rules of the protocol and prints one line for each. With --spawn it
-// starts a fresh follower itself; else it takes the base URL and keys of one that runs (its binding
-// must have no target yet, and what lies there is not touched outside the keys used here).
+// Drives a follower through the rules of the protocol and prints one line for each. It starts a
+// fresh follower itself, as a process (--spawn) or inside its own; with --base-url it takes the
+// base URL and keys of one that runs (its binding must have no target yet, and what lies there is
+// not touched outside the keys used here).
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iterator>
 
 #include "protocol/base_url.h"
 #include "server/follower/binding_store.h"
+#include "server/follower/follower.h"
 #include "tests/integration/conformance/rows.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
@@ -16,18 +18,46 @@ namespace {
 
 constexpr char kMasterUrl[] = "https://drive.example";
 
-/// A follower of our own with one binding, in a private folder.
-struct Spawned {
+/// A follower of our own with one binding, in a private folder: a process, or inside this one (for
+/// sanitizers and debuggers).
+struct Own {
   testing::TempDir dir;
   std::optional<testing::Process> process;
+  std::unique_ptr<follower::Follower> inside;
 
   Peer::Options start(const std::string& program);
+  /// False when the process did not end as it should.
+  bool stop();
+
+ private:
+  uint16_t start_process(const std::string& program);
+  uint16_t start_inside();
+  std::filesystem::path config() const { return dir / "config.toml"; }
 };
 
-Peer::Options Spawned::start(const std::string& program) {
+uint16_t Own::start_process(const std::string& program) {
+  auto spawned = testing::Process::spawn({.argv = {program, "--config", config().string()},
+                                          .output = dir / "log",
+                                          .ready_pipe = true});
+  ASTER_CHECK(spawned.ok());
+  process.emplace(std::move(*spawned));
+  const auto port = process->wait_ready();
+  ASTER_CHECK(port.ok());
+  return static_cast<uint16_t>(std::stoi(*port));
+}
+
+uint16_t Own::start_inside() {
+  const auto loaded = Config::load(config(), {});
+  ASTER_CHECK(loaded.ok());
+  auto started = follower::Follower::start(*loaded);
+  ASTER_CHECK(started.ok());
+  inside = std::move(*started);
+  return inside->port();
+}
+
+Peer::Options Own::start(const std::string& program) {
   const SystemClock clock;
-  const auto file = dir / "config.toml";
-  testing::write_file(file, "[server]\nport = 0\nstart_mode = \"follower\"\n");
+  testing::write_file(config(), "[server]\nport = 0\nstart_mode = \"follower\"\n");
   auto store = follower::BindingStore::open((dir / "asterdrive.db").string(), clock);
   const follower::Enrollment enrollment{.name = "node",
                                         .master_url = kMasterUrl,
@@ -36,16 +66,18 @@ Peer::Options Spawned::start(const std::string& program) {
                                         .is_enabled = true,
                                         .resolved_transport = "direct"};
   ASTER_CHECK(store.ok() && (*store)->enroll(enrollment).ok());
-  auto spawned = testing::Process::spawn(
-      {.argv = {program, "--config", file.string()}, .output = dir / "log", .ready_pipe = true});
-  ASTER_CHECK(spawned.ok());
-  process.emplace(std::move(*spawned));
-  const auto port = process->wait_ready();
-  ASTER_CHECK(port.ok());
+  const uint16_t port = program.empty() ? start_inside() : start_process(program);
   return {.host = "127.0.0.1",
-          .port = static_cast<uint16_t>(std::stoi(*port)),
+          .port = port,
           .credentials = {enrollment.access_key, enrollment.secret_key},
           .browser_origin = kMasterUrl};
+}
+
+bool Own::stop() {
+  if (inside) inside->stop(std::chrono::seconds(5));
+  if (!process) return true;
+  process->signal(SIGTERM);
+  return process->wait() == 0;
 }
 
 Peer::Options from_url(const std::string& url) {
@@ -80,15 +112,15 @@ size_t run_rows(const Peer& peer) {
 int run(int argc, char** argv) {
   CLI::App app{"Checks a follower against the protocol"};
   std::string spawn, url, key, secret_file, origin;
-  app.add_option("--spawn", spawn, "aster_drive to start");
+  app.add_option("--spawn", spawn, "aster_drive to start; without this and --base-url: in-process");
   app.add_option("--base-url", url, "Follower that runs");
   app.add_option("--access-key", key);
   app.add_option("--secret-key-file", secret_file);
   app.add_option("--master-origin", origin, "Origin of the binding's primary");
   CLI11_PARSE(app, argc, argv);
-  Spawned own;
+  Own own;
   Peer::Options options;
-  if (!spawn.empty()) {
+  if (url.empty()) {
     options = own.start(spawn);
   } else {
     options = from_url(url);
@@ -99,13 +131,9 @@ int run(int argc, char** argv) {
   }
   const size_t failed = run_rows(Peer(options));
   if (failed != 0) std::printf("%zu rows failed\n", failed);
-  if (own.process) {
-    own.process->signal(SIGTERM);
-    const auto status = own.process->wait();
-    if (status != 0 || failed != 0) std::printf("%s", testing::read_file(own.dir / "log").c_str());
-    return failed == 0 && status == 0 ? 0 : 1;
-  }
-  return failed == 0 ? 0 : 1;
+  const bool good = own.stop() && failed == 0;
+  if (!good && own.process) std::printf("%s", testing::read_file(own.dir / "log").c_str());
+  return good ? 0 : 1;
 }
 
 }  // namespace
