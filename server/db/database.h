@@ -104,6 +104,7 @@ class Database {
   bool enqueue(WriteJob& job, std::coroutine_handle<> waiter);
   Result<void> run_read(const std::function<void(Txn&)>& body);
   void write_loop();
+  WriteJob* next_job();
   void commit_group(std::vector<WriteJob*>& group);
   static std::optional<Error> run_job(WriteJob& job, Txn& txn);
 

@@ -13,6 +13,8 @@ namespace {
 /// Rows per transaction: a few milliseconds of the writer's time.
 constexpr size_t kChunk = 1000;
 constexpr size_t kRemovalsAtOnce = 8;
+/// Then the round goes on with its other duties: each failure may have cost a full timeout.
+constexpr size_t kRemovalFailuresMax = 32;
 /// A client may repeat a mutation for that long and still get the answer of the first time.
 constexpr std::chrono::hours kAnswersKept{24};
 /// How far back a reader of the journal may resume.
@@ -118,26 +120,30 @@ Task<Result<void>> Collector::remove_dead() {
   // Failures move to the end of the line (since = now), so one unreachable follower does not keep
   // the others' garbage; what was tried in this round is not tried again.
   const int64_t started = clock_.now_ns();
-  for (;;) {
+  size_t failures = 0;
+  while (failures < kRemovalFailuresMax) {
     const Result<std::vector<db::ObjectRow>> rows =
         database_.read([&](db::Txn& txn) -> Result<std::vector<db::ObjectRow>> {
           return db::ObjectStore(txn).idle(db::ObjectState::dead, started, kRemovalsAtOnce);
         });
     if (!rows.ok()) co_return rows.error();
-    if (rows->empty()) co_return ok();
+    if (rows->empty()) break;
     std::vector<Task<Result<bool>>> removals;
     for (const db::ObjectRow& row : *rows) removals.push_back(remove_object(row));
     const std::vector<Result<bool>> done = co_await when_all(std::move(removals));
     for (const Result<bool>& one : done) {
       if (!one.ok()) co_return one.error();
+      if (!*one) ++failures;
     }
   }
+  if (failures > 0) ASTER_LOG(warn, "objects_not_removed", {"count", failures});
+  co_return ok();
 }
 
 Task<Result<bool>> Collector::remove_object(db::ObjectRow object) {
   const Result<void> removed = co_await backends_.remove(object.policy, object.name);
   if (!removed.ok()) {
-    ASTER_LOG(warn, "object_removal_failed", {"policy", object.policy.value},
+    ASTER_LOG(debug, "object_not_removed", {"policy", object.policy.value},
               {"err", removed.error()});
   }
   // At least a nanosecond later than now: also a clock that stands still moves it on.

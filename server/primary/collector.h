@@ -32,6 +32,7 @@ class Collector {
   Task<Result<void>> collect_orphans();
   Task<Result<void>> mark_dead(db::ObjectState state, std::chrono::nanoseconds grace);
   Task<Result<void>> remove_dead();
+  /// False when the follower could not remove it.
   Task<Result<bool>> remove_object(db::ObjectRow object);
   Task<Result<void>> prune();
 

@@ -103,8 +103,9 @@ Result<std::optional<Composer::Plan>> Composer::plan(db::Txn& txn, InodeNo ino) 
   store.compose.dequeue(ino);
   const std::optional<db::InodeRow> file = store.inodes.find(ino);
   if (!file || file->attr.nlink == 0) return none;
+  const int64_t later = clock_.now_ns() + std::chrono::nanoseconds(kRetry).count();
   if (store.compose.has_job(ino)) {  // its outcome is still unknown
-    store.compose.enqueue(ino, clock_.now_ns() + std::chrono::nanoseconds(kRetry).count());
+    store.compose.enqueue(ino, later);
     return none;
   }
   const std::vector<db::ObjectRow> parts = qualifying_parts(store, *file);
@@ -114,8 +115,9 @@ Result<std::optional<Composer::Plan>> Composer::plan(db::Txn& txn, InodeNo ino) 
   plan.target = ObjectId::random();
   plan.size = file->attr.size;
   plan.started = clock_.now_ns();
-  ASTER_TRY(const PolicyLimits limits, backends_.limits(plan.policy));
-  if (plan.size > limits.max_object) return none;
+  const Result<PolicyLimits> limits = backends_.limits(plan.policy);
+  if (!limits.ok()) store.compose.enqueue(ino, later);  // its policy is not usable now
+  if (!limits.ok() || plan.size > limits->max_object) return none;
   db::ComposeJob job;
   job.ino = ino;
   job.started = plan.started;

@@ -278,6 +278,7 @@ Task<Result<void>> SqlNamespaceService::collect() {
 Task<Result<void>> SqlNamespaceService::compose() {
   const auto lock = co_await composing_.acquire();
   Result<void> done = co_await composer_.round();
+  if (!done.ok()) co_return done;  // again with the next regular round
   const auto next = composer_.next_due();
   if (next.ok() && *next) composer_duty_.wake_within(**next);
   co_return done;
