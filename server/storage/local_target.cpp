@@ -142,7 +142,7 @@ Result<std::shared_ptr<LocalTarget>> LocalTarget::open(const Options& options, E
   return std::make_shared<LocalTarget>(std::make_shared<Shared>(std::move(tree), executor));
 }
 
-Task<Result<std::unique_ptr<StagedObject>>> LocalTarget::stage(std::string path) {
+Task<Result<std::unique_ptr<StagedObject>>> LocalTarget::stage(std::string path, uint64_t) {
   const auto shared = shared_;
   co_await shared->executor.hop();
   ASTER_CO_TRY(TempFile temp, shared->tree.make_temp());

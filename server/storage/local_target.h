@@ -23,7 +23,7 @@ class LocalTarget final : public IngressTarget {
   /// Blocks. `executor` does all disk work and must outlive the target and its tasks.
   static Result<std::shared_ptr<LocalTarget>> open(const Options& options, Executor& executor);
 
-  Task<Result<std::unique_ptr<StagedObject>>> stage(std::string path) override;
+  Task<Result<std::unique_ptr<StagedObject>>> stage(std::string path, uint64_t size) override;
   Task<Result<OpenObject>> open(std::string path) override;
   Task<Result<uint64_t>> stat(std::string path) override;
   Task<Result<void>> remove(std::string path) override;
