@@ -139,9 +139,9 @@ void capabilities(const Peer& peer, Findings& f) {
        {"supports_list", "supports_range_read", "supports_stream_upload", "supports_capacity"}) {
     f.equal(name, member(data, name), "true");
   }
-  for (const char* name :
-       {"object_get", "object_head", "object_put", "object_delete", "metadata", "range_get",
-        "accept_ranges_header", "list", "compose", "browser_presigned_cors"}) {
+  for (const char* name : {"object_get", "object_head", "object_put", "object_delete", "metadata",
+                           "range_get", "accept_ranges_header", "list", "compose",
+                           "browser_presigned_cors", "binding_state_pull"}) {
     f.equal(name, member(member(data, "features"), name), "true");
   }
   f.equal("managed_ingress.enabled", member(member(data, "managed_ingress"), "enabled"), "true");

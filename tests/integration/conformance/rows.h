@@ -42,5 +42,6 @@ std::vector<Row> compose_rows();
 std::vector<Row> browser_rows();
 std::vector<Row> target_rows();
 std::vector<Row> binding_rows();
+std::vector<Row> two_binding_rows();  ///< for a peer with credentials of a second binding
 
 }  // namespace aster::conformance
