@@ -105,7 +105,7 @@ std::string first_line(const std::string& file) {
 
 size_t run_rows(const Peer& peer) {
   size_t failed = 0;
-  std::vector<std::vector<Row>> groups{before_first_target(), identity_rows(),       target_rows(),
+  std::vector<std::vector<Row>> groups{before_first_target(), identity_rows(), target_rows(), attack_rows(),
                                        object_rows(),         range_and_list_rows(), compose_rows(),
                                        browser_rows(),        binding_rows()};
   if (peer.options().second) groups.push_back(two_binding_rows());

@@ -36,6 +36,7 @@ struct Row {
 /// In the order in which they must run: the first ones need a binding without a target.
 std::vector<Row> before_first_target();
 std::vector<Row> identity_rows();
+std::vector<Row> attack_rows();
 std::vector<Row> object_rows();
 std::vector<Row> range_and_list_rows();
 std::vector<Row> compose_rows();
