@@ -395,7 +395,7 @@ TEST_F(LocalObjects, go_on_in_a_folder_that_was_brought_back_as_another) {
 }
 
 TEST_F(LocalObjects, an_upload_whose_folder_leaves_is_not_acknowledged) {
-  auto staged = run_blocking(target_->stage("ns/k"));
+  auto staged = run_blocking(target_->stage("ns/k", 5));
   ASSERT_TRUE(staged.ok());
   ASSERT_TRUE(run_blocking((*staged)->write(as_bytes("bytes"))).ok());
   fs::rename(root(), dir_ / "away");
