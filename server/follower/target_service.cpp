@@ -57,7 +57,7 @@ void TargetService::open_all() {
   for (const Binding& binding : store_.bindings()) {
     for (const Target& target : store_.targets(binding.id)) {
       if (!target.info.last_error.empty()) continue;
-      const Result<Driver> opened = open_local(target.info.base_path, false);
+      const Result<Driver> opened = open_local(target.info.base_path, Folder::existing);
       if (!opened.ok()) {
         ASTER_LOG(error, "storage target cannot be opened", {"target", target.info.target_key},
                   {"err", opened.error()});
@@ -79,16 +79,19 @@ std::vector<TargetInfo> TargetService::list(const Binding& binding) const {
   return out;
 }
 
-Result<TargetService::Driver> TargetService::open_local(const std::string& base, bool anew) {
+Result<TargetService::Driver> TargetService::open_local(const std::string& base, Folder folder) {
   auto drivers = drivers_.lock();
-  if (const auto found = drivers->by_base.find(base); found != drivers->by_base.end() && !anew) {
+  const bool make = folder == Folder::make;
+  if (const auto found = drivers->by_base.find(base); found != drivers->by_base.end() && !make) {
     return found->second;
   }
   // Two targets may share a folder: only the first to open it may take its temps for leftovers.
   ASTER_TRY(Driver opened,
-            storage::LocalTarget::open(
-                {.root = local_root_, .base = base, .keep_temps = drivers->cleaned.contains(base)},
-                executor_));
+            storage::LocalTarget::open({.root = local_root_,
+                                        .base = base,
+                                        .keep_temps = drivers->cleaned.contains(base),
+                                        .create = make},
+                                       executor_));
   drivers->cleaned.insert(base);
   drivers->by_base[base] = opened;
   return opened;
@@ -96,7 +99,7 @@ Result<TargetService::Driver> TargetService::open_local(const std::string& base,
 
 /// Opens the driver and stores the outcome; a failure is part of the target, not of the request.
 ApiResult<TargetInfo> TargetService::apply(Target target) {
-  const Result<Driver> opened = open_local(target.info.base_path, true);
+  const Result<Driver> opened = open_local(target.info.base_path, Folder::make);
   if (opened.ok()) {
     target.info.applied_revision = target.info.desired_revision;
     target.info.last_error.clear();
@@ -168,7 +171,7 @@ ApiResult<TargetService::Usable> TargetService::resolve(const Binding& binding,
   if (info.applied_revision < info.desired_revision) {
     return ApiError(ApiCode::target_default_not_applied, "the storage target is not applied yet");
   }
-  const Result<Driver> driver = open_local(info.base_path, false);
+  const Result<Driver> driver = open_local(info.base_path, Folder::existing);
   if (!driver.ok()) {
     return ApiError(ApiCode::storage_transient, driver.error().message());
   }

@@ -47,7 +47,9 @@ class TargetService {
     std::set<std::string> cleaned;  ///< bases whose leftovers are gone; later temps are alive
   };
   ApiResult<TargetInfo> apply(Target target);
-  Result<Driver> open_local(const std::string& base, bool anew);
+  /// What a target's folder must be: there since it was applied, or made now.
+  enum class Folder { existing, make };
+  Result<Driver> open_local(const std::string& base, Folder folder);
   std::optional<Target> find(const Binding& binding, const std::string& key) const;
 
   BindingStore& store_;

@@ -16,7 +16,7 @@
 namespace aster::conformance {
 namespace {
 
-constexpr char kMasterUrl[] = "https://drive.example";
+constexpr char kMasterUrl[] = "https://127.0.0.1:1";  // nobody is there to be asked
 
 /// A follower of our own with one binding, in a private folder: a process, or inside this one (for
 /// sanitizers and debuggers).
@@ -66,11 +66,17 @@ Peer::Options Own::start(const std::string& program) {
                                         .is_enabled = true,
                                         .resolved_transport = "direct"};
   ASTER_CHECK(store.ok() && (*store)->enroll(enrollment).ok());
+  follower::Enrollment second = enrollment;
+  second.access_key = "rn_second";
+  second.secret_key = "rns_other";
+  second.is_enabled = false;  // enabled by its rows: else the follower is not ready before
+  ASTER_CHECK((*store)->enroll(second).ok());
   const uint16_t port = program.empty() ? start_inside() : start_process(program);
   return {.host = "127.0.0.1",
           .port = port,
           .credentials = {enrollment.access_key, enrollment.secret_key},
-          .browser_origin = kMasterUrl};
+          .browser_origin = kMasterUrl,
+          .second = sign::Credentials{second.access_key, second.secret_key}};
 }
 
 bool Own::stop() {
@@ -92,11 +98,18 @@ Peer::Options from_url(const std::string& url) {
   return out;
 }
 
+std::string first_line(const std::string& file) {
+  const std::string text = testing::read_file(file);
+  return text.substr(0, text.find('\n'));
+}
+
 size_t run_rows(const Peer& peer) {
   size_t failed = 0;
-  for (const auto& group :
-       {before_first_target(), identity_rows(), target_rows(), object_rows(), range_and_list_rows(),
-        compose_rows(), browser_rows(), binding_rows()}) {
+  std::vector<std::vector<Row>> groups{
+      before_first_target(), identity_rows(), target_rows(),  attack_rows(), object_rows(),
+      range_and_list_rows(), compose_rows(),  browser_rows(), binding_rows()};
+  if (peer.options().second) groups.push_back(two_binding_rows());
+  for (const auto& group : groups) {
     for (const Row& row : group) {
       Findings findings;
       row.check(peer, findings);
@@ -111,12 +124,14 @@ size_t run_rows(const Peer& peer) {
 
 int run(int argc, char** argv) {
   CLI::App app{"Checks a follower against the protocol"};
-  std::string spawn, url, key, secret_file, origin;
+  std::string spawn, url, key, secret_file, origin, second_key, second_secret_file;
   app.add_option("--spawn", spawn, "aster_drive to start; without this and --base-url: in-process");
   app.add_option("--base-url", url, "Follower that runs");
   app.add_option("--access-key", key);
   app.add_option("--secret-key-file", secret_file);
   app.add_option("--master-origin", origin, "Origin of the binding's primary");
+  app.add_option("--second-access-key", second_key, "Of another binding there (fresh, too)");
+  app.add_option("--second-secret-key-file", second_secret_file);
   CLI11_PARSE(app, argc, argv);
   Own own;
   Peer::Options options;
@@ -124,9 +139,8 @@ int run(int argc, char** argv) {
     options = own.start(spawn);
   } else {
     options = from_url(url);
-    std::string secret = testing::read_file(secret_file);
-    while (secret.ends_with('\n')) secret.pop_back();
-    options.credentials = {key, secret};
+    options.credentials = {key, first_line(secret_file)};
+    if (!second_key.empty()) options.second = {second_key, first_line(second_secret_file)};
     options.browser_origin = origin;
   }
   const size_t failed = run_rows(Peer(options));
