@@ -18,11 +18,12 @@ bool peer_closed(int fd) {
 
 }  // namespace
 
-Connection::Connection(Socket socket, const ServerLimits& limits)
-    : stream_(std::move(socket)),
+Connection::Connection(Socket socket, const ServerContext& context)
+    : io_(context.io),
+      stream_(std::move(socket)),
       strand_(stream_.get_executor()),
-      limits_(limits),
-      buffer_(limits.max_head_bytes + kReadBuffer) {
+      limits_(context.limits),
+      buffer_(limits_.max_head_bytes + kReadBuffer) {
   buffer_.reserve(kReadBuffer);
   error_code ignored;
   stream_.socket().set_option(tcp::no_delay(true), ignored);

@@ -16,6 +16,7 @@ using HeadParser = beast::http::request_parser<beast::http::buffer_body>;
 
 /// What all connections of one server share.
 struct ServerContext {
+  std::shared_ptr<asio::io_context> io;
   const Router& router;
   ServerLimits limits;
   BlockPool pool{8 << 20};
@@ -47,9 +48,11 @@ class Pace {
 /// One socket with its read buffer and its deadlines. All of it belongs to the connection's strand.
 class Connection {
  public:
-  Connection(Socket socket, const ServerLimits& limits);
+  Connection(Socket socket, const ServerContext& context);
 
   const Strand& strand() const { return strand_; }
+  /// To be awaited by a coroutine that wants to touch this connection.
+  HopTo home() const { return {strand_, io_}; }
   std::string peer() const;
   bool has_buffered() const { return buffer_.size() > 0; }
 
@@ -77,6 +80,7 @@ class Connection {
   void close();
 
  private:
+  const std::shared_ptr<asio::io_context> io_;
   Stream stream_;
   Strand strand_;
   ServerLimits limits_;

@@ -90,12 +90,12 @@ bool deserves_answer(error_code error) {
 
 Session::Session(Socket socket, ServerContext& context)
     : context_(context),
-      connection_(std::make_shared<Connection>(std::move(socket), context.limits)),
+      connection_(std::make_shared<Connection>(std::move(socket), context)),
       writer_(connection_, context, alarm_) {}
 
 Task<void> Session::run() {
   const auto self = shared_from_this();
-  HopTo home{connection_->strand()};
+  const HopTo home = connection_->home();
   co_await home;
   auto patience = context_.limits.head_timeout;  // a fresh connection owes a request at once
   for (bool again = true; again && !context_.draining;) {
@@ -170,7 +170,7 @@ Task<Response> Session::call_handler(Request& request) {
   } catch (...) {
     what = "unknown exception";
   }
-  HopTo home{connection_->strand()};
+  const HopTo home = connection_->home();
   co_await home;
   if (!response) {
     ASTER_LOG(error, "handler threw", {"request", request.request_id}, {"err", what});

@@ -30,9 +30,9 @@ std::string body_of(const std::string& key) {
 
 /// What the clients of all rounds were told.
 struct Told {
-  std::vector<std::string> stored;    ///< single objects, acknowledged
-  std::vector<std::string> composed;  ///< acknowledged
-  std::vector<std::string> open;      ///< single objects whose answer never came
+  std::vector<std::string> stored;     ///< single objects, acknowledged
+  std::vector<std::string> composed;   ///< acknowledged
+  std::vector<std::string> open;       ///< single objects whose answer never came
   std::vector<std::string> undecided;  ///< compositions whose answer never came, parts acknowledged
 };
 
@@ -50,9 +50,10 @@ class FollowerCrash : public testing::FollowerProcess {
   }
   bool compose(const std::string& key) {
     const size_t size = body_of(key + ".1").size() + body_of(key + ".2").size();
-    return peer_->json("POST", "/compose",
-                       "{\"target_key\":\"" + key + "\",\"part_keys\":[\"" + key + ".1\",\"" + key +
-                           ".2\"],\"expected_size\":" + std::to_string(size) + "}")
+    return peer_
+               ->json("POST", "/compose",
+                      "{\"target_key\":\"" + key + "\",\"part_keys\":[\"" + key + ".1\",\"" + key +
+                          ".2\"],\"expected_size\":" + std::to_string(size) + "}")
                .status == 200;
   }
   /// One client: objects and compositions until the follower is gone.

@@ -27,15 +27,19 @@ class FakePrimary {
     router_.add("GET", "/sub/api/v1/internal/remote-node-control/binding-state",
                 [this](http::Request& r) { return state(r); });
     server_ = std::move(*http::start_server({}, router_));
+    port_ = server_->port();
   }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(server_->port()) + "/sub"; }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/sub"; }
 
   std::atomic<bool> refuse_ack = false;
   std::atomic<int> redeemed = 0;
   std::atomic<int> acked = 0;
+  struct Script {
+    std::string refusal;             ///< of redeem; empty = none
+    std::string secret = "rns_one";  ///< handed out
+  };
+  Guarded<Script> script;
   Guarded<std::string> state_answer;  ///< of binding-state; empty = 404
-  std::string refusal;                ///< of redeem; empty = none
-  std::string secret = "rns_one";  ///< handed out
 
  private:
   http::Response answer(std::string_view data) const {
@@ -47,9 +51,10 @@ class FakePrimary {
     const auto got = co_await request.body->read(buffer);
     const auto token =
         from_json<RedeemRequest>(as_text(ByteView(buffer).first(got.ok() ? *got : 0)));
-    if (!token.ok() || token->token != "enr_good" || !refusal.empty()) {
+    const Script wanted = *script.lock();
+    if (!token.ok() || token->token != "enr_good" || !wanted.refusal.empty()) {
       const ApiError error(ApiCode::bad_request,
-                           refusal.empty() ? "invalid enrollment token" : refusal);
+                           wanted.refusal.empty() ? "invalid enrollment token" : wanted.refusal);
       co_return http::Response::json(400, encode_error(Dialect::str, error));
     }
     ++redeemed;
@@ -58,7 +63,7 @@ class FakePrimary {
     out.remote_node_name = "node";
     out.master_url = url() + "/";
     out.access_key = "rn_one";
-    out.secret_key = secret;
+    out.secret_key = wanted.secret;
     out.is_enabled = true;
     out.ack_token = "enr_ack_x";
     out.resolved_transport = "direct";
@@ -78,6 +83,7 @@ class FakePrimary {
   const bool numeric_;
   http::Router router_;
   std::unique_ptr<http::Server> server_;
+  std::atomic<uint16_t> port_ = 0;
 };
 
 class FollowerProcess : public testing::FollowerProcess {
@@ -121,7 +127,7 @@ TEST_F(FollowerProcess, enrols_again_with_the_same_key_as_an_update) {
   ASSERT_EQ(enroll(primary.url(), "enr_good"), 0);
   ASSERT_EQ(enroll(primary.url(), "enr_good"), 0);
   EXPECT_NE(output().find("\"action\":\"updated\""), std::string::npos);
-  primary.secret = "rns_other";
+  primary.script.lock()->secret = "rns_other";
   EXPECT_EQ(enroll(primary.url(), "enr_good"), 1);
   EXPECT_NE(output().find("another secret"), std::string::npos) << output();
 }
@@ -163,7 +169,7 @@ TEST_F(FollowerProcess, bootstraps_from_the_environment) {
   EXPECT_EQ(peer_->get("/capabilities").status, 200);
   process_->signal(SIGTERM);
   EXPECT_EQ(process_->wait(), 0);
-  primary.refusal = "enrollment token has already been redeemed";
+  primary.script.lock()->refusal = "enrollment token has already been redeemed";
   start(env);
   EXPECT_EQ(peer_->get("/capabilities").status, 200);
   EXPECT_NE(log().find("bootstrap was done before"), std::string::npos);
@@ -201,7 +207,8 @@ TEST_F(FollowerProcess, pulls_what_the_primary_could_not_push) {
   *primary.state_answer.lock() =
       R"({"name":"node","is_enabled":false,"resolved_transport":"direct","desired_revision":2})";
   ASSERT_EQ(enroll(primary.url(), "enr_good"), 0) << output();
-  start({{"ASTER__SERVER__HOST", "127.0.0.1"}, {"ASTER__SERVER__FOLLOWER__SYNC_INTERVAL_SECS", "1"}});
+  start(
+      {{"ASTER__SERVER__HOST", "127.0.0.1"}, {"ASTER__SERVER__FOLLOWER__SYNC_INTERVAL_SECS", "1"}});
   ASSERT_TRUE(process_->wait_for_output("enabled=false").ok()) << log();
   EXPECT_EQ(conformance::verdict(peer_->get("/capabilities")), "412 master_binding.disabled");
   *primary.state_answer.lock() =

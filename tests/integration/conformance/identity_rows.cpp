@@ -111,10 +111,8 @@ void captured_requests(const Peer& peer, Findings& f) {
       {"no body", [](Call& c) { c.body.reset(); }, false},
       {"method", [](Call& c) { c.method = "DELETE"; }, false},
       {"unknown key", [](Call& c) { set(c, "x-aster-access-key") = "rn_other"; }, false},
-      {"signature cut",
-       [](Call& c) { set(c, "x-aster-signature").resize(63); }, false},
-      {"signature changed",
-       [](Call& c) { set(c, "x-aster-signature")[5] ^= 1; }, false}};
+      {"signature cut", [](Call& c) { set(c, "x-aster-signature").resize(63); }, false},
+      {"signature changed", [](Call& c) { set(c, "x-aster-signature")[5] ^= 1; }, false}};
   for (const std::string_view agent : {kOld, kNew}) {
     const bool old = agent == kOld;
     Call captured{.method = "PUT", .path = "/objects/attacked?a=1", .body = "good"};

@@ -362,6 +362,10 @@ TEST_F(Aster, node_switches_and_removal) {
   EXPECT_EQ(aster({"node", "disable", "attic"}).out, "node 'attic' is disabled\n");
   EXPECT_EQ(body_of(1), (json::object{{"is_enabled", false}}));
   EXPECT_EQ(aster({"node", "enable", "attic"}).out, "node 'attic' is enabled\n");
+  EXPECT_EQ(aster({"node", "set", "attic", "--base-url", "http://10.0.0.7:3001"}).out,
+            "node 'attic' is at http://10.0.0.7:3001\n");
+  EXPECT_EQ(body_of(5), (json::object{{"base_url", "http://10.0.0.7:3001"}}));
+  EXPECT_EQ(aster({"node", "set", "attic"}).status, 2);
   EXPECT_EQ(aster({"node", "remove", "attic"}).status, 0);
   EXPECT_EQ(http_.requests().back().method, "DELETE");
 }
