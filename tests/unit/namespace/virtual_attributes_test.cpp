@@ -100,8 +100,8 @@ TEST_F(VirtualAttributes, are_nothing_to_set_or_list) {
   ASSERT_TRUE(write(ino, 0, "abc").ok());
   EXPECT_TRUE(call<fs::Empty>(fs::SetXattr{ino, "user.aster.crc32c", "0"})
                   .failed_with(Errc::not_permitted));
-  EXPECT_TRUE(call<fs::Empty>(fs::SetXattr{ino, "user.aster.mine", "0"})
-                  .failed_with(Errc::not_permitted));
+  EXPECT_TRUE(
+      call<fs::Empty>(fs::SetXattr{ino, "user.aster.mine", "0"}).failed_with(Errc::not_permitted));
   EXPECT_TRUE(
       call<fs::Empty>(fs::RemoveXattr{ino, "user.aster.policy"}).failed_with(Errc::not_permitted));
   EXPECT_TRUE(call<fs::XattrNames>(fs::ListXattr{ino})->names.empty());
