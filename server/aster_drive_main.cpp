@@ -88,6 +88,17 @@ void raise_file_limit() {
   if (::setrlimit(RLIMIT_NOFILE, &files) != 0) ASTER_LOG(warn, "file limit not raised");
 }
 
+/// The first of `ending` that comes; systemd hears a beat meanwhile.
+int wait_for(const sigset_t& ending, const Watchdog& watchdog) {
+  for (;;) {
+    watchdog.beat();
+    const auto pause = watchdog.interval().value_or(std::chrono::hours(24));
+    const timespec time{pause.count() / 1000, pause.count() % 1000 * 1'000'000};
+    const int signal = sigtimedwait(&ending, nullptr, &time);
+    if (signal > 0) return signal;
+  }
+}
+
 Result<void> serve(const std::filesystem::path& file) {
   // Before any thread exists, so that all of them leave these signals to sigwait().
   const sigset_t ending = ending_signals();
@@ -100,8 +111,7 @@ Result<void> serve(const std::filesystem::path& file) {
   ASTER_TRY(const Running server, start_server(config));
   ASTER_TRY(write_port_file(config.path("server.port_file"), server.port));
   notify_ready(server.port);
-  int signal = 0;
-  sigwait(&ending, &signal);
+  const int signal = wait_for(ending, Watchdog(config.text("server.host"), server.port));
   ASTER_LOG(info, "stopping", {"signal", strsignal(signal)});
   notify_stopping();
   server.stop(std::chrono::seconds(config.integer("server.shutdown_grace_secs")));
