@@ -13,6 +13,7 @@
 
 #include "protocol/base/config.h"
 #include "protocol/base/log.h"
+#include "server/backup_command.h"
 #include "server/enroll_command.h"
 #include "server/follower/follower.h"
 #include "server/primary/primary_main.h"
@@ -123,10 +124,13 @@ struct CommandLine {
   std::string config_file = "data/config.toml";
   EnrollCommand enroll;
   UserAddCommand user_add;
+  BackupCommand backup;
   CLI::App* serve = nullptr;
   CLI::App* node = nullptr;
   CLI::App* enroll_command = nullptr;
   CLI::App* user_add_command = nullptr;
+  CLI::App* backup_command = nullptr;
+  CLI::App* restore_command = nullptr;
 };
 
 void add_enroll_options(CLI::App& app, EnrollCommand& out) {
@@ -152,6 +156,24 @@ void add_user_options(CLI::App& app, UserAddCommand& out) {
   app.add_flag("--admin", out.admin, "Make it an administrator");
 }
 
+void define_backup(CommandLine& line) {
+  line.backup_command = line.app.add_subcommand(
+      "backup", "Copy this primary's database into one file, while the server runs");
+  line.restore_command =
+      line.app.add_subcommand("restore", "Put such a copy in the place of the database");
+  for (CLI::App* command : {line.backup_command, line.restore_command}) {
+    command->fallthrough();
+    command->add_option("FILE", line.backup.file, "The copy")->required();
+  }
+  line.backup_command
+      ->add_option("--keep-days", line.backup.keep_days,
+                   "How long followers keep the objects that the copy names")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 3650));
+  line.restore_command->add_flag("--replace", line.backup.replace,
+                                 "Move a database that is there aside");
+}
+
 void define(CommandLine& line) {
   line.app.set_version_flag("--version", std::string("aster_drive " ASTER_VERSION));
   line.app.add_option("--config", line.config_file, "Configuration file")->capture_default_str();
@@ -171,6 +193,7 @@ void define(CommandLine& line) {
       user->add_subcommand("add", "Add an account to the database, whether the server runs or not");
   line.user_add_command->fallthrough();
   add_user_options(*line.user_add_command, line.user_add);
+  define_backup(line);
 }
 
 int run(int argc, char** argv) {
@@ -190,6 +213,9 @@ int run(int argc, char** argv) {
     line.user_add.config_file = line.config_file;
     return run_user_add(line.user_add, std::cout, std::cerr);
   }
+  line.backup.config_file = line.config_file;
+  if (*line.backup_command) return run_backup(line.backup, std::cout, std::cerr);
+  if (*line.restore_command) return run_restore(line.backup, std::cout, std::cerr);
   const Result<void> served = serve(line.config_file);
   if (served.ok()) return 0;
   ASTER_LOG(error, "cannot serve", {"err", served.error()});
