@@ -79,6 +79,13 @@ class MountProgram : public DriveFixture {
                             ASTER_CLI_PROGRAM);
     return process.wait().value_or(-1);
   }
+  /// `aster_drive check --deep` of the primary; its exit status.
+  int check() {
+    ::unlink((dir / "out").c_str());
+    Process process = start({"--config", (dir / "primary/config.toml").string(), "check", "--deep"},
+                            ASTER_DRIVE_PROGRAM);
+    return process.wait().value_or(-1);
+  }
   std::string output() const { return read_file(dir / "out"); }
   std::string log() const { return read_file(dir / "log"); }
   /// Unmounts and waits until the mount's process has written its last line.
@@ -215,6 +222,8 @@ TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
   EXPECT_NE(output().find("2 files, 2 objects, 600000 bytes compared, 0 findings"),
             std::string::npos)
       << output();
+  EXPECT_EQ(check(), 0) << output();
+  EXPECT_NE(output().find("2 objects asked for\nall is well\n"), std::string::npos) << output();
   const std::string extent = xattr(place() + "/d/damaged", "user.aster.object");
   const std::string object = extent.substr(9, 32);  // "0 300000 OBJECT 0"
   std::string file;
@@ -231,6 +240,10 @@ TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
             std::string::npos)
       << output();
   ASSERT_EQ(::unlink(file.c_str()), 0);
+  EXPECT_EQ(check(), 1);
+  EXPECT_NE(output().find("object that its node has lost: 1\n  object " + object),
+            std::string::npos)
+      << output();
   EXPECT_EQ(verify(place() + "/d/damaged"), 1);
   EXPECT_NE(output().find("object " + object + " is gone"), std::string::npos) << output();
   EXPECT_EQ(verify(place() + "/d/sound"), 0) << output();
