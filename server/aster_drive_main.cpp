@@ -15,6 +15,7 @@
 #include "protocol/base/log.h"
 #include "server/backup_command.h"
 #include "server/check_command.h"
+#include "server/doctor_command.h"
 #include "server/enroll_command.h"
 #include "server/follower/follower.h"
 #include "server/primary/primary_main.h"
@@ -127,6 +128,7 @@ struct CommandLine {
   UserAddCommand user_add;
   BackupCommand backup;
   CheckCommand check;
+  DoctorCommand doctor;
   CLI::App* serve = nullptr;
   CLI::App* node = nullptr;
   CLI::App* enroll_command = nullptr;
@@ -134,6 +136,7 @@ struct CommandLine {
   CLI::App* backup_command = nullptr;
   CLI::App* restore_command = nullptr;
   CLI::App* check_command = nullptr;
+  CLI::App* doctor_command = nullptr;
 };
 
 void add_enroll_options(CLI::App& app, EnrollCommand& out) {
@@ -177,6 +180,13 @@ void define_backup(CommandLine& line) {
                                  "Move a database that is there aside");
 }
 
+void define_doctor(CommandLine& line) {
+  line.doctor_command = line.app.add_subcommand(
+      "doctor", "Look at everything this server needs, and say what is wrong");
+  line.doctor_command->fallthrough();
+  line.doctor_command->add_flag("--json", line.doctor.json, "Print JSON");
+}
+
 void define_check(CommandLine& line) {
   line.check_command =
       line.app.add_subcommand("check", "Hold this primary's database against its own rules");
@@ -207,6 +217,7 @@ void define(CommandLine& line) {
   add_user_options(*line.user_add_command, line.user_add);
   define_backup(line);
   define_check(line);
+  define_doctor(line);
 }
 
 int run(int argc, char** argv) {
@@ -229,6 +240,8 @@ int run(int argc, char** argv) {
   line.backup.config_file = line.config_file;
   if (*line.backup_command) return run_backup(line.backup, std::cout, std::cerr);
   if (*line.restore_command) return run_restore(line.backup, std::cout, std::cerr);
+  line.doctor.config_file = line.config_file;
+  if (*line.doctor_command) return run_doctor(line.doctor, std::cout);
   line.check.config_file = line.config_file;
   if (*line.check_command) return run_check(line.check, std::cout, std::cerr);
   const Result<void> served = serve(line.config_file);

@@ -74,8 +74,7 @@ Result<std::vector<Stored>> live_objects(db::Database& database, uint64_t after)
         "SELECT id, name, policy, size FROM objects WHERE state=1 AND id>?1 ORDER BY id LIMIT ?2",
         after, kPage);
     while (q.next()) {
-      page.push_back(
-          {q.uint64(0), q.random_id<ObjectId>(1), PolicyId(q.uint64(2)), q.uint64(3)});
+      page.push_back({q.uint64(0), q.random_id<ObjectId>(1), PolicyId(q.uint64(2)), q.uint64(3)});
     }
     return page;
   });
@@ -177,9 +176,8 @@ Result<Inspection> inspect(const Config& config, InspectionOptions options) {
   Inspection inspection;
   if (options.repair) {
     ASTER_TRY(inspection.repaired,
-              run_blocking(database->write([](db::Txn& txn) -> Result<uint64_t> {
-                return db::repair_consistency(txn);
-              })));
+              run_blocking(database->write(
+                  [](db::Txn& txn) -> Result<uint64_t> { return db::repair_consistency(txn); })));
   }
   ASTER_TRY(inspection.findings,
             database->read([](db::Txn& txn) -> Result<std::vector<db::Finding>> {

@@ -252,6 +252,27 @@ TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
   unmount();
 }
 
+TEST_F(MountProgram, doctor_finds_a_healthy_drive_and_a_dead_node) {
+  set_up_drive();
+  const auto doctor = [this](const std::string& mode) {
+    ::unlink((dir / "out").c_str());
+    Process process =
+        start({"--config", (dir / mode / "config.toml").string(), "doctor"}, ASTER_DRIVE_PROGRAM);
+    return process.wait().value_or(-1);
+  };
+  EXPECT_EQ(doctor("primary"), 0) << output();
+  for (const char* line :
+       {"ok       namespace: all its rules hold\n",
+        "ok       policies: new files go to presigned\n", "ok       node f1: http://127.0.0.1:"}) {
+    EXPECT_NE(output().find(line), std::string::npos) << line << output();
+  }
+  follower->stop(std::chrono::seconds(1));
+  EXPECT_EQ(doctor("primary"), 1) << output();
+  EXPECT_NE(output().find("wrong    node f1: "), std::string::npos) << output();
+  EXPECT_EQ(doctor("absent"), 1);
+  EXPECT_NE(output().find("absent/config.toml is not there\n"), std::string::npos) << output();
+}
+
 TEST_F(MountProgram, keeps_its_own_directory_hidden_and_unchanged) {
   set_up_drive();
   ASSERT_EQ(mount_drive(), 0) << output();

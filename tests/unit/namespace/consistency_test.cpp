@@ -80,7 +80,8 @@ TEST_F(Consistency, every_kind_of_damage_is_found) {
   };
   for (const auto& [damage, rule] : damages) {
     SCOPED_TRACE(damage);
-    ASSERT_TRUE(db::back_up({dir_ / "aster.db", dir_ / "sound", std::chrono::hours(1)}, clock_).ok());
+    ASSERT_TRUE(
+        db::back_up({dir_ / "aster.db", dir_ / "sound", std::chrono::hours(1)}, clock_).ok());
     run(damage);
     const std::vector<std::string> found = rules();
     EXPECT_NE(std::find(found.begin(), found.end(), rule), found.end());
