@@ -6,6 +6,7 @@
 #include "server/db/connection.h"
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
+#include "server/db/schema/quota.h"
 #include "server/db/txn.h"
 
 namespace aster::db {
@@ -15,6 +16,7 @@ namespace {
 constexpr Migration kAll[] = {
     {1, "filesystem", kFilesystemSchema},
     {2, "admin", kAdminSchema},
+    {3, "quota", kQuotaSchema},
 };
 
 constexpr char kVersionTable[] =

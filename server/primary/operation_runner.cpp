@@ -93,7 +93,9 @@ Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller
       }
     }
     Result<fs::Answer> answer = dispatch(m, item.operation);
-    if (answer.ok()) finish(m, item, answer);
+    if (!answer.ok()) return answer;
+    if (m.usage.bytes > 0) ASTER_TRY(m.check_quota());
+    finish(m, item, answer);
     return answer;
   });
 }
