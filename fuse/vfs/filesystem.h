@@ -59,6 +59,7 @@ class Filesystem {
     uint32_t mode = 0;
     uint64_t rdev = 0;
     std::string target;
+    uint32_t umask = 0;  ///< of the caller, not yet taken off `mode`
   };
   Task<Result<Entry>> make(NewNode node, Caller who);
   Task<Result<Entry>> link(InodeNo ino, InodeNo parent, std::string name, Caller who);
@@ -87,6 +88,7 @@ class Filesystem {
     std::string name;
     uint32_t mode = 0;
     int flags = 0;
+    uint32_t umask = 0;  ///< of the caller, not yet taken off `mode`
   };
   Task<Result<Created>> create(CreateArgs args, Caller who);
   Task<Result<std::vector<Bytes>>> read(HandleId handle, uint64_t offset, uint64_t length,
@@ -123,8 +125,12 @@ class Filesystem {
 
   // ---- extended attributes (filesystem_xattr.cpp)
   Task<Result<std::string>> getxattr(InodeNo ino, std::string name, Caller who);
+  /// Names that the caller may know: trusted ones are for uid 0.
   Task<Result<std::vector<std::string>>> listxattr(InodeNo ino, Caller who);
   Task<Result<void>> setxattr(fs::SetXattr change, Caller who);
+  /// The same for an access control list. Like chmod(2) it takes the set-group-id bit away unless
+  /// the file's group is among the caller's `groups`.
+  Task<Result<void>> set_acl(fs::SetXattr change, std::vector<uint32_t> groups, Caller who);
   Task<Result<void>> removexattr(InodeNo ino, std::string name, Caller who);
 
   // ---- events (filesystem_events.cpp); called one at a time
@@ -148,11 +154,12 @@ class Filesystem {
   /// Own change below `parent`: its times and link count are other ones now.
   void changed_below(InodeNo parent) { inodes_.expire(parent); }
   std::optional<fs::Attr> old_entry(InodeNo parent, const std::string& name) const;
-  /// Group and mode of something new in `parent`, as set-group-id directories want them.
-  Task<Result<void>> inherit(InodeNo parent, fs::Create& create, Caller who);
   void after_removal(const fs::Removed& removed, bool asked_to_hold);
   Task<Result<Entry>> add(fs::Create create, Caller who);
 
+  Task<Result<std::vector<std::string>>> xattr_names(InodeNo ino, Caller who);
+  /// Access control lists come with the attributes.
+  Task<Result<std::string>> acl(InodeNo ino, std::string name, Caller who);
   /// Names and one value in a single round trip.
   Task<Result<std::string>> first_getxattr(InodeNo ino, std::string name);
 

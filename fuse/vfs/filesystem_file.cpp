@@ -74,6 +74,7 @@ Task<Result<Created>> Filesystem::create(CreateArgs args, Caller who) {
   create.parent = args.parent;
   create.name = args.name;
   create.mode = args.mode;
+  create.umask = args.umask;
   create.exclusive = (args.flags & O_EXCL) != 0;
   ASTER_CO_TRY(Entry entry, co_await add(std::move(create), who));
   Error error{Errc::exists, "not a regular file"};
