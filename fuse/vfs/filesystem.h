@@ -109,7 +109,7 @@ class Filesystem {
     uint64_t length = 0;
   };
   /// `mode` as of fallocate(2): 0, FALLOC_FL_PUNCH_HOLE or FALLOC_FL_ZERO_RANGE with or without
-  /// FALLOC_FL_KEEP_SIZE where Linux allows it; unsupported for the rest. Space is not reserved.
+  /// FALLOC_FL_KEEP_SIZE, or that alone; unsupported for the rest. Space is not reserved.
   Task<Result<void>> fallocate(HandleId handle, int mode, RangeArgs range, Caller who);
   Task<Result<uint64_t>> seek(HandleId handle, uint64_t offset, bool hole, Caller who);
   /// Bytes copied, fewer at the end of the source.

@@ -217,11 +217,11 @@ Task<Result<void>> Filesystem::fallocate(HandleId handle, int mode, RangeArgs ra
   const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
   const bool zero = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
   const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
-  // KEEP_SIZE alone only reserves space, and nothing is reserved at followers: say so.
-  if ((mode & ~known) != 0 || (keep_size && !zero)) co_return fail(Errc::unsupported);
+  if ((mode & ~known) != 0) co_return fail(Errc::unsupported);
   if (range.length == 0 || range.offset > fs::kFileSizeMax - range.length) {
     co_return fail(range.length == 0 ? Errc::bad_request : Errc::too_large);
   }
+  if (keep_size && !zero) co_return ok();  // asks for space alone, and none is reserved
   ASTER_CO_TRY(co_await flush_content(file->ino, file->content, false, who));
   ASTER_CO_TRY(const Attributes now, co_await getattr(file->ino, who));
   const uint64_t end = range.offset + range.length;
