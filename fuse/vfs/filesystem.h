@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "fuse/io/file_content.h"
@@ -147,6 +148,11 @@ class Filesystem {
   const InodeTable& inodes() const { return inodes_; }
 
  private:
+  /// Notes an access, as relatime wants it; the primary learns of it a little later.
+  void was_read(InodeNo ino);
+  bool access_is_news(const fs::Attr& attr) const;
+  Task<void> send_accesses();
+
   Attributes note(const fs::Attr& attr, InodeTable::Ticket ticket, bool own = false);
   Entry note_found(InodeNo parent, const std::string& name, const fs::Attr& attr,
                    InodeTable::Ticket ticket);
@@ -192,6 +198,7 @@ class Filesystem {
     bool under_way = false;
   };
   Guarded<StatFsCache> statfs_;
+  Guarded<std::unordered_map<uint64_t, int64_t>> accesses_;  // not yet sent: inode, when
   std::shared_ptr<Lifeline> lifeline_ = std::make_shared<Lifeline>();
 };
 

@@ -47,6 +47,10 @@ Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
   file->ahead = parts_.io.read_ahead();
   Opened opened;
   opened.keep_cache = inodes_.opened(attr.ino, file->writes(), attr.data_version);
+  // The first read after a change counts as an access; from the kernel's pages it would go unseen.
+  // For what one request brings back that is worth it.
+  const bool cheap = attr.size <= kBlockSize;
+  if (cheap && file->counts_access() && access_is_news(attr)) opened.keep_cache = false;
   opened.no_flush = !file->writes();
   opened.handle = files_.add(std::move(file));
   return opened;
@@ -96,6 +100,7 @@ Task<Result<Created>> Filesystem::create(CreateArgs args, Caller who) {
 Task<Result<std::vector<Bytes>>> Filesystem::read(HandleId handle, uint64_t offset, uint64_t length,
                                                   Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (file->counts_access()) was_read(file->ino);
   if (!remote_.hard()) {
     {
       const auto failed = file->failed.lock();

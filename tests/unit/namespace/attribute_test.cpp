@@ -157,6 +157,13 @@ TEST_F(Attributes, an_access_moves_atime_on_and_nothing_else) {
   EXPECT_EQ(after.ctime, before.ctime);
   EXPECT_EQ(after.change, before.change);
   EXPECT_TRUE(call<fs::Empty>(fs::Touch{InodeNo(999), 1}).failed_with(Errc::stale_handle));
+  fs::SetAttr set;
+  set.ino = before.ino;
+  set.atime = 7;
+  clock_.advance(std::chrono::seconds(1));
+  ASSERT_TRUE(call<Attr>(set).ok());
+  ASSERT_TRUE(call<fs::Empty>(fs::Touch{before.ino, before.atime + 5}).ok());
+  EXPECT_EQ(attr(before.ino).atime, 7);  // the access was before
   primary::Caller reader = caller_;
   reader.read_only = true;
   EXPECT_TRUE(call_as<fs::Empty>(reader, fs::Touch{before.ino, 1}).failed_with(Errc::read_only));
