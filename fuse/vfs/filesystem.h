@@ -48,6 +48,8 @@ class Filesystem {
 
   InodeNo root() const { return options_.root; }
   bool hard() const { return options_.hard; }
+  /// False while the event stream is lost: nothing known is believed.
+  bool trusted() const { return inodes_.trusted(); }
 
   // ---- names (filesystem.cpp, filesystem_tree.cpp)
   Task<Result<Found>> lookup(InodeNo parent, std::string name, Caller who);
@@ -166,6 +168,7 @@ class Filesystem {
   Task<Result<std::vector<std::string>>> xattr_names(InodeNo ino, Caller who);
   /// Access control lists come with the attributes.
   Task<Result<std::string>> acl(InodeNo ino, std::string name, Caller who);
+  Task<Result<std::string>> own_attribute(InodeNo ino, std::string name, Caller who);
   /// Names and one value in a single round trip.
   Task<Result<std::string>> first_getxattr(InodeNo ino, std::string name);
 

@@ -21,6 +21,9 @@ Result<void> check_kind(const std::string& name) {
   return fail(Errc::unsupported, "kind of attribute");
 }
 
+/// What the drive itself says: asked for by name, never listed, never kept here.
+constexpr std::string_view kOwnPrefix = "user.aster.";
+
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -32,6 +35,10 @@ Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Ca
   if (fs::is_acl_xattr(name)) {
     auto list = co_await acl(ino, std::move(name), who);
     co_return list;
+  }
+  if (name.starts_with(kOwnPrefix)) {
+    auto told = co_await own_attribute(ino, std::move(name), who);
+    co_return told;
   }
   if (!inodes_.xattr_names(ino) && inodes_.trusted()) {
     auto value = co_await first_getxattr(ino, std::move(name));
@@ -51,6 +58,17 @@ Task<Result<std::string>> Filesystem::acl(InodeNo ino, std::string name, Caller 
   std::string list = access ? now.attr.acl : now.attr.default_acl;
   if (list.empty()) co_return fail(Errc::no_attribute);
   co_return list;
+}
+
+Task<Result<std::string>> Filesystem::own_attribute(InodeNo ino, std::string name, Caller who) {
+  if (name == "user.aster.durable") {
+    const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
+    co_return std::string(content && content->dirty() ? "no" : "remote");
+  }
+  fs::Operation question = fs::GetXattr{ino, std::move(name)};
+  ASTER_CO_TRY(fs::XattrValue value,
+               co_await remote_.call<fs::XattrValue>(std::move(question), who));
+  co_return std::move(value.value);
 }
 
 Task<Result<std::string>> Filesystem::first_getxattr(InodeNo ino, std::string name) {

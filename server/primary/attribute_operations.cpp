@@ -2,6 +2,7 @@
 
 #include "protocol/fs/acl.h"
 #include "server/primary/content_operations.h"
+#include "server/primary/virtual_attributes.h"
 
 namespace aster::primary {
 namespace {
@@ -14,6 +15,9 @@ Result<void> check_xattr_name(std::string_view name) {
   if (name.size() > fs::kXattrNameMax) return fail(Errc::name_too_long, "attribute name");
   if (name.empty() || name.find('\0') != std::string_view::npos) {
     return fail(Errc::bad_request, "not an attribute name");
+  }
+  if (is_virtual_attribute(name)) {
+    return fail(Errc::not_permitted, std::string(name) + " is the drive's own");
   }
   return ok();
 }

@@ -5,6 +5,7 @@
 #include "protocol/fs/acl.h"
 #include "server/primary/mutation.h"
 #include "server/primary/object_backend.h"
+#include "server/primary/virtual_attributes.h"
 
 namespace aster::primary {
 namespace {
@@ -89,6 +90,10 @@ Result<fs::Answer> answer(ReadContext& c, const fs::GetXattr& op) {
     const std::string& list = op.name == fs::kAclXattr ? row.attr.acl : row.attr.default_acl;
     if (list.empty()) return fail(Errc::no_attribute);
     return fs::Answer(fs::XattrValue{list});
+  }
+  if (is_virtual_attribute(op.name)) {
+    ASTER_TRY(std::string text, virtual_attribute(c, row, op.name));
+    return fs::Answer(fs::XattrValue{std::move(text)});
   }
   std::optional<std::string> value = c.store.inodes.xattr(row.attr.ino, op.name);
   if (!value) return fail(Errc::no_attribute);
