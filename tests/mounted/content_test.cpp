@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <sys/mman.h>
@@ -7,6 +8,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -174,6 +176,82 @@ TEST_F(Content, times_of_access_are_those_of_relatime) {
     struct stat st {};
     ::stat(path.c_str(), &st);
     notes.push_back(std::to_string(st.st_mtim.tv_sec) + "." + std::to_string(st.st_mtim.tv_nsec));
+  });
+}
+
+TEST_F(Content, entries_that_stay_are_listed_once_while_others_come_and_go) {
+  constexpr int kStaying = 4000;
+  const std::string d = on_mount("d");
+  const auto make = [&](const std::string& name) {
+    ASSERT_EQ(::mknod((d + "/" + name).c_str(), S_IFREG | 0600, 0), 0) << std::strerror(errno);
+  };
+  ASSERT_EQ(::mkdir(d.c_str(), 0755), 0);
+  for (int i = 0; i < kStaying; ++i) make("staying-" + std::to_string(i));
+  for (int i = 0; i < kStaying / 4; ++i) make("going-" + std::to_string(i));
+  DIR* const dir = ::opendir(d.c_str());
+  ASSERT_NE(dir, nullptr);
+  std::map<std::string, int> seen;
+  long middle = 0;
+  std::string after_middle;
+  for (int n = 0; const dirent* entry = ::readdir(dir); ++n) {
+    const std::string name = entry->d_name;
+    ++seen[name];
+    if (n == kStaying / 2) middle = ::telldir(dir);
+    if (n == kStaying / 2 + 1) after_middle = name;
+    if (n % 4 != 0 || n >= kStaying) continue;
+    const std::string number = std::to_string(n / 4);
+    make("new-" + number);
+    EXPECT_EQ(::rename((d + "/new-" + number).c_str(), (d + "/moved-" + number).c_str()), 0);
+    EXPECT_EQ(::unlink((d + "/going-" + number).c_str()), 0);
+  }
+  for (const auto& [name, times] : seen) EXPECT_EQ(times, 1) << name;
+  for (int i = 0; i < kStaying; ++i) {
+    EXPECT_EQ(seen.count("staying-" + std::to_string(i)), 1u) << i;
+  }
+  ::seekdir(dir, middle);
+  const dirent* again = ::readdir(dir);
+  ASSERT_NE(again, nullptr);
+  EXPECT_EQ(again->d_name, after_middle);
+  ::rewinddir(dir);
+  int now = 0;
+  while (const dirent* entry = ::readdir(dir)) {
+    ++now;
+    EXPECT_NE(std::string(entry->d_name).substr(0, 6), "going-");
+  }
+  EXPECT_EQ(now, 2 + kStaying + kStaying / 4);
+  ::closedir(dir);
+}
+
+TEST_F(Content, long_names_and_deep_trees_match_a_local_directory) {
+  compare([](const std::string& d, Notes& notes) {
+    constexpr int kDepth = 20;  // PATH_MAX is reached after 16
+    const std::string name(255, 'n');
+    int at = ::open(d.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    std::string path = d;
+    const auto go = [&](const std::string& to) {
+      const int next = ::openat(at, to.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      ::close(at);
+      at = next;
+    };
+    for (int i = 0; i < kDepth; ++i) {
+      notes.push_back(outcome(::mkdirat(at, name.c_str(), 0755)));
+      go(name);
+      path += "/" + name;
+    }
+    notes.push_back(facts(path));
+    notes.push_back(outcome(::mkdirat(at, (name + "n").c_str(), 0755)));
+    notes.push_back(outcome(::mknodat(at, "f", S_IFREG | 0600, 0)) +
+                    outcome(::unlinkat(at, "f", 0)));
+    for (int i = 0; i < kDepth; ++i) {
+      go("..");
+      notes.push_back(outcome(::unlinkat(at, name.c_str(), AT_REMOVEDIR)));
+    }
+    ::close(at);
+    for (const size_t length : {0, 1, 255, 4095, 4096}) {
+      const std::string link = d + "/link" + std::to_string(length);
+      notes.push_back(outcome(::symlink(std::string(length, 't').c_str(), link.c_str())) +
+                      facts(link));
+    }
   });
 }
 
