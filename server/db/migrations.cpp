@@ -4,6 +4,7 @@
 
 #include "protocol/base/log.h"
 #include "server/db/connection.h"
+#include "server/db/schema/acl.h"
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
 #include "server/db/schema/quota.h"
@@ -16,7 +17,8 @@ namespace {
 constexpr Migration kAll[] = {
     {1, "filesystem", kFilesystemSchema},
     {2, "admin", kAdminSchema},
-    {3, "quota", kQuotaSchema},
+    {3, "acl", kAclSchema},
+    {4, "quota", kQuotaSchema},
 };
 
 constexpr char kVersionTable[] =
