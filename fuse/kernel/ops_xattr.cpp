@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "fuse/kernel/dispatch.h"
-#include "protocol/fs/acl.h"
 
 namespace aster {
 namespace {
@@ -58,7 +57,7 @@ void on_setxattr(fuse_req_t req, fuse_ino_t node, const char* name, const char* 
                       std::string(value, size),     (flags & XATTR_CREATE) != 0,
                       (flags & XATTR_REPLACE) != 0, false};
   d.serve(req, "setxattr", [&](Caller who) {
-    if (!fs::is_acl_xattr(change.name)) return d.filesystem().setxattr(std::move(change), who);
+    if (!Filesystem::is_acl(change.name)) return d.filesystem().setxattr(std::move(change), who);
     return d.filesystem().set_acl(std::move(change), groups_of(req), who);
   });
 }

@@ -131,6 +131,7 @@ class Filesystem {
   /// Names that the caller may know: trusted ones are for uid 0.
   Task<Result<std::vector<std::string>>> listxattr(InodeNo ino, Caller who);
   Task<Result<void>> setxattr(fs::SetXattr change, Caller who);
+  static bool is_acl(std::string_view name);
   /// The same for an access control list. Like chmod(2) it takes the set-group-id bit away unless
   /// the file's group is among the caller's `groups`.
   Task<Result<void>> set_acl(fs::SetXattr change, std::vector<uint32_t> groups, Caller who);

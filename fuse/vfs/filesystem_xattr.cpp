@@ -118,6 +118,10 @@ Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {
   co_return ok();
 }
 
+bool Filesystem::is_acl(std::string_view name) {
+  return fs::is_acl_xattr(name);
+}
+
 Task<Result<void>> Filesystem::set_acl(fs::SetXattr change, std::vector<uint32_t> groups,
                                        Caller who) {
   ASTER_CO_TRY(const Attributes now, co_await getattr(change.ino, who));
