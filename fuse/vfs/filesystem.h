@@ -112,7 +112,8 @@ class Filesystem {
     uint64_t length = 0;
   };
   /// `mode` as of fallocate(2): 0, FALLOC_FL_PUNCH_HOLE or FALLOC_FL_ZERO_RANGE with or without
-  /// FALLOC_FL_KEEP_SIZE, or that alone; unsupported for the rest. Space is not reserved.
+  /// FALLOC_FL_KEEP_SIZE, or that alone; unsupported for the rest. Space is not reserved, but
+  /// asking for more than there is fails with no_space.
   Task<Result<void>> fallocate(HandleId handle, int mode, RangeArgs range, Caller who);
   Task<Result<uint64_t>> seek(HandleId handle, uint64_t offset, bool hole, Caller who);
   /// Bytes copied, fewer at the end of the source.
@@ -157,6 +158,8 @@ class Filesystem {
   bool access_is_news(const fs::Attr& attr) const;
   Task<void> send_accesses();
 
+  /// Whether what `range` adds to a file of `size` bytes could fit at all.
+  Result<void> check_space(uint64_t size, RangeArgs range);
   Attributes note(const fs::Attr& attr, InodeTable::Ticket ticket, bool own = false);
   Entry note_found(InodeNo parent, const std::string& name, const fs::Attr& attr,
                    InodeTable::Ticket ticket);

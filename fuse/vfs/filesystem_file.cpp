@@ -217,6 +217,15 @@ Task<Result<void>> Filesystem::commit_range(std::shared_ptr<FileHandle> file, fs
   co_return ok();
 }
 
+Result<void> Filesystem::check_space(uint64_t size, RangeArgs range) {
+  const uint64_t begin = std::max(range.offset, size);
+  const uint64_t end = range.offset + range.length;
+  const fs::StatFsAnswer space = statfs();
+  if (end <= begin || space.total_bytes == 0) return ok();  // zero: nobody has said yet
+  if (end - begin > space.free_bytes) return fail(Errc::no_space, "more than the drive has free");
+  return ok();
+}
+
 Task<Result<void>> Filesystem::fallocate(HandleId handle, int mode, RangeArgs range, Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
   const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
@@ -226,11 +235,15 @@ Task<Result<void>> Filesystem::fallocate(HandleId handle, int mode, RangeArgs ra
   if (range.length == 0 || range.offset > fs::kFileSizeMax - range.length) {
     co_return fail(range.length == 0 ? Errc::bad_request : Errc::too_large);
   }
-  if (keep_size && !zero) co_return ok();  // asks for space alone, and none is reserved
+  if (keep_size && !zero) {  // asks for space alone, and none is reserved
+    ASTER_CO_TRY(const Attributes kept, co_await getattr(file->ino, who));
+    co_return check_space(kept.attr.size, range);
+  }
   ASTER_CO_TRY(co_await flush_content(file->ino, file->content, false, who));
   ASTER_CO_TRY(const Attributes now, co_await getattr(file->ino, who));
   const uint64_t end = range.offset + range.length;
   const uint64_t size = now.attr.size;
+  if (!zero) ASTER_CO_TRY(check_space(size, range));
   fs::Commit commit;
   if (zero && range.offset < size) {
     commit.extents.push_back({range.offset, std::min(end, size) - range.offset, std::nullopt, 0});
