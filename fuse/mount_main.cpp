@@ -21,6 +21,7 @@
 #include "fuse/kernel/session.h"
 #include "fuse/mount_options.h"
 #include "protocol/base/log.h"
+#include "protocol/client/coalescing_client.h"
 #include "protocol/client/curl_http_client.h"
 #include "protocol/client/primary_client.h"
 
@@ -122,6 +123,7 @@ class MountedDrive {
     Result<fs::SessionAnswer> answer = run_blocking(primary_->open_session(request));
     if (!answer.ok()) return said_clearly(answer.error(), credentials.server);
     session_answer_ = std::move(*answer);
+    gathered_ = make_coalescing_client({}, *primary_, executor_);
     return ok();
   }
 
@@ -157,7 +159,7 @@ class MountedDrive {
     io.parallel_uploads = options_.uploads;
     io.parallel_downloads = options_.downloads;
     io.timeout = options_.timeout;
-    io_ = make_file_io(io, *primary_, *http_, *cache_, executor_);
+    io_ = make_file_io(io, *gathered_, *http_, *cache_, executor_);
     VfsOptions vfs;
     vfs.root = session_answer_.root;
     vfs.timeout = options_.timeout;
@@ -165,7 +167,7 @@ class MountedDrive {
     vfs.read_only = options_.read_only;
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
     filesystem_ = std::make_unique<Filesystem>(
-        Filesystem::Parts{*primary_, *io_, notifier_, executor_, clock_}, vfs);
+        Filesystem::Parts{*gathered_, *io_, notifier_, executor_, clock_}, vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
   }
 
@@ -197,6 +199,7 @@ class MountedDrive {
   std::unique_ptr<TieredBlockCache> tiered_cache_;
   BlockCache* cache_ = nullptr;
   std::unique_ptr<PrimaryClient> primary_;
+  std::unique_ptr<PrimaryClient> gathered_;  // the same, for operations
   fs::SessionAnswer session_answer_;
   std::unique_ptr<FileIo> io_;
   Notifier notifier_;
