@@ -9,8 +9,8 @@
 namespace aster::follower {
 namespace {
 
-// A bucket must answer within this when a target is set up; the caller waits for the answer.
-constexpr std::chrono::seconds kCheckTime{15};
+// A bucket must answer within this when a target is set up: a primary waits for our own answer.
+constexpr std::chrono::seconds kCheckTime{8};
 // And at the start of the program, which goes on without it.
 constexpr std::chrono::seconds kCleanTime{5};
 // Parts that are filled or under way, over all uploads: 8 of two parts each.
