@@ -24,7 +24,7 @@ std::string old_health(std::string_view status) {
 }  // namespace
 
 Task<FollowerApi::Outcome> FollowerApi::get_capabilities(Call& call) {
-  static const std::string kAnswer = to_json(own_capabilities({"local"}));
+  static const std::string kAnswer = to_json(own_capabilities({"local", "s3"}));
   co_return success(call.dialect, kAnswer);
 }
 

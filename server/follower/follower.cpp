@@ -41,6 +41,8 @@ struct Follower::Parts {
   std::optional<CurlHttpClient> http;  ///< towards the primaries
   std::unique_ptr<BindingStore> store;
   std::unique_ptr<NonceLog> nonces;
+  S3Runtime s3;
+  std::unique_ptr<TargetDrivers> drivers;
   std::unique_ptr<TargetService> targets;
   std::unique_ptr<FollowerApi> api;
   http::Router router;
@@ -61,7 +63,9 @@ Result<std::unique_ptr<Follower>> Follower::start(const Config& config) {
   parts->http.emplace(CurlHttpClientOptions{}, parts->disk);
   run_blocking(bootstrap_from_environment(*parts->http, *parts->store));
   ASTER_TRY(parts->nonces, NonceLog::open(config.folder().string(), parts->clock));
-  parts->targets = std::make_unique<TargetService>(*parts->store, local_root(config), parts->disk);
+  parts->drivers =
+      std::make_unique<TargetDrivers>(local_root(config), parts->disk, parts->s3.services());
+  parts->targets = std::make_unique<TargetService>(*parts->store, *parts->drivers);
   parts->targets->open_all();
   parts->api = std::make_unique<FollowerApi>(FollowerApi::Parts{
       .store = *parts->store,

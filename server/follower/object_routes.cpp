@@ -133,10 +133,11 @@ Task<FollowerApi::Outcome> FollowerApi::get_object(Call& call) {
 
 Task<FollowerApi::Outcome> FollowerApi::head_object(Call& call) {
   const storage::ObjectStore store = objects(call);
-  ASTER_CO_TRY(const uint64_t size, co_await store.stat(call.key));
+  ASTER_CO_TRY(const storage::OpenObject object, co_await store.open(call.key));
   http::Response response;
+  if (object.content_type) response.headers.emplace_back("Content-Type", *object.content_type);
   response.headers.emplace_back("Accept-Ranges", "bytes");
-  response.head_length = size;
+  response.head_length = object.size;
   co_return response;
 }
 
@@ -148,8 +149,9 @@ Task<FollowerApi::Outcome> FollowerApi::delete_object(Call& call) {
 
 Task<FollowerApi::Outcome> FollowerApi::get_metadata(Call& call) {
   const storage::ObjectStore store = objects(call);
-  ASTER_CO_TRY(const uint64_t size, co_await store.stat(call.key));
-  co_return success(call.dialect, to_json(ObjectMetadata{.size = size}));
+  ASTER_CO_TRY(const storage::OpenObject object, co_await store.open(call.key));
+  const ObjectMetadata found{.size = object.size, .content_type = object.content_type};
+  co_return success(call.dialect, to_json(found));
 }
 
 Task<FollowerApi::Outcome> FollowerApi::list_objects(Call& call) {

@@ -25,6 +25,7 @@ constexpr std::array kCodes = {
     Row{"AuthorizationHeaderMalformed", Errc::precondition_failed},
     Row{"AccessDenied", Errc::access_denied},
     Row{"InvalidAccessKeyId", Errc::access_denied},
+    Row{"XAdminUserNotFound", Errc::access_denied},
     Row{"SignatureDoesNotMatch", Errc::access_denied},
     Row{"RequestTimeTooSkewed", Errc::access_denied},
     Row{"PreconditionFailed", Errc::stale_version},
@@ -75,7 +76,8 @@ Errc errc_of(const std::string& code, int status) {
 std::string_view advice(const std::string& code, Errc errc) {
   if (code == "RequestTimeTooSkewed") return "; set this machine's clock";
   if (code == "NoSuchBucket") return "; create the bucket or correct its name";
-  if (code == "InvalidAccessKeyId" || code == "SignatureDoesNotMatch") {
+  if (code == "InvalidAccessKeyId" || code == "XAdminUserNotFound" ||
+      code == "SignatureDoesNotMatch") {
     return "; check the access key and the secret key";
   }
   if (errc == Errc::precondition_failed) {

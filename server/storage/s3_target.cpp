@@ -25,6 +25,11 @@ bool is_plain_path(std::string_view path) {
   return true;
 }
 
+/// What services say of bytes that nobody described, ours among them.
+bool is_unknown_type(std::string_view type) {
+  return type.empty() || type == "application/octet-stream" || type == "binary/octet-stream";
+}
+
 std::string folder(std::string path) {
   if (!path.empty()) path += '/';
   return path;
@@ -72,12 +77,13 @@ Task<Result<void>> S3Target::check() {
   co_return ended;
 }
 
-Task<Result<void>> S3Target::abort_leftovers(std::string path) {
+Task<Result<void>> S3Target::abort_leftovers(std::string path, CancelToken cancel) {
   const auto client = client_;
   ASTER_CO_TRY(const std::string prefix, key_of(folder(std::move(path))));
   S3UploadPage page{.truncated = true};
   while (page.truncated) {
     ASTER_CO_TRY(page, co_await client->uploads(prefix, page.next_key, page.next_upload_id));
+    if (cancel.cancelled()) co_return fail(Errc::interrupted, "no more time to look for leftovers");
     for (const S3UploadPage::Item& item : page.uploads) {
       // A service may know prefixes only as whole folders, or not at all.
       if (!item.key.starts_with(prefix)) continue;
@@ -104,7 +110,7 @@ Task<Result<OpenObject>> S3Target::open(std::string path) {
   ASTER_CO_TRY(const S3Client::Head head, co_await client->head(key));
   OpenObject out;
   out.size = head.size;
-  if (!head.content_type.empty()) out.content_type = head.content_type;
+  if (!is_unknown_type(head.content_type)) out.content_type = head.content_type;
   out.stream = [client, services, key, etag = head.etag](uint64_t offset, uint64_t length) {
     return read_s3_object(client, services.executor, services.tasks,
                           {.key = key, .etag = etag, .offset = offset, .length = length});

@@ -44,8 +44,8 @@ class S3Target final : public IngressTarget {
   /// Whether the bucket can be reached, listed and written, without leaving anything in it.
   Task<Result<void>> check();
   /// Aborts the multipart uploads below `folder`, whoever began them: for the start of a program,
-  /// before it serves.
-  Task<Result<void>> abort_leftovers(std::string folder);
+  /// before it serves. None that begins after `cancel` was cancelled is touched.
+  Task<Result<void>> abort_leftovers(std::string folder, CancelToken cancel);
 
   Task<Result<std::unique_ptr<StagedObject>>> stage(std::string path, uint64_t size) override;
   Task<Result<OpenObject>> open(std::string path) override;

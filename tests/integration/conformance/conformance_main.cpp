@@ -11,12 +11,24 @@
 #include "server/follower/follower.h"
 #include "tests/integration/conformance/rows.h"
 #include "tests/support/process.h"
+#include "tests/support/s3_server.h"
 #include "tests/support/temp_dir.h"
 
 namespace aster::conformance {
 namespace {
 
 constexpr char kMasterUrl[] = "https://127.0.0.1:1";  // nobody is there to be asked
+
+/// What a target in the test server's bucket needs.
+std::string s3_members(const testing::S3Server& server) {
+  const auto member = [](const char* name, const std::string& value) {
+    return std::string("\"") + name + "\":\"" + value + "\"";
+  };
+  return member("endpoint", server.endpoint()) + "," +
+         member("bucket", testing::S3Server::kBucket) + "," +
+         member("access_key", testing::S3Server::kAccessKey) + "," +
+         member("secret_key", testing::S3Server::kSecretKey);
+}
 
 /// A follower of our own with one binding, in a private folder: a process, or inside this one (for
 /// sanitizers and debuggers).
@@ -132,7 +144,16 @@ int run(int argc, char** argv) {
   app.add_option("--master-origin", origin, "Origin of the binding's primary");
   app.add_option("--second-access-key", second_key, "Of another binding there (fresh, too)");
   app.add_option("--second-secret-key-file", second_secret_file);
+  bool s3 = false;
+  app.add_flag("--s3", s3,
+               "The default target lies in a bucket of tools/install-s3-server's server");
   CLI11_PARSE(app, argc, argv);
+  if (const auto missing = s3 ? testing::S3Server::missing() : std::nullopt) {
+    std::printf("skipped: %s\n", missing->c_str());
+    return 77;
+  }
+  const auto server = s3 ? testing::S3Server::start() : nullptr;
+  if (s3 && !server) return 1;
   Own own;
   Peer::Options options;
   if (url.empty()) {
@@ -143,6 +164,7 @@ int run(int argc, char** argv) {
     if (!second_key.empty()) options.second = {second_key, first_line(second_secret_file)};
     options.browser_origin = origin;
   }
+  if (server) options.s3_members = s3_members(*server);
   const size_t failed = run_rows(Peer(options));
   if (failed != 0) std::printf("%zu rows failed\n", failed);
   const bool good = own.stop() && failed == 0;

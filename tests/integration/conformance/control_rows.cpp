@@ -121,8 +121,14 @@ std::string local_target(const std::string& name, const std::string& base) {
   return out.replace(out.find('%'), 1, name);
 }
 
+std::string default_target(const Peer& peer) {
+  const std::string& s3 = peer.options().s3_members;
+  if (s3.empty()) return local_target("first", "main");
+  return R"({"driver_type":"s3","name":"first","base_path":"main",)" + s3 + "}";
+}
+
 void first_target(const Peer& peer, Findings& f) {
-  const auto made = peer.json("POST", "/targets", local_target("first", "main"));
+  const auto made = peer.json("POST", "/targets", default_target(peer));
   f.equal("status", made.status, 201);
   const std::string info = data_of(made);
   f.equal("is_default", member(info, "is_default"), "true");
