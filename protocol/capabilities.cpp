@@ -94,11 +94,10 @@ Capabilities own_capabilities(std::vector<std::string> drivers) {
   for (const std::string_view name :
        {feature::kObjectGet, feature::kObjectHead, feature::kObjectPut, feature::kObjectDelete,
         feature::kList, feature::kRangeGet, feature::kAcceptRanges, feature::kBrowserCors,
-        feature::kCompose, feature::kMetadata, feature::kIngestCrc32c,
+        feature::kCompose, feature::kMetadata, feature::kBindingStatePull, feature::kIngestCrc32c,
         feature::kComposeKeepParts}) {
     out.features.emplace(name, true);
   }
-  out.features.emplace(feature::kBindingStatePull, false);
   out.cors_allowed_headers = {"content-type", "range"};
   out.cors_exposed_headers = {
       "Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Length", "Content-Range",

@@ -1,6 +1,7 @@
 // Composition root of the server, in either mode, and its commands.
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -78,6 +79,15 @@ sigset_t ending_signals() {
   return set;
 }
 
+/// Each connection is a descriptor and most hold a file as well: the usual soft limit of 1024 would
+/// end long before server.max_connections.
+void raise_file_limit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == files.rlim_max) return;
+  files.rlim_cur = files.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &files) != 0) ASTER_LOG(warn, "file limit not raised");
+}
+
 Result<void> serve(const std::filesystem::path& file) {
   // Before any thread exists, so that all of them leave these signals to sigwait().
   const sigset_t ending = ending_signals();
@@ -86,6 +96,7 @@ Result<void> serve(const std::filesystem::path& file) {
   std::signal(SIGHUP, SIG_IGN);
   ASTER_TRY(const Config config, load_or_create(file));
   set_up_log(config);
+  raise_file_limit();
   ASTER_TRY(const Running server, start_server(config));
   ASTER_TRY(write_port_file(config.path("server.port_file"), server.port));
   notify_ready(server.port);

@@ -105,6 +105,16 @@ Result<Report> enable_node(Session& session, const NodeOptions& options, bool en
   return Report{std::move(node), quoted(options.name) + " is " + verb + "d\n", {}};
 }
 
+Result<Report> move_node(Session& session, const NodeOptions& options) {
+  ASTER_TRY(Api api, session.api());
+  ASTER_TRY(const json::object found, find_node(api, options.name));
+  ASTER_TRY(json::value node,
+            api.patch(item_path(kNodesPath, found), {{"base_url", options.base_url}},
+                      "change " + quoted(options.name)));
+  std::string text = quoted(options.name) + " is at " + field(node, "base_url") + "\n";
+  return Report{std::move(node), std::move(text), {}};
+}
+
 Result<Report> remove_node(Session& session, const NodeOptions& options) {
   ASTER_TRY(Api api, session.api());
   ASTER_TRY(const json::object found, find_node(api, options.name));
@@ -125,6 +135,12 @@ void add_node_commands(Commands& commands) {
       ->required();
   add->add_option("--base-url", options->base_url,
                   "Where the primary and the clients reach the node");
+  CLI::App* set = commands.add(group, "set", "Change where a node is reached",
+                               [options](Session& s) { return move_node(s, *options); });
+  set->add_option("NAME", options->name, "Name or id of the node")->required();
+  set->add_option("--base-url", options->base_url,
+                  "Where the primary and the clients reach the node")
+      ->required();
   commands.add(group, "list", "List the nodes", list_nodes);
 
   struct Named {

@@ -18,8 +18,9 @@ struct TargetOptions {
   std::string base_path = ".";
   std::string endpoint;
   std::string bucket;
-  std::string access_key;
-  std::string secret_key_file;
+  std::string region;
+  std::string addressing;
+  std::string credentials_file;
   uint64_t max_file_size = 0;
   bool is_default = false;
 };
@@ -42,6 +43,35 @@ std::string problem_of(const json::value& target) {
   return error == "-" ? "" : quoted(field(target, "name")) + " cannot be used: " + error;
 }
 
+struct Credentials {
+  std::string access_key;
+  std::string secret_key;
+};
+
+/// Never from the command line: other users can read that.
+Result<Credentials> credentials(const Session& session, const TargetOptions& options) {
+  ASTER_TRY(const std::string line,
+            session.password(options.credentials_file, "ACCESS_KEY:SECRET_KEY of the bucket: "));
+  const size_t colon = line.find(':');
+  if (colon == 0 || colon == line.npos || colon + 1 == line.size()) {
+    return fail(Errc::bad_request, "credentials are one line ACCESS_KEY:SECRET_KEY");
+  }
+  return Credentials{line.substr(0, colon), line.substr(colon + 1)};
+}
+
+/// The protocol has no fields for the last two.
+std::string endpoint_of(const TargetOptions& options) {
+  std::string out = options.endpoint;
+  char mark = out.find('?') == out.npos ? '?' : '&';
+  for (const auto& [name, value] :
+       {std::pair{"region=", &options.region}, std::pair{"style=", &options.addressing}}) {
+    if (value->empty()) continue;
+    out += mark + (name + *value);
+    mark = '&';
+  }
+  return out;
+}
+
 Result<json::object> request_body(const Session& session, const TargetOptions& options) {
   json::object body{{"driver_type", options.driver},
                     {"name", options.name.empty() ? options.driver : options.name},
@@ -50,16 +80,14 @@ Result<json::object> request_body(const Session& session, const TargetOptions& o
                     {"is_default", options.is_default}};
   if (options.driver != "s3") return body;
   for (const auto& [option, value] :
-       {std::pair{"--endpoint", &options.endpoint}, std::pair{"--bucket", &options.bucket},
-        std::pair{"--access-key", &options.access_key}}) {
+       {std::pair{"--endpoint", &options.endpoint}, std::pair{"--bucket", &options.bucket}}) {
     if (value->empty()) return fail(Errc::bad_request, "an s3 target needs " + std::string(option));
   }
-  ASTER_TRY(const std::string secret,
-            session.password(options.secret_key_file, "Secret key of the bucket: "));
-  body["endpoint"] = options.endpoint;
+  ASTER_TRY(const Credentials keys, credentials(session, options));
+  body["endpoint"] = endpoint_of(options);
   body["bucket"] = options.bucket;
-  body["access_key"] = options.access_key;
-  body["secret_key"] = secret;
+  body["access_key"] = keys.access_key;
+  body["secret_key"] = keys.secret_key;
   return body;
 }
 
@@ -119,10 +147,30 @@ Result<Report> set_default_target(Session& session, const TargetOptions& options
   return report;
 }
 
+Result<Report> set_credentials(Session& session, const TargetOptions& options) {
+  ASTER_TRY(const Credentials keys, credentials(session, options));
+  ASTER_TRY(Located at, locate(session, options));
+  ASTER_TRY(
+      json::value target,
+      at.api.patch(at.path, {{"access_key", keys.access_key}, {"secret_key", keys.secret_key}},
+                   "set the credentials of " + quoted(options.target)));
+  Report report;
+  report.problem = problem_of(target);
+  report.text = quoted(options.target) + " uses the new credentials\n";
+  report.json = std::move(target);
+  return report;
+}
+
 Result<Report> remove_target(Session& session, const TargetOptions& options) {
   ASTER_TRY(Located at, locate(session, options));
   ASTER_TRY(at.api.remove(at.path, "remove " + quoted(options.target)));
   return Report{{{"removed", options.target}}, quoted(options.target) + " is removed\n", {}};
+}
+
+void describe_credentials(CLI::App* command, TargetOptions& options) {
+  command->add_option("--credentials-file", options.credentials_file,
+                      "s3: file with one line ACCESS_KEY:SECRET_KEY ('-': standard input); else it "
+                      "is asked for");
 }
 
 void describe_new_target(CLI::App* add, TargetOptions& options) {
@@ -133,9 +181,11 @@ void describe_new_target(CLI::App* add, TargetOptions& options) {
                   "Folder below the node's storage root, or prefix in the bucket (default: .)");
   add->add_option("--endpoint", options.endpoint, "s3: URL of the service");
   add->add_option("--bucket", options.bucket, "s3: name of the bucket");
-  add->add_option("--access-key", options.access_key, "s3: access key id");
-  add->add_option("--secret-key-file", options.secret_key_file,
-                  "s3: file with the secret key ('-': standard input); else it is asked for");
+  add->add_option("--region", options.region, "s3: region (default: the service's own)");
+  add->add_option("--addressing", options.addressing,
+                  "s3: bucket in the path or in the host (default: by the service)")
+      ->check(CLI::IsMember({"path", "virtual"}));
+  describe_credentials(add, options);
   add->add_option("--max-file-size", options.max_file_size,
                   "Largest object in bytes, or with K, M, G, T; 0 = no limit")
       ->transform(CLI::AsSizeValue(false));
@@ -153,15 +203,18 @@ void add_target_commands(Commands& commands) {
                                 [options](Session& s) { return list_targets(s, *options); });
   CLI::App* set = commands.add(group, "set-default", "Make a target the node's default",
                                [options](Session& s) { return set_default_target(s, *options); });
+  CLI::App* keys = commands.add(group, "set-credentials", "Give an s3 target new credentials",
+                                [options](Session& s) { return set_credentials(s, *options); });
   CLI::App* remove = commands.add(group, "remove", "Remove a target; stored objects stay",
                                   [options](Session& s) { return remove_target(s, *options); });
-  for (CLI::App* command : {add, list, set, remove}) {
+  for (CLI::App* command : {add, list, set, keys, remove}) {
     command->add_option("NODE", options->node, "Name or id of the node")->required();
   }
-  for (CLI::App* command : {set, remove}) {
+  for (CLI::App* command : {set, keys, remove}) {
     command->add_option("TARGET", options->target, "Name or key of the target")->required();
   }
   describe_new_target(add, *options);
+  describe_credentials(keys, *options);
 }
 
 }  // namespace aster::cli

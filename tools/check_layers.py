@@ -16,6 +16,8 @@ SIGNED = PROTOCOL | {"protocol/sign"}
 CLIENT = SIGNED | {"protocol/client"}
 # Bodies are the same ByteSource and ByteSink for client and server.
 BODIES = {"protocol/client/http_client.h"}
+# What a storage driver that is a client itself needs besides.
+EXCHANGES = BODIES | {"protocol/client/retry_policy.h", "protocol/sign/s3_signature.h"}
 IO = PROTOCOL | {"protocol/client", "cache"}
 VFS = IO | {"fuse/io"}
 SERVER = CLIENT | {"server/http", "server/storage"}
@@ -32,7 +34,7 @@ ALLOWED = {
     "fuse": CLIENT | VFS | {"fuse/vfs", "fuse/kernel"},
     "server/db": PROTOCOL,
     "server/http": SIGNED | BODIES,
-    "server/storage": PROTOCOL | BODIES,
+    "server/storage": PROTOCOL | EXCHANGES,
     "server/primary": SERVER | {"server/db"},
     "server/follower": SERVER,
     "server": SERVER | {"server/db", "server/primary", "server/follower"},
@@ -52,6 +54,7 @@ THIRD_PARTY = [
     ("ISA-L", r"isa-l", r"protocol/checksum\.cpp$"),
     ("libargon2", r"argon2", r"server/primary/[^/]+\.cpp$"),
     ("spdlog", r"spdlog/", r"protocol/base/[^/]+\.cpp$"),
+    ("pugixml", r"pugixml", r"server/storage/s3_xml\.cpp$"),
     ("toml++", r"toml\+\+|toml\.hpp$", r"protocol/base/[^/]+\.cpp$"),
 ]
 

@@ -30,6 +30,7 @@ constexpr ConfigKey kKeys[] = {
     {"server.follower.managed_ingress_local_root", text, "managed-ingress"},
     {"server.follower.remote_storage_target_local_root", text, "remote-storage-targets"},
     {"server.follower.ready_requires_target", boolean, "false"},
+    {"server.follower.sync_interval_secs", integer, "30", 1, 86400},
     {"server.follower.io_threads", integer, "8", 1, 256},
     {"database.url", text, "sqlite://asterdrive.db?mode=rwc"},
     unused({"database.pool_size", integer, "10", 1, 1000}),

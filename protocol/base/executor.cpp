@@ -17,29 +17,24 @@ Executor::~Executor() {
   threads_.clear();
 }
 
+// Signals go out under the lock: without it the work could run first and its end destroy this pool.
 void Executor::post(std::function<void()> work) {
-  {
-    std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(work));
-  }
+  std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(work));
   wake_.notify_one();
 }
 
 bool Executor::try_post(std::function<void()>& work) {
-  {
-    std::lock_guard lock(mutex_);
-    if (queue_.size() >= options_.queue_limit) return false;
-    queue_.push_back(std::move(work));
-  }
+  std::lock_guard lock(mutex_);
+  if (queue_.size() >= options_.queue_limit) return false;
+  queue_.push_back(std::move(work));
   wake_.notify_one();
   return true;
 }
 
 void Executor::post_after(Duration delay, std::function<void()> work) {
-  {
-    std::lock_guard lock(mutex_);
-    timers_.emplace(std::chrono::steady_clock::now() + delay, std::move(work));
-  }
+  std::lock_guard lock(mutex_);
+  timers_.emplace(std::chrono::steady_clock::now() + delay, std::move(work));
   wake_.notify_one();
 }
 

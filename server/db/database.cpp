@@ -76,9 +76,10 @@ bool Database::enqueue(WriteJob& job, std::coroutine_handle<> waiter) {
       return false;
     }
     // Once it is queued the coroutine may go on and end on another thread: touch nothing of it.
+    // Under the lock the writer cannot take it yet: what follows it may destroy this database.
     state_->queue.push_back(&job);
+    state_->wake.notify_one();
   }
-  state_->wake.notify_one();
   return true;
 }
 

@@ -232,10 +232,14 @@ class SqliteBindingStore final : public BindingStore {
   Result<void> remove_target(int64_t target_id) override;
   Result<void> ping() const override;
 
-  /// Brings the memory in line with the database.
-  Result<void> reload();
+  Result<void> reload() override {
+    std::lock_guard lock(writing_);
+    return read_all();
+  }
 
  private:
+  /// Brings the memory in line with the database; under the lock.
+  Result<void> read_all();
   struct Memory {
     std::vector<Binding> bindings;
     std::vector<Target> targets;  ///< in the order of a listing
@@ -250,7 +254,7 @@ class SqliteBindingStore final : public BindingStore {
   Guarded<Memory> memory_;
 };
 
-Result<void> SqliteBindingStore::reload() {
+Result<void> SqliteBindingStore::read_all() {
   Memory fresh;
   Statement bindings(db_.get(), kBindingColumns);
   while (bindings.next()) fresh.bindings.push_back(read_binding(bindings));
@@ -300,7 +304,7 @@ Result<int64_t> SqliteBindingStore::insert_binding(const Enrollment& e) {
 
 Result<BindingStore::Enrolled> SqliteBindingStore::enroll(const Enrollment& e) {
   std::lock_guard lock(writing_);
-  ASTER_TRY(reload());
+  ASTER_TRY(read_all());
   const std::optional<Binding> before = find(e.access_key);
   if (before && before->secret_key != e.secret_key) {
     return fail(Errc::conflict, "this access key is stored here with another secret");
@@ -316,7 +320,7 @@ Result<BindingStore::Enrolled> SqliteBindingStore::enroll(const Enrollment& e) {
   } else {
     ASTER_TRY(insert_binding(e));
   }
-  ASTER_TRY(reload());
+  ASTER_TRY(read_all());
   return Enrolled{*find(e.access_key), !before};
 }
 
@@ -328,7 +332,7 @@ Result<void> SqliteBindingStore::apply_state(int64_t binding_id, const BindingSt
                    state.name, int64_t{state.is_enabled}, state.resolved_transport,
                    state.desired_revision, clock_.now_seconds(), binding_id);
   ASTER_TRY(update.finish("store the binding"));
-  return reload();
+  return read_all();
 }
 
 Result<void> SqliteBindingStore::note_dialect(int64_t binding_id, Dialect dialect) {
@@ -336,7 +340,7 @@ Result<void> SqliteBindingStore::note_dialect(int64_t binding_id, Dialect dialec
   Statement update(db_.get(), "UPDATE master_bindings SET dialect=? WHERE id=?", to_text(dialect),
                    binding_id);
   ASTER_TRY(update.finish("store the dialect"));
-  return reload();
+  return read_all();
 }
 
 Result<int64_t> SqliteBindingStore::insert_target(const Target& t) {
@@ -382,7 +386,7 @@ Result<Target> SqliteBindingStore::save_target(Target target) {
     ASTER_TRY(update_target(target));
   }
   ASTER_TRY(transaction.commit());
-  ASTER_TRY(reload());
+  ASTER_TRY(read_all());
   for (Target& stored : targets(target.binding_id)) {
     if (stored.id == target.id) return std::move(stored);
   }
@@ -393,7 +397,7 @@ Result<void> SqliteBindingStore::remove_target(int64_t target_id) {
   std::lock_guard lock(writing_);
   Statement remove(db_.get(), "DELETE FROM storage_targets WHERE id=?", target_id);
   ASTER_TRY(remove.finish("remove the target"));
-  return reload();
+  return read_all();
 }
 
 Result<void> SqliteBindingStore::ping() const {

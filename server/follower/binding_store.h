@@ -52,13 +52,15 @@ struct Enrollment {
 
 /// Bindings and targets in an SQLite database; all of it is also in memory, so that look-ups never
 /// block. Changes block for a commit; call them on an executor. Thread-safe. Rows that another
-/// process adds (node enroll) are seen by the next open().
+/// process adds (node enroll) are seen after reload().
 class BindingStore {
  public:
   /// Makes and migrates the database. precondition_failed for one that a newer program wrote.
   static Result<std::unique_ptr<BindingStore>> open(const std::string& path, const Clock& clock);
   virtual ~BindingStore() = default;
 
+  /// Takes over what another process wrote since. Blocks.
+  virtual Result<void> reload() = 0;
   virtual std::optional<Binding> find(std::string_view access_key) const = 0;
   virtual std::vector<Binding> bindings() const = 0;
   struct Enrolled {

@@ -24,7 +24,7 @@ std::string old_health(std::string_view status) {
 }  // namespace
 
 Task<FollowerApi::Outcome> FollowerApi::get_capabilities(Call& call) {
-  static const std::string kAnswer = to_json(own_capabilities({"local"}));
+  static const std::string kAnswer = to_json(own_capabilities({"local", "s3"}));
   co_return success(call.dialect, kAnswer);
 }
 
@@ -45,6 +45,9 @@ Task<FollowerApi::Outcome> FollowerApi::put_binding(Call& call) {
   ASTER_CO_TRY(const std::string body, co_await read_json_body(call.request.body));
   ASTER_CO_TRY(const BindingState state, from_json<BindingState>(body));
   if (trim(state.name).empty()) co_return ApiError(ApiCode::bad_request, "name is blank");
+  if (state.resolved_transport != "direct" && state.resolved_transport != "reverse_tunnel") {
+    co_return ApiError(ApiCode::bad_request, "resolved_transport is direct or reverse_tunnel");
+  }
   BindingStore& store = parts_.store;
   const int64_t id = call.binding.id;
   ASTER_CO_TRY(
@@ -87,12 +90,13 @@ Task<http::Response> FollowerApi::ready(http::Request& request) {
   const Dialect dialect = speaks_numbers(request) ? Dialect::num : Dialect::str;
   const ApiResult<bool> has_default = co_await check_ready();
   if (!has_default.ok()) {
-    ApiError error = has_default.error();
-    error.status = 503;
-    ASTER_LOG(info, "not ready", {"request", request.request_id}, {"err", error.message});
-    // The class name that a 5xx carries instead of its text is fixed for this endpoint.
-    http::Response response = http::Response::json(503, encode_error(dialect, error));
-    co_return response;
+    ASTER_LOG(info, "not ready", {"request", request.request_id},
+              {"err", has_default.error().message});
+    // This endpoint has texts of its own, unlike other answers above 500.
+    const ApiCode code = has_default.error().code;
+    const bool database = code == ApiCode::database_error;
+    const ApiError shown(code, database ? "Database unavailable" : "Storage unavailable", 400);
+    co_return http::Response::json(503, encode_error(dialect, shown));
   }
   std::string data = dialect == Dialect::num ? old_health("ready") : R"({"status":"ready"})";
   data.pop_back();

@@ -4,6 +4,7 @@
 
 #include "protocol/base/log.h"
 #include "protocol/client/curl_http_client.h"
+#include "server/follower/binding_sync.h"
 #include "server/follower/follower_api.h"
 #include "server/follower/node_enroll.h"
 
@@ -37,12 +38,16 @@ struct Follower::Parts {
 
   SystemClock clock;
   Executor disk;
+  std::optional<CurlHttpClient> http;  ///< towards the primaries
   std::unique_ptr<BindingStore> store;
   std::unique_ptr<NonceLog> nonces;
+  S3Runtime s3;
+  std::unique_ptr<TargetDrivers> drivers;
   std::unique_ptr<TargetService> targets;
   std::unique_ptr<FollowerApi> api;
   http::Router router;
   std::unique_ptr<http::Server> server;
+  std::optional<BindingSync> sync;
 };
 
 Follower::Follower(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -55,12 +60,12 @@ Result<std::unique_ptr<Follower>> Follower::start(const Config& config) {
   auto parts = std::make_unique<Parts>(config);
   ASTER_TRY(const std::string path, follower_database_path(config.database_url()));
   ASTER_TRY(parts->store, BindingStore::open(path, parts->clock));
-  {
-    CurlHttpClient http({}, parts->disk);
-    run_blocking(bootstrap_from_environment(http, *parts->store));
-  }
+  parts->http.emplace(CurlHttpClientOptions{}, parts->disk);
+  run_blocking(bootstrap_from_environment(*parts->http, *parts->store));
   ASTER_TRY(parts->nonces, NonceLog::open(config.folder().string(), parts->clock));
-  parts->targets = std::make_unique<TargetService>(*parts->store, local_root(config), parts->disk);
+  parts->drivers =
+      std::make_unique<TargetDrivers>(local_root(config), parts->disk, parts->s3.services());
+  parts->targets = std::make_unique<TargetService>(*parts->store, *parts->drivers);
   parts->targets->open_all();
   parts->api = std::make_unique<FollowerApi>(FollowerApi::Parts{
       .store = *parts->store,
@@ -71,6 +76,13 @@ Result<std::unique_ptr<Follower>> Follower::start(const Config& config) {
       .ready_requires_target = config.boolean("server.follower.ready_requires_target")});
   parts->api->add_routes(parts->router);
   ASTER_TRY(parts->server, http::start_server(server_options(config), parts->router));
+  parts->sync.emplace(BindingSync::Parts{
+      .store = *parts->store,
+      .http = *parts->http,
+      .executor = parts->disk,
+      .clock = parts->clock,
+      .interval = std::chrono::seconds(config.integer("server.follower.sync_interval_secs"))});
+  parts->sync->start();
   ASTER_LOG(info, "follower listens", {"host", config.text("server.host")},
             {"port", parts->server->port()}, {"bindings", parts->store->bindings().size()});
   return std::unique_ptr<Follower>(new Follower(std::move(parts)));
@@ -81,6 +93,7 @@ uint16_t Follower::port() const {
 }
 
 void Follower::stop(std::chrono::milliseconds grace) {
+  parts_->sync->stop();
   parts_->server->stop(grace);
 }
 

@@ -38,6 +38,14 @@ std::string claimed_key(const http::Request& request) {
   return http::query_value(*query, sign::kAccessKeyQuery).value_or("");
 }
 
+/// Who may call and whether the binding is in order was settled before: from here on such words are
+/// about the storage behind the target.
+ApiError as_driver_failure(ApiError error) {
+  if (error.code == ApiCode::forbidden) error.code = ApiCode::storage_permission;
+  if (error.code == ApiCode::precondition_failed) error.code = ApiCode::storage_precondition;
+  return error;
+}
+
 }  // namespace
 
 http::Response success(Dialect dialect, std::string_view data, int status) {
@@ -178,6 +186,7 @@ Task<FollowerApi::Outcome> FollowerApi::run(Call& call, Rule rule) {
     ASTER_CO_TRY(call.usable, parts_.targets.resolve(call.binding, wanted));
   }
   Outcome outcome = co_await (this->*rule.action)(call);
+  if (rule.target && !outcome.ok()) co_return as_driver_failure(std::move(outcome).error());
   co_return outcome;
 }
 

@@ -11,19 +11,16 @@ namespace {
 
 constexpr uint64_t kMostListed = 1000;
 
-/// Upper limit for a new object: the target's (v1-v4) and the query's (v5); 0 = none.
+/// Upper limit for a new object, 0 = none. A v5 primary gives its policy's in the query; it cannot
+/// see, and so does not mean, one that an older release left on the target.
 ApiResult<uint64_t> size_limit(const QueryList& query, const Target& target) {
-  uint64_t limit = static_cast<uint64_t>(std::max<int64_t>(0, target.info.max_file_size));
-  if (const auto text = http::query_value(query, "max_file_size")) {
-    const auto asked = parse_decimal<int64_t>(*text);
-    if (!asked || *asked < 0) {
-      return ApiError(ApiCode::auth_token_invalid, "max_file_size must be a number from 0 on");
-    }
-    if (*asked > 0 && (limit == 0 || static_cast<uint64_t>(*asked) < limit)) {
-      limit = static_cast<uint64_t>(*asked);
-    }
+  const auto text = http::query_value(query, "max_file_size");
+  if (!text) return static_cast<uint64_t>(std::max<int64_t>(0, target.info.max_file_size));
+  const auto asked = parse_decimal<int64_t>(*text);
+  if (!asked || *asked < 0) {
+    return ApiError(ApiCode::auth_token_invalid, "max_file_size must be a number from 0 on");
   }
-  return limit;
+  return static_cast<uint64_t>(*asked);
 }
 
 ApiResult<bool> check_size(std::string_view what, uint64_t size, uint64_t limit) {
@@ -48,7 +45,8 @@ ApiResult<std::optional<uint32_t>> announced_crc(const http::Request& request) {
 ApiError put_failure(const Error& error) {
   if (error.code == Errc::corrupt) return {ApiCode::bad_request, error.context};
   if (error.code == Errc::name_too_long) return {ApiCode::bad_request, error.context};
-  if (error.code == Errc::is_directory || error.code == Errc::not_directory) {
+  if (error.code == Errc::is_directory || error.code == Errc::not_directory ||
+      error.code == Errc::not_found) {
     return {ApiCode::storage_unknown, error.context};
   }
   return Error(error);
@@ -71,7 +69,8 @@ bool legal_header_value(std::string_view value) {
 ApiResult<bool> override_header(http::Response& response, const QueryList& query,
                                 std::string_view parameter, std::string_view name,
                                 std::string_view fallback = {}) {
-  const std::string value = http::query_value(query, parameter).value_or(std::string(fallback));
+  std::string value = http::query_value(query, parameter).value_or("");
+  if (value.empty()) value = fallback;
   if (!legal_header_value(value)) {
     return ApiError(ApiCode::bad_request, std::string(parameter) + " is no legal header value");
   }
@@ -134,10 +133,11 @@ Task<FollowerApi::Outcome> FollowerApi::get_object(Call& call) {
 
 Task<FollowerApi::Outcome> FollowerApi::head_object(Call& call) {
   const storage::ObjectStore store = objects(call);
-  ASTER_CO_TRY(const uint64_t size, co_await store.stat(call.key));
+  ASTER_CO_TRY(const storage::OpenObject object, co_await store.open(call.key));
   http::Response response;
+  if (object.content_type) response.headers.emplace_back("Content-Type", *object.content_type);
   response.headers.emplace_back("Accept-Ranges", "bytes");
-  response.head_length = size;
+  response.head_length = object.size;
   co_return response;
 }
 
@@ -149,8 +149,9 @@ Task<FollowerApi::Outcome> FollowerApi::delete_object(Call& call) {
 
 Task<FollowerApi::Outcome> FollowerApi::get_metadata(Call& call) {
   const storage::ObjectStore store = objects(call);
-  ASTER_CO_TRY(const uint64_t size, co_await store.stat(call.key));
-  co_return success(call.dialect, to_json(ObjectMetadata{.size = size}));
+  ASTER_CO_TRY(const storage::OpenObject object, co_await store.open(call.key));
+  const ObjectMetadata found{.size = object.size, .content_type = object.content_type};
+  co_return success(call.dialect, to_json(found));
 }
 
 Task<FollowerApi::Outcome> FollowerApi::list_objects(Call& call) {

@@ -4,7 +4,6 @@
 #include "protocol/base/log.h"
 #include "protocol/http_text.h"
 #include "protocol/object_key.h"
-#include "server/storage/local_target.h"
 
 namespace aster::follower {
 namespace {
@@ -20,8 +19,53 @@ ApiResult<bool> check_limit(int64_t max_file_size) {
 }
 
 ApiResult<bool> check_driver(const std::string& driver) {
-  if (driver == "local") return true;
+  if (driver == "local" || driver == "s3") return true;
   return ApiError(ApiCode::target_driver_unsupported, "this follower has no driver " + driver);
+}
+
+/// The prefix of an S3 target's keys: kept as it is but for outer slashes; "." means none.
+ApiResult<std::string> s3_base_path(std::string_view wish) {
+  std::string_view path = trim(wish);
+  if (path.empty()) return ApiError(ApiCode::bad_request, "base_path is blank");
+  while (path.starts_with('/')) path.remove_prefix(1);
+  while (path.ends_with('/')) path.remove_suffix(1);
+  if (("/" + std::string(path) + "/").find("/../") != std::string::npos) {
+    return ApiError(ApiCode::bad_request, "base_path holds a segment '..'");
+  }
+  return path.empty() ? std::string(".") : std::string(path);
+}
+
+ApiResult<std::string> base_path_for(const std::string& driver, const std::string& wish) {
+  return driver == "s3" ? s3_base_path(wish) : normalize_base_path(wish);
+}
+
+ApiResult<bool> set_s3_field(std::string_view name, const std::optional<std::string>& wish,
+                             std::string& field) {
+  if (wish) field = trim(*wish);
+  if (!field.empty()) return true;
+  return ApiError(ApiCode::bad_request, std::string(name) + " is blank");
+}
+
+/// Everything that an S3 target needs must be there, from the request or from before.
+ApiResult<bool> set_s3_fields(const TargetUpdate& wish, Target& target) {
+  ASTER_TRY(set_s3_field("endpoint", wish.endpoint, target.info.endpoint));
+  ASTER_TRY(set_s3_field("bucket", wish.bucket, target.info.bucket));
+  ASTER_TRY(set_s3_field("access_key", wish.access_key, target.access_key));
+  ASTER_TRY(set_s3_field("secret_key", wish.secret_key, target.secret_key));
+  // The endpoint is shown to everybody who may see targets.
+  const std::string& endpoint = target.info.endpoint;
+  if (endpoint.find('@') != endpoint.npos) {
+    return ApiError(ApiCode::bad_request, "endpoint must not hold user or password");
+  }
+  return true;
+}
+
+void forget_driver(Target& target) {
+  target.info.base_path = ".";
+  target.info.endpoint.clear();
+  target.info.bucket.clear();
+  target.access_key.clear();
+  target.secret_key.clear();
 }
 
 /// Everything in the request that is there goes into the target.
@@ -30,15 +74,16 @@ ApiResult<bool> merge(const TargetUpdate& wish, Target& target) {
   if (wish.driver_type && *wish.driver_type != info.driver_type) {
     ASTER_TRY(check_driver(*wish.driver_type));
     info.driver_type = *wish.driver_type;
-    info.base_path = ".";
+    forget_driver(target);
   }
   if (wish.name) {
     ASTER_TRY(check_name(*wish.name));
     info.name = *wish.name;
   }
   if (wish.base_path) {
-    ASTER_TRY(info.base_path, normalize_base_path(*wish.base_path));
+    ASTER_TRY(info.base_path, base_path_for(info.driver_type, *wish.base_path));
   }
+  if (info.driver_type == "s3") ASTER_TRY(set_s3_fields(wish, target));
   if (wish.max_file_size) {
     ASTER_TRY(check_limit(*wish.max_file_size));
     info.max_file_size = *wish.max_file_size;
@@ -54,16 +99,19 @@ ApiResult<bool> merge(const TargetUpdate& wish, Target& target) {
 }  // namespace
 
 void TargetService::open_all() {
+  std::vector<TargetDrivers::Place> places;
   for (const Binding& binding : store_.bindings()) {
-    for (const Target& target : store_.targets(binding.id)) {
+    for (Target& target : store_.targets(binding.id)) {
       if (!target.info.last_error.empty()) continue;
-      const Result<Driver> opened = open_local(target.info.base_path, false);
+      const auto opened = drivers_.open(target);
       if (!opened.ok()) {
         ASTER_LOG(error, "storage target cannot be opened", {"target", target.info.target_key},
                   {"err", opened.error()});
       }
+      places.push_back({std::move(target), binding.storage_namespace});
     }
   }
+  drivers_.remove_leftovers(places);
 }
 
 std::optional<Target> TargetService::find(const Binding& binding, const std::string& key) const {
@@ -79,31 +127,16 @@ std::vector<TargetInfo> TargetService::list(const Binding& binding) const {
   return out;
 }
 
-Result<TargetService::Driver> TargetService::open_local(const std::string& base, bool anew) {
-  auto drivers = drivers_.lock();
-  if (const auto found = drivers->by_base.find(base); found != drivers->by_base.end() && !anew) {
-    return found->second;
-  }
-  // Two targets may share a folder: only the first to open it may take its temps for leftovers.
-  ASTER_TRY(Driver opened,
-            storage::LocalTarget::open(
-                {.root = local_root_, .base = base, .keep_temps = drivers->cleaned.contains(base)},
-                executor_));
-  drivers->cleaned.insert(base);
-  drivers->by_base[base] = opened;
-  return opened;
-}
-
-/// Opens the driver and stores the outcome; a failure is part of the target, not of the request.
+/// Sets the target up and stores the outcome; a failure is part of the target, not of the request.
 ApiResult<TargetInfo> TargetService::apply(Target target) {
-  const Result<Driver> opened = open_local(target.info.base_path, true);
-  if (opened.ok()) {
+  const Result<void> applied = drivers_.apply(target);
+  if (applied.ok()) {
     target.info.applied_revision = target.info.desired_revision;
     target.info.last_error.clear();
   } else {
-    target.info.last_error = opened.error().message();
+    target.info.last_error = applied.error().message();
     ASTER_LOG(warn, "storage target not applied", {"target", target.info.target_key},
-              {"err", opened.error()});
+              {"err", applied.error()});
   }
   ASTER_TRY(Target saved, store_.save_target(std::move(target)));
   return std::move(saved.info);
@@ -119,7 +152,14 @@ ApiResult<TargetInfo> TargetService::create(const Binding& binding, const Target
   target.info.target_key = "rst_" + random_hex(16);
   target.info.name = wish.name;
   target.info.driver_type = wish.driver_type;
-  ASTER_TRY(target.info.base_path, normalize_base_path(wish.base_path));
+  ASTER_TRY(target.info.base_path, base_path_for(wish.driver_type, wish.base_path));
+  if (wish.driver_type == "s3") {
+    const TargetUpdate fields{.endpoint = wish.endpoint,
+                              .bucket = wish.bucket,
+                              .access_key = wish.access_key,
+                              .secret_key = wish.secret_key};
+    ASTER_TRY(set_s3_fields(fields, target));
+  }
   target.info.max_file_size = wish.max_file_size.value_or(0);
   target.info.is_default = wish.is_default || store_.targets(binding.id).empty();
   target.info.desired_revision = 1;
@@ -168,7 +208,7 @@ ApiResult<TargetService::Usable> TargetService::resolve(const Binding& binding,
   if (info.applied_revision < info.desired_revision) {
     return ApiError(ApiCode::target_default_not_applied, "the storage target is not applied yet");
   }
-  const Result<Driver> driver = open_local(info.base_path, false);
+  const auto driver = drivers_.open(*chosen);
   if (!driver.ok()) {
     return ApiError(ApiCode::storage_transient, driver.error().message());
   }

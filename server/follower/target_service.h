@@ -1,16 +1,13 @@
 #pragma once
 
-#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "protocol/api_error.h"
-#include "protocol/base/executor.h"
-#include "protocol/base/guarded.h"
 #include "server/follower/binding_store.h"
-#include "server/storage/ingress_target.h"
+#include "server/follower/target_drivers.h"
 
 namespace aster::follower {
 
@@ -18,12 +15,11 @@ namespace aster::follower {
 /// Everything but resolve() blocks: call it on an executor. Thread-safe.
 class TargetService {
  public:
-  /// Local targets lie below `local_root`. All three must outlive the service.
-  TargetService(BindingStore& store, std::string local_root, Executor& executor)
-      : store_(store), local_root_(std::move(local_root)), executor_(executor) {}
+  /// Both must outlive the service.
+  TargetService(BindingStore& store, TargetDrivers& drivers) : store_(store), drivers_(drivers) {}
 
   /// Opens what is applied, so that leftovers of a dead process go at once. What cannot be opened
-  /// is logged and tried again when it is used.
+  /// is logged and tried again when it is used. For the start, before anything is served.
   void open_all();
 
   ApiResult<TargetInfo> create(const Binding& binding, const TargetCreate& wish);
@@ -41,20 +37,12 @@ class TargetService {
   ApiResult<Usable> resolve(const Binding& binding, const std::optional<std::string>& key);
 
  private:
-  using Driver = std::shared_ptr<storage::IngressTarget>;
-  struct Drivers {
-    std::map<std::string, Driver> by_base;
-    std::set<std::string> cleaned;  ///< bases whose leftovers are gone; later temps are alive
-  };
   ApiResult<TargetInfo> apply(Target target);
-  Result<Driver> open_local(const std::string& base, bool anew);
   std::optional<Target> find(const Binding& binding, const std::string& key) const;
 
   BindingStore& store_;
-  const std::string local_root_;
-  Executor& executor_;
+  TargetDrivers& drivers_;
   std::mutex changing_;  ///< one change at a time, so that rules hold
-  Guarded<Drivers> drivers_;
 };
 
 }  // namespace aster::follower

@@ -17,6 +17,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <coroutine>
+#include <memory>
 
 namespace aster::http {
 
@@ -58,10 +59,14 @@ class IoAwait {
 
 /// Moves the awaiting coroutine onto the strand; at once when it is there already.
 struct HopTo {
-  const Strand& strand;
+  Strand strand;
+  std::shared_ptr<asio::io_context> io;
   bool await_ready() const noexcept { return strand.running_in_this_thread(); }
   void await_suspend(std::coroutine_handle<> waiter) const {
-    asio::post(strand, [waiter] { waiter.resume(); });
+    // Before post() has returned, the coroutine, its connection and the server may be gone: another
+    // thread took the work up. post() must not signal a condition that no longer exists.
+    const HopTo alive = *this;
+    asio::post(alive.strand, [waiter] { waiter.resume(); });
   }
   void await_resume() const noexcept {}
 };

@@ -73,11 +73,16 @@ void RequestBody::detach() {
   detached_ = true;
 }
 
+bool RequestBody::drainable() const {
+  if (reading_) return false;
+  if (ended()) return true;
+  // How much is left of a chunked body nobody knows.
+  return !framing_.expect_continue && !framing_.chunked && framing_.length <= kDrainLimit;
+}
+
 Task<bool> RequestBody::drain() {
-  if (reading_) co_return false;
-  if (ended()) co_return true;
-  if (framing_.expect_continue) co_return false;
-  if (!framing_.chunked && framing_.length > kDrainLimit) co_return false;
+  if (ended() && !reading_) co_return true;
+  if (!drainable()) co_return false;
   std::vector<std::byte> sink(64 * 1024);
   for (uint64_t swallowed = 0; swallowed <= kDrainLimit;) {
     const Result<size_t> got = co_await pull(sink);

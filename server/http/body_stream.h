@@ -29,6 +29,8 @@ class RequestBody final : public ByteSource, public std::enable_shared_from_this
   /// Swallows what is left so that the connection can be used again; false when it cannot: too
   /// much, a client that still waits for 100 Continue, or a read that somebody left behind.
   Task<bool> drain();
+  /// Whether drain() is worth trying, so that the answer's head can say that the connection ends.
+  bool drainable() const;
 
  private:
   struct Hop;

@@ -18,11 +18,12 @@ bool peer_closed(int fd) {
 
 }  // namespace
 
-Connection::Connection(Socket socket, const ServerLimits& limits)
-    : stream_(std::move(socket)),
+Connection::Connection(Socket socket, const ServerContext& context)
+    : io_(context.io),
+      stream_(std::move(socket)),
       strand_(stream_.get_executor()),
-      limits_(limits),
-      buffer_(limits.max_head_bytes + kReadBuffer) {
+      limits_(context.limits),
+      buffer_(limits_.max_head_bytes + kReadBuffer) {
   buffer_.reserve(kReadBuffer);
   error_code ignored;
   stream_.socket().set_option(tcp::no_delay(true), ignored);
@@ -62,11 +63,13 @@ Task<IoResult> Connection::read_some(std::span<std::byte> out) {
     buffer_.consume(n);
     co_return IoResult{{}, n};
   }
-  stream_.expires_after(limits_.stall_timeout);
+  const SteadyTime began = std::chrono::steady_clock::now();
+  stream_.expires_after(read_pace_.left());
   IoAwait op([this, out](auto done) {
     stream_.async_read_some(asio::buffer(out.data(), out.size()), std::move(done));
   });
   const IoResult got = co_await op;
+  read_pace_.moved(got.bytes, std::chrono::steady_clock::now() - began);
   co_return got;
 }
 
@@ -77,19 +80,23 @@ Task<IoResult> Connection::read_chunked(std::shared_ptr<HeadParser> parser,
   body.size = out.size();
   body.more = true;
   while (body.size == out.size() && !parser->is_done()) {
-    stream_.expires_after(limits_.stall_timeout);
+    const SteadyTime began = std::chrono::steady_clock::now();
+    stream_.expires_after(read_pace_.left());
     IoAwait op([this, &parser](auto done) {
       beast::http::async_read_some(stream_, buffer_, *parser, std::move(done));
     });
     const IoResult got = co_await op;
+    read_pace_.moved(got.bytes, std::chrono::steady_clock::now() - began);
     if (!got.ok() && got.error != beast::http::error::need_buffer) co_return got;
   }
   co_return IoResult{{}, out.size() - body.size};
 }
 
 Task<Result<void>> Connection::write(ByteView first, ByteView second) {
+  Pace pace(limits_.stall_timeout);
   while (!first.empty() || !second.empty()) {
-    stream_.expires_after(limits_.stall_timeout);
+    const SteadyTime began = std::chrono::steady_clock::now();
+    stream_.expires_after(pace.left());
     const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()),
                                                    asio::buffer(second.data(), second.size())};
     IoAwait op([this, &pieces](auto done) { stream_.async_write_some(pieces, std::move(done)); });
@@ -98,6 +105,7 @@ Task<Result<void>> Connection::write(ByteView first, ByteView second) {
       const bool late = sent.error == beast::error::timeout;
       co_return fail(late ? Errc::timeout : Errc::unavailable, "send: " + sent.error.message());
     }
+    pace.moved(sent.bytes, std::chrono::steady_clock::now() - began);
     const size_t from_first = std::min(sent.bytes, first.size());
     first = first.subspan(from_first);
     second = second.subspan(sent.bytes - from_first);

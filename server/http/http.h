@@ -104,7 +104,7 @@ struct ServerLimits {
   size_t max_head_bytes = 64 * 1024;
   std::chrono::milliseconds head_timeout{5000};
   std::chrono::milliseconds idle_timeout{30000};   ///< keep-alive between requests
-  std::chrono::milliseconds stall_timeout{30000};  ///< no byte moved while a body is under way
+  std::chrono::milliseconds stall_timeout{30000};  ///< waited for 32 KiB of a body to move
 };
 
 struct ServerOptions {

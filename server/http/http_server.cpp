@@ -57,7 +57,7 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 class AsioServer final : public Server {
  public:
   AsioServer(const ServerOptions& options, const Router& router)
-      : options_(options), context_{.router = router, .limits = options.limits} {}
+      : options_(options), context_{.io = io_, .router = router, .limits = options.limits} {}
   ~AsioServer() override { stop(std::chrono::milliseconds(0)); }
 
   Result<void> listen();
@@ -72,10 +72,11 @@ class AsioServer final : public Server {
   void stop_accepting();
 
   const ServerOptions options_;
+  /// Shared with connections: whoever hops to one may still be inside post() when the server ends.
+  const std::shared_ptr<asio::io_context> io_ = std::make_shared<asio::io_context>();
   ServerContext context_;
-  asio::io_context io_;
-  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
-  Strand accept_strand_{io_.get_executor()};
+  asio::executor_work_guard<asio::io_context::executor_type> work_{io_->get_executor()};
+  Strand accept_strand_{io_->get_executor()};
   asio::basic_socket_acceptor<tcp, Strand> acceptor_{accept_strand_};
   asio::steady_timer pause_{accept_strand_};
   bool accepting_ = true;  ///< on the accept strand
@@ -91,7 +92,7 @@ Result<void> AsioServer::listen() {
   const auto failed = [&](const char* step) {
     return fail(Errc::unavailable, "cannot listen on " + where + ": " + step + error.message());
   };
-  tcp::resolver resolver(io_);
+  tcp::resolver resolver(*io_);
   const auto found =
       resolver.resolve(options_.host, std::to_string(options_.port), tcp::resolver::passive, error);
   if (error || found.empty()) return failed("resolve: ");
@@ -106,7 +107,7 @@ Result<void> AsioServer::listen() {
   for (size_t i = 0; i < std::max<size_t>(1, options_.threads); ++i) {
     threads_.emplace_back([this, i] {
       pthread_setname_np(pthread_self(), ("http/" + std::to_string(i)).c_str());
-      io_.run();
+      io_->run();
     });
   }
   return ok();
@@ -114,7 +115,7 @@ Result<void> AsioServer::listen() {
 
 void AsioServer::accept_next() {
   if (!accepting_) return;
-  acceptor_.async_accept(asio::make_strand(io_), [this](error_code error, Socket socket) {
+  acceptor_.async_accept(asio::make_strand(*io_), [this](error_code error, Socket socket) {
     on_accept(error, std::move(socket));
   });
 }

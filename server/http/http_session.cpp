@@ -4,6 +4,7 @@
 
 #include "protocol/base/ids.h"
 #include "protocol/base/log.h"
+#include "protocol/envelope.h"
 
 namespace aster::http {
 namespace {
@@ -50,9 +51,28 @@ bool expects_continue(const Request& request) {
   return expect && beast::iequals(*expect, "100-continue");
 }
 
-Response error_response(int status, std::string_view code, std::string_view message) {
-  return Response::json(status, "{\"code\":\"" + std::string(code) + "\",\"msg\":\"" +
-                                    std::string(message) + "\",\"error\":{\"retryable\":false}}");
+/// In the words of the caller, as far as its head told them.
+template <class Head>
+Dialect dialect_of(const Head& head) {
+  const auto agent = head.find(bhttp::field::user_agent);
+  if (agent == head.end()) return Dialect::str;
+  const std::string_view text(agent->value().data(), agent->value().size());
+  return dialect_of_user_agent(text).value_or(Dialect::str);
+}
+
+Response error_response(Dialect dialect, const ApiError& error) {
+  return Response::json(error.http_status(), encode_error(dialect, error));
+}
+
+/// What is wrong with a head that the parser refused.
+ApiError head_fault(error_code error) {
+  if (error == bhttp::error::header_limit || error == bhttp::error::buffer_overflow) {
+    return {ApiCode::bad_request, "the request head is too large", 431};
+  }
+  if (error == bhttp::error::bad_content_length) {
+    return {ApiCode::content_length_invalid, "Content-Length is no unsigned 64-bit number"};
+  }
+  return {ApiCode::bad_request, "malformed request"};
 }
 
 bool is_event_stream(const Response& response) {
@@ -70,12 +90,12 @@ bool deserves_answer(error_code error) {
 
 Session::Session(Socket socket, ServerContext& context)
     : context_(context),
-      connection_(std::make_shared<Connection>(std::move(socket), context.limits)),
+      connection_(std::make_shared<Connection>(std::move(socket), context)),
       writer_(connection_, context, alarm_) {}
 
 Task<void> Session::run() {
   const auto self = shared_from_this();
-  HopTo home{connection_->strand()};
+  const HopTo home = connection_->home();
   co_await home;
   auto patience = context_.limits.head_timeout;  // a fresh connection owes a request at once
   for (bool again = true; again && !context_.draining;) {
@@ -95,7 +115,7 @@ Task<bool> Session::serve_one() {
   parser->body_limit(boost::none);
   const error_code error = co_await connection_->read_head(parser);
   if (error) {
-    const bool never = co_await refuse_head(error);
+    const bool never = co_await refuse_head(error, dialect_of(parser->get()));
     co_return never;
   }
   const SteadyTime began = std::chrono::steady_clock::now();
@@ -110,7 +130,8 @@ Task<bool> Session::serve_one() {
   if (parser->chunked()) {
     framing.chunked = parser;
   } else if (request.header("Transfer-Encoding")) {
-    Response refused = error_response(501, "bad_request", "unknown transfer encoding");
+    const ApiError fault(ApiCode::bad_request, "unknown transfer encoding", 501);
+    Response refused = error_response(dialect_of(head), fault);
     answer.keep_alive = false;
     co_await writer_.send(refused, answer);
     co_await connection_->linger();
@@ -118,6 +139,7 @@ Task<bool> Session::serve_one() {
   } else if (const auto length = parser->content_length()) {
     request.content_length = framing.length = *length;
   }
+  connection_->restart_pace();
   const auto body = std::make_shared<RequestBody>(connection_, std::move(framing));
   request.body = body;
   Response response = co_await call_handler(request);
@@ -126,11 +148,9 @@ Task<bool> Session::serve_one() {
   co_return again;
 }
 
-Task<bool> Session::refuse_head(error_code error) {
+Task<bool> Session::refuse_head(error_code error, Dialect dialect) {
   if (!deserves_answer(error)) co_return false;
-  const bool large = error == bhttp::error::header_limit || error == bhttp::error::buffer_overflow;
-  Response refused = large ? error_response(431, "bad_request", "the request head is too large")
-                           : error_response(400, "bad_request", "malformed request");
+  Response refused = error_response(dialect, head_fault(error));
   const std::string id = new_request_id();
   const AnswerContext answer{.keep_alive = false, .request_id = id};
   ASTER_LOG(debug, "malformed request", {"request", id}, {"err", error.message()});
@@ -150,17 +170,18 @@ Task<Response> Session::call_handler(Request& request) {
   } catch (...) {
     what = "unknown exception";
   }
-  HopTo home{connection_->strand()};
+  const HopTo home = connection_->home();
   co_await home;
   if (!response) {
     ASTER_LOG(error, "handler threw", {"request", request.request_id}, {"err", what});
-    response = error_response(500, "internal_server_error", "Internal Server Error");
+    response = error_response(Dialect::str, ApiError(ApiCode::internal_server_error));
   }
   co_return std::move(*response);
 }
 
 Task<bool> Session::finish(Response& response, AnswerContext answer, RequestBody& body) {
-  answer.keep_alive = answer.keep_alive && !response.close_connection && !context_.draining;
+  answer.keep_alive =
+      answer.keep_alive && !response.close_connection && !context_.draining && body.drainable();
   const bool streams = std::holds_alternative<StreamBody>(response.body) &&
                        !std::get<StreamBody>(response.body).length;
   endless_ = is_event_stream(response);

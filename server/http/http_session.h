@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 
+#include "protocol/version.h"
 #include "server/http/body_stream.h"
 #include "server/http/connection.h"
 #include "server/http/response_writer.h"
@@ -25,7 +26,7 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   struct Incoming;
   Task<bool> serve_one();
-  Task<bool> refuse_head(error_code error);
+  Task<bool> refuse_head(error_code error, Dialect dialect);
   Task<Response> call_handler(Request& request);
   Task<bool> finish(Response& response, AnswerContext answer, RequestBody& body);
   void log_request(const Request& request, const Response& response, SteadyTime began) const;

@@ -160,7 +160,7 @@ Task<Result<size_t>> ResponseWriter::read_file(int fd, std::span<std::byte> out,
     if (n < 0) return fail_errno("read of an object file");
     return static_cast<size_t>(n);
   });
-  HopTo home{connection_->strand()};
+  const HopTo home = connection_->home();
   co_await home;
   co_return got;
 }
@@ -168,7 +168,7 @@ Task<Result<size_t>> ResponseWriter::read_file(int fd, std::span<std::byte> out,
 Task<Result<void>> ResponseWriter::send_stream(std::string head, ByteSource& source,
                                                uint64_t length) {
   const Block block = context_.pool.take();
-  HopTo home{connection_->strand()};
+  const HopTo home = connection_->home();
   ByteView pending_head = as_bytes(head);
   for (uint64_t done = 0; done < length;) {
     const size_t most = static_cast<size_t>(std::min<uint64_t>(Block::capacity(), length - done));
@@ -218,7 +218,7 @@ Task<Result<size_t>> ResponseWriter::next_piece(std::shared_ptr<ByteSource> sour
                         [step](Result<size_t> got) { step.set(std::move(got)); });
   alarm_->arm(step);
   Result<size_t> got = co_await step;
-  HopTo home{connection_->strand()};
+  const HopTo home = connection_->home();
   co_await home;
   co_return got;
 }

@@ -192,7 +192,8 @@ ApiResult<FollowerRef> FollowerRegistry::reachable(NodeId id) const {
   }
   if (row.base_url.empty()) {
     return ApiError(ApiCode::precondition_failed,
-                    "node " + row.name + " has no base_url: this server cannot connect to it");
+                    "node " + row.name + " has no base_url, so this server cannot connect to it: " +
+                        "aster node set " + row.name + " --base-url URL");
   }
   return follower;
 }

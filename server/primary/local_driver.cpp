@@ -18,7 +18,7 @@ std::string object_name(const std::string& base_path, const ObjectId& object) {
 
 Task<Result<void>> LocalDriver::put(ObjectId object, ObjectUpload upload) {
   ASTER_CO_TRY(const std::unique_ptr<storage::StagedObject> staged,
-               co_await storage_->stage(path(object)));
+               co_await storage_->stage(path(object), upload.length));
   std::vector<std::byte> buffer(
       std::min<uint64_t>(kCopyBuffer, std::max<uint64_t>(upload.length, 1)));
   uint64_t left = upload.length;

@@ -1,7 +1,7 @@
 #include "server/primary/remote_driver.h"
 
 #include "protocol/http_text.h"
-#include "server/primary/body_pipe.h"
+#include "server/storage/body_pipe.h"
 
 namespace aster::primary {
 namespace {
@@ -87,12 +87,12 @@ Task<ApiResult<std::optional<ByteRange>>> RemoteDriver::part_of(std::string key,
 }
 
 Task<ApiResult<ObjectBody>> RemoteDriver::begin(std::string key, std::optional<ByteRange> range) {
-  const auto pipe = std::make_shared<BodyPipe>(executor_);
+  const auto pipe = std::make_shared<storage::BodyPipe>(executor_);
   Completion<Result<ObjectBody>> begun;
   GetObject get;
   get.key = std::move(key);
   get.range = range;
-  get.sink = std::make_shared<PipeSink>(pipe);
+  get.sink = std::make_shared<storage::PipeSink>(pipe);
   get.on_headers = [begun](int status, const HeaderList& headers) {
     if (status / 100 == 2) begun.set(body_of_head(status, headers));
   };
@@ -103,7 +103,7 @@ Task<ApiResult<ObjectBody>> RemoteDriver::begin(std::string key, std::optional<B
                                if (!outcome.ok()) begun.set(outcome.error());
                                pipe->finish(std::move(end));
                              });
-  auto source = std::make_shared<PipeSource>(pipe);
+  auto source = std::make_shared<storage::PipeSource>(pipe);
   Result<ObjectBody> head = co_await begun;
   co_await executor_.hop();  // off the thread that reads the follower's answer
   if (!head.ok()) co_return std::move(head).error();

@@ -28,7 +28,8 @@ class StagedObject {
   virtual Task<Result<void>> commit() = 0;
 };
 
-/// An object that is open for reading; it stays whole when it is replaced or removed meanwhile.
+/// One version of an object, open for reading. When it is replaced or removed meanwhile, `fd` still
+/// gives the old bytes; `stream` gives them or fails (stale_version, not_found), never a mixture.
 struct OpenObject {
   uint64_t size = 0;
   std::optional<std::string> content_type;
@@ -60,7 +61,8 @@ class IngressTarget {
  public:
   virtual ~IngressTarget() = default;
 
-  virtual Task<Result<std::unique_ptr<StagedObject>>> stage(std::string path) = 0;
+  /// Exactly `size` bytes must be written before the commit.
+  virtual Task<Result<std::unique_ptr<StagedObject>>> stage(std::string path, uint64_t size) = 0;
   /// not_found, also for what is no object (a folder).
   virtual Task<Result<OpenObject>> open(std::string path) = 0;
   /// Bytes; not_found as open().

@@ -19,12 +19,47 @@ struct LocalTarget::Shared {
     SteadyTime made;
     std::shared_ptr<const std::vector<std::string>> paths;
   };
-  LocalTree tree;
+  using Tree = std::shared_ptr<const LocalTree>;
+
+  const LocalTarget::Options options;
+  Guarded<Tree> current;
   Executor& executor;
   DirectorySync syncs;
   Guarded<Listing> listing;
-  Shared(LocalTree t, Executor& e) : tree(std::move(t)), executor(e), syncs(e) {}
+
+  Shared(LocalTarget::Options o, LocalTree t, Executor& e)
+      : options(std::move(o)),
+        current(std::make_shared<const LocalTree>(std::move(t))),
+        executor(e),
+        syncs(e) {}
+
+  Tree tree() const { return *current.lock(); }
+  /// The tree that the path leads to now; unavailable when there is none.
+  Result<Tree> tree_in_place();
+  /// `look` in the tree; when that finds nothing the tree may be away, or another one be back.
+  template <class Look>
+  auto find(Look look) -> decltype(look(*tree())) {
+    const Tree first = tree();
+    auto found = look(*first);
+    if (!found.failed_with(Errc::not_found)) return found;
+    ASTER_TRY(const Tree now, tree_in_place());
+    if (now == first) return found;
+    return look(*now);
+  }
 };
+
+Result<LocalTarget::Shared::Tree> LocalTarget::Shared::tree_in_place() {
+  Tree known = tree();
+  if (known->is_in_place()) return known;
+  Result<LocalTree> opened = LocalTree::open(options.root, options.base, false);
+  if (!opened.ok()) {
+    return fail(Errc::unavailable, "the storage folder is gone: " + opened.error().context);
+  }
+  ASTER_LOG(warn, "storage folder was replaced", {"root", options.root}, {"base", options.base});
+  auto fresh = std::make_shared<const LocalTree>(std::move(*opened));
+  *current.lock() = fresh;
+  return Tree(fresh);
+}
 
 namespace {
 
@@ -79,7 +114,8 @@ Result<Paths> paths_for_page(LocalTarget::Shared& shared, const std::string& pre
       return kept->paths;
     }
   }
-  ASTER_TRY(auto fresh, shared.tree.list(prefix));
+  ASTER_TRY(const LocalTarget::Shared::Tree tree, shared.tree_in_place());
+  ASTER_TRY(auto fresh, tree->list(prefix));
   return Paths(std::make_shared<const std::vector<std::string>>(std::move(fresh)));
 }
 
@@ -92,14 +128,20 @@ void keep_listing(LocalTarget::Shared& shared, const std::string& prefix, Paths 
 /// A temporary file that removes itself unless it was published.
 class StagedFile final : public StagedObject {
  public:
-  StagedFile(std::shared_ptr<LocalTarget::Shared> shared, std::string path, TempFile temp)
-      : shared_(std::move(shared)), path_(std::move(path)), temp_(std::move(temp)) {}
+  using Tree = LocalTarget::Shared::Tree;
+
+  StagedFile(std::shared_ptr<LocalTarget::Shared> shared, Tree tree, std::string path,
+             TempFile temp)
+      : shared_(std::move(shared)),
+        tree_(std::move(tree)),
+        path_(std::move(path)),
+        temp_(std::move(temp)) {}
   ~StagedFile() override {
     if (published_) return;
     // Freeing a large file takes time; the thread that drops it may be one that serves sockets.
     auto fd = std::make_shared<UniqueFd>(std::move(temp_.fd));
-    shared_->executor.post([shared = shared_, name = temp_.name, fd]() mutable {
-      shared->tree.remove_temp(name);
+    shared_->executor.post([tree = tree_, name = temp_.name, fd]() mutable {
+      tree->remove_temp(name);
       fd.reset();
     });
   }
@@ -122,13 +164,17 @@ class StagedFile final : public StagedObject {
  private:
   Result<ParentDir> publish() {
     if (::fdatasync(fd()) != 0) return fail_errno("sync of " + path_);
-    ASTER_TRY(ParentDir parent, shared_->tree.parent_of(path_, true));
-    ASTER_TRY(shared_->tree.publish(temp_.name, parent));
+    if (!tree_->is_in_place()) {
+      return fail(Errc::unavailable, "the storage folder went away during the upload");
+    }
+    ASTER_TRY(ParentDir parent, tree_->parent_of(path_, true));
+    ASTER_TRY(tree_->publish(temp_.name, parent));
     published_ = true;
     return parent;
   }
 
   const std::shared_ptr<LocalTarget::Shared> shared_;
+  const Tree tree_;
   const std::string path_;
   TempFile temp_;
   bool published_ = false;
@@ -137,23 +183,30 @@ class StagedFile final : public StagedObject {
 }  // namespace
 
 Result<std::shared_ptr<LocalTarget>> LocalTarget::open(const Options& options, Executor& executor) {
-  ASTER_TRY(LocalTree tree, LocalTree::open(options.root, options.base));
-  if (!options.keep_temps) tree.remove_leftovers();
-  return std::make_shared<LocalTarget>(std::make_shared<Shared>(std::move(tree), executor));
+  auto tree = LocalTree::open(options.root, options.base, options.create);
+  if (!tree.ok() && !options.create) {
+    return fail(Errc::unavailable, "the storage folder is gone: " + tree.error().context);
+  }
+  if (!tree.ok()) return tree.error();
+  if (!options.keep_temps) tree->remove_leftovers();
+  return std::make_shared<LocalTarget>(
+      std::make_shared<Shared>(options, std::move(*tree), executor));
 }
 
-Task<Result<std::unique_ptr<StagedObject>>> LocalTarget::stage(std::string path) {
+Task<Result<std::unique_ptr<StagedObject>>> LocalTarget::stage(std::string path, uint64_t) {
   const auto shared = shared_;
   co_await shared->executor.hop();
-  ASTER_CO_TRY(TempFile temp, shared->tree.make_temp());
+  ASTER_CO_TRY(const Shared::Tree tree, shared->tree_in_place());
+  ASTER_CO_TRY(TempFile temp, tree->make_temp());
   co_return std::unique_ptr<StagedObject>(
-      std::make_unique<StagedFile>(shared, std::move(path), std::move(temp)));
+      std::make_unique<StagedFile>(shared, tree, std::move(path), std::move(temp)));
 }
 
 Task<Result<OpenObject>> LocalTarget::open(std::string path) {
   const auto shared = shared_;
   co_await shared->executor.hop();
-  ASTER_CO_TRY(UniqueFd fd, shared->tree.open_file(path));
+  ASTER_CO_TRY(UniqueFd fd,
+               shared->find([&path](const LocalTree& tree) { return tree.open_file(path); }));
   const off_t size = ::lseek(fd.get(), 0, SEEK_END);
   if (size < 0) co_return fail_errno("size of " + path);
   OpenObject out;
@@ -165,14 +218,18 @@ Task<Result<OpenObject>> LocalTarget::open(std::string path) {
 Task<Result<uint64_t>> LocalTarget::stat(std::string path) {
   const auto shared = shared_;
   co_await shared->executor.hop();
-  co_return shared->tree.file_size(path);
+  co_return shared->find([&path](const LocalTree& tree) { return tree.file_size(path); });
 }
 
 Task<Result<void>> LocalTarget::remove(std::string path) {
   const auto shared = shared_;
   co_await shared->executor.hop();
-  ASTER_CO_TRY(const ParentDir where, shared->tree.parent_of(path, false));
-  ASTER_CO_TRY(LocalTree::unlink_file(where));
+  ASTER_CO_TRY(const ParentDir where,
+               shared->find([&path](const LocalTree& tree) -> Result<ParentDir> {
+                 ASTER_TRY(ParentDir parent, tree.parent_of(path, false));
+                 ASTER_TRY(LocalTree::unlink_file(parent));
+                 return parent;
+               }));
   Result<void> durable = co_await shared->syncs.sync(where.dir);
   co_return durable;
 }
@@ -196,7 +253,8 @@ Task<Result<Capacity>> LocalTarget::capacity() {
   const auto shared = shared_;
   co_await shared->executor.hop();
   struct statvfs info {};
-  if (::fstatvfs(shared->tree.fd(), &info) != 0) co_return fail_errno("capacity");
+  ASTER_CO_TRY(const Shared::Tree tree, shared->tree_in_place());
+  if (::fstatvfs(tree->fd(), &info) != 0) co_return fail_errno("capacity");
   Capacity out;
   out.total = uint64_t{info.f_blocks} * info.f_frsize;
   out.available = uint64_t{info.f_bavail} * info.f_frsize;
@@ -209,9 +267,10 @@ Task<Result<uint64_t>> LocalTarget::compose(std::string path, std::vector<std::s
                                             ComposeOptions options) {
   const auto shared = shared_;
   co_await shared->executor.hop();
+  ASTER_CO_TRY(const Shared::Tree tree, shared->tree_in_place());
   uint64_t total = 0;
   for (const std::string& part : parts) {
-    ASTER_CO_TRY(const uint64_t size, shared->tree.file_size(part));
+    ASTER_CO_TRY(const uint64_t size, tree->file_size(part));
     total += size;
   }
   if (total != options.expected_size) {
@@ -234,11 +293,12 @@ Task<Result<uint64_t>> LocalTarget::compose(std::string path, std::vector<std::s
 Task<Result<uint64_t>> LocalTarget::join(std::string path, std::vector<std::string> parts,
                                          uint64_t total) {
   const auto shared = shared_;
-  ASTER_CO_TRY(TempFile temp, shared->tree.make_temp());
-  StagedFile staged(shared, std::move(path), std::move(temp));
+  const Shared::Tree tree = shared->tree();
+  ASTER_CO_TRY(TempFile temp, tree->make_temp());
+  StagedFile staged(shared, tree, std::move(path), std::move(temp));
   uint64_t written = 0;
   for (const std::string& part : parts) {
-    ASTER_CO_TRY(const UniqueFd file, shared->tree.open_file(part));
+    ASTER_CO_TRY(const UniqueFd file, shared->tree()->open_file(part));
     off_t at = 0;
     for (;;) {
       ASTER_CO_TRY(const size_t n, copy_step(file.get(), &at, staged.fd(), kCopyStep));
@@ -255,8 +315,8 @@ Task<Result<uint64_t>> LocalTarget::join(std::string path, std::vector<std::stri
 /// One part is the object already: its bytes are durable, only its name changes.
 Task<Result<void>> LocalTarget::move_single(std::string path, std::string part) {
   const auto shared = shared_;
-  ASTER_CO_TRY(const ParentDir from, shared->tree.parent_of(part, false));
-  ASTER_CO_TRY(const ParentDir to, shared->tree.parent_of(path, true));
+  ASTER_CO_TRY(const ParentDir from, shared->tree()->parent_of(part, false));
+  ASTER_CO_TRY(const ParentDir to, shared->tree()->parent_of(path, true));
   if (::renameat(from.dir->get(), from.leaf.c_str(), to.dir->get(), to.leaf.c_str()) != 0) {
     co_return fail_errno("commit " + path);
   }
@@ -274,7 +334,7 @@ Task<Result<void>> LocalTarget::remove_all(std::vector<std::string> paths) {
   std::string last_folder;
   for (const std::string& path : paths) {
     const std::string folder = path.substr(0, path.rfind('/') + 1);
-    Result<ParentDir> where = shared->tree.parent_of(path, false);
+    Result<ParentDir> where = shared->tree()->parent_of(path, false);
     Result<void> removed =
         where.ok() ? LocalTree::unlink_file(*where) : Result<void>(where.error());
     if (!removed.ok()) outcome = removed;

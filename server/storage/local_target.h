@@ -11,7 +11,9 @@
 namespace aster::storage {
 
 /// Objects as files below a folder: temporary file, fdatasync, rename, fsync of the folder. An
-/// aborted upload leaves nothing; what a killed process left is removed by open().
+/// aborted upload leaves nothing; what a killed process left is removed by open(). While the folder
+/// is away (moved, removed, its disk unmounted) nothing is "not found": such calls are unavailable,
+/// and go on where they were when it is back.
 class LocalTarget final : public IngressTarget {
  public:
   struct Options {
@@ -19,11 +21,14 @@ class LocalTarget final : public IngressTarget {
     std::string base = ".";  ///< normalised, below root
     /// Temporary files there belong to uploads that are under way: leave them.
     bool keep_temps = false;
+    /// False: the folder was made before. Where it is missing now (a disk that is not mounted) an
+    /// empty one would look like the loss of every object: unavailable instead.
+    bool create = true;
   };
   /// Blocks. `executor` does all disk work and must outlive the target and its tasks.
   static Result<std::shared_ptr<LocalTarget>> open(const Options& options, Executor& executor);
 
-  Task<Result<std::unique_ptr<StagedObject>>> stage(std::string path) override;
+  Task<Result<std::unique_ptr<StagedObject>>> stage(std::string path, uint64_t size) override;
   Task<Result<OpenObject>> open(std::string path) override;
   Task<Result<uint64_t>> stat(std::string path) override;
   Task<Result<void>> remove(std::string path) override;

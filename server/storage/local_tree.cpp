@@ -58,9 +58,9 @@ Result<UniqueFd> open_or_make_folder(int parent, const std::string& name) {
   return folder;
 }
 
-Result<UniqueFd> open_root(const std::string& root) {
+Result<UniqueFd> open_root(const std::string& root, bool create) {
   std::error_code error;
-  std::filesystem::create_directories(root, error);
+  if (create) std::filesystem::create_directories(root, error);
   UniqueFd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return failed("open storage root", root);
   return fd;
@@ -104,13 +104,33 @@ Result<void> scan(int base, const std::string& path, std::vector<std::string>& f
 
 }  // namespace
 
-Result<LocalTree> LocalTree::open(const std::string& root, const std::string& base) {
-  ASTER_TRY(UniqueFd root_fd, open_root(root));
-  const LocalTree whole(std::make_shared<const UniqueFd>(std::move(root_fd)), nullptr);
-  ASTER_TRY(UniqueFd base_fd, whole.make_folders(base));
-  ASTER_TRY(UniqueFd temp_fd, open_or_make_folder(base_fd.get(), kTempFolder));
-  return LocalTree(std::make_shared<const UniqueFd>(std::move(base_fd)),
+Result<LocalTree> LocalTree::open(const std::string& root, const std::string& base, bool create) {
+  ASTER_TRY(UniqueFd root_fd, open_root(root, create));
+  UniqueFd base_fd;
+  UniqueFd temp_fd;
+  if (create) {
+    const LocalTree whole(root, ".", std::make_shared<const UniqueFd>(std::move(root_fd)), nullptr);
+    ASTER_TRY(base_fd, whole.make_folders(base));
+    ASTER_TRY(temp_fd, open_or_make_folder(base_fd.get(), kTempFolder));
+  } else {
+    base_fd = open_beneath(root_fd.get(), base.c_str(), O_RDONLY | O_DIRECTORY);
+    if (!base_fd) return failed("open storage folder", root + "/" + base);
+    // Made together with the tree: an empty mount point does not have it.
+    temp_fd = open_beneath(base_fd.get(), kTempFolder, O_RDONLY | O_DIRECTORY);
+    if (!temp_fd) return failed("open temporary files of", root + "/" + base);
+  }
+  return LocalTree(root, base, std::make_shared<const UniqueFd>(std::move(base_fd)),
                    std::make_shared<const UniqueFd>(std::move(temp_fd)));
+}
+
+bool LocalTree::is_in_place() const {
+  const UniqueFd root(::open(root_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd now =
+      root ? open_beneath(root.get(), path_.c_str(), O_PATH | O_DIRECTORY) : UniqueFd();
+  struct stat there {};
+  struct stat here {};
+  return now && ::fstat(now.get(), &there) == 0 && ::fstat(base_->get(), &here) == 0 &&
+         there.st_dev == here.st_dev && there.st_ino == here.st_ino;
 }
 
 Result<UniqueFd> LocalTree::make_folders(const std::string& path) const {

@@ -29,8 +29,13 @@ struct TempFile {
 /// link, whatever somebody may have put there. All calls block. Thread-safe.
 class LocalTree {
  public:
-  /// Opens `base` below `root` ("." = the root itself) and makes both when they are missing.
-  static Result<LocalTree> open(const std::string& root, const std::string& base);
+  /// Opens `base` below `root` ("." = the root itself). With `create` both are made when they are
+  /// missing; else a tree that was there before is demanded: unavailable when it is not.
+  static Result<LocalTree> open(const std::string& root, const std::string& base, bool create);
+
+  /// Whether the path it was opened by still leads here: not after its folder was moved, removed,
+  /// or covered by another mount.
+  bool is_in_place() const;
 
   /// For reading; not_found for anything but a regular file.
   Result<UniqueFd> open_file(const std::string& path) const;
@@ -53,8 +58,15 @@ class LocalTree {
   int fd() const noexcept { return base_->get(); }
 
  private:
-  LocalTree(SharedFd base, SharedFd temp) : base_(std::move(base)), temp_(std::move(temp)) {}
+  LocalTree(std::string root, std::string path, SharedFd base, SharedFd temp)
+      : root_(std::move(root)),
+        path_(std::move(path)),
+        base_(std::move(base)),
+        temp_(std::move(temp)) {}
   Result<UniqueFd> make_folders(const std::string& path) const;
+
+  std::string root_;
+  std::string path_;  ///< of the base, below root_
 
   SharedFd base_;
   SharedFd temp_;

@@ -91,7 +91,7 @@ Task<Result<std::string>> ObjectStore::put(std::string key, std::shared_ptr<Byte
                                            PutOptions options) const {
   Executor& executor = executor_;
   ASTER_CO_TRY(std::string path, object_path(namespace_, key));
-  ASTER_CO_TRY(const auto staged, co_await target_->stage(std::move(path)));
+  ASTER_CO_TRY(const auto staged, co_await target_->stage(std::move(path), options.length));
   Ingest ingest(*staged, options.crc32c.has_value(), executor);
   ASTER_CO_TRY(co_await pump(std::move(body), ingest, options.length));
   if (options.crc32c && *options.crc32c != ingest.crc()) {

@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <filesystem>
 
 #include "protocol/base/secret_file.h"
 #include "tests/support/process.h"
+#include "tests/support/s3_server.h"
 #include "tests/support/temp_dir.h"
 
 namespace aster {
@@ -152,6 +154,56 @@ TEST_F(AsterCli, leads_from_nothing_to_a_default_remote_policy) {
   ASSERT_EQ(aster({"policy", "add", "near", "--driver", "local", "--default"}).status, 0);
   const Outcome first = aster({"policy", "set-default", "far"});
   EXPECT_EQ(first.status, 0) << first.text;
+}
+
+TEST_F(AsterCli, puts_a_target_of_a_node_into_a_bucket) {
+  if (const auto why = testing::S3Server::missing()) GTEST_SKIP() << *why;
+  const auto server = testing::S3Server::start();
+  ASSERT_NE(server, nullptr);
+  log_in();
+  start(follower_, "follower");
+  ASSERT_EQ(
+      aster({"node", "add", "attic", "--namespace", "attic", "--base-url", follower_.url()}).status,
+      0);
+  ASSERT_EQ(enroll("attic").status, 0);
+  restart(follower_, "follower");
+  ASSERT_EQ(aster({"node", "test", "attic"}).status, 0);
+
+  const std::string key = testing::S3Server::kAccessKey;
+  const std::string secret = testing::S3Server::kSecretKey;
+  ASSERT_TRUE(write_private_file(dir_ / "keys", key + ":" + secret + "\n"));
+  ASSERT_TRUE(write_private_file(dir_ / "wrong-keys", key + ":wrong\n"));
+  const std::string endpoint = "http://127.0.0.1:" + std::to_string(server->port());
+  std::vector<std::string> add{"target",
+                               "add",
+                               "attic",
+                               "--driver",
+                               "s3",
+                               "--name",
+                               "bucket",
+                               "--endpoint",
+                               endpoint,
+                               "--bucket",
+                               "test-bucket",
+                               "--region",
+                               testing::S3Server::kRegion,
+                               "--credentials-file"};
+  add.push_back(dir_ / "wrong-keys");
+  const Outcome refused = aster(add);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(says(refused.text, "SignatureDoesNotMatch"));
+  const Outcome mended =
+      aster({"target", "set-credentials", "attic", "bucket", "--credentials-file", dir_ / "keys"});
+  EXPECT_EQ(mended.status, 0) << mended.text;
+  const json::value targets = json_of({"target", "list", "attic"});
+  ASSERT_EQ(targets.as_array().size(), 1u);
+  EXPECT_EQ(targets.as_array()[0].at("driver_type").as_string(), "s3");
+  EXPECT_EQ(targets.as_array()[0].at("last_error").as_string(), "");
+  const std::string shown = refused.text + mended.text + json::serialize(targets) +
+                            testing::read_file(dir_ / "primary.log") +
+                            testing::read_file(dir_ / "follower.log");
+  EXPECT_EQ(shown.find(secret), std::string::npos);
+  EXPECT_EQ(shown.find(key), std::string::npos);
 }
 
 TEST_F(AsterCli, wrong_password_is_refused_and_nothing_is_kept) {

@@ -3,18 +3,11 @@
 
 #include <atomic>
 #include <filesystem>
-#include <fstream>
-#include <random>
-#include <thread>
 
 #include "protocol/base/guarded.h"
-#include "protocol/checksum.h"
 #include "protocol/messages.h"
-#include "server/follower/binding_store.h"
 #include "server/http/http.h"
-#include "tests/integration/conformance/peer.h"
-#include "tests/support/process.h"
-#include "tests/support/temp_dir.h"
+#include "tests/integration/follower_fixture.h"
 
 namespace aster {
 namespace {
@@ -31,15 +24,22 @@ class FakePrimary {
                 [this](http::Request& r) { return redeem(r); });
     router_.add("POST", "/sub/api/v1/public/remote-enrollment/ack",
                 [this](http::Request& r) { return ack(r); });
+    router_.add("GET", "/sub/api/v1/internal/remote-node-control/binding-state",
+                [this](http::Request& r) { return state(r); });
     server_ = std::move(*http::start_server({}, router_));
+    port_ = server_->port();
   }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(server_->port()) + "/sub"; }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/sub"; }
 
   std::atomic<bool> refuse_ack = false;
   std::atomic<int> redeemed = 0;
   std::atomic<int> acked = 0;
-  std::string refusal;             ///< of redeem; empty = none
-  std::string secret = "rns_one";  ///< handed out
+  struct Script {
+    std::string refusal;             ///< of redeem; empty = none
+    std::string secret = "rns_one";  ///< handed out
+  };
+  Guarded<Script> script;
+  Guarded<std::string> state_answer;  ///< of binding-state; empty = 404
 
  private:
   http::Response answer(std::string_view data) const {
@@ -51,9 +51,10 @@ class FakePrimary {
     const auto got = co_await request.body->read(buffer);
     const auto token =
         from_json<RedeemRequest>(as_text(ByteView(buffer).first(got.ok() ? *got : 0)));
-    if (!token.ok() || token->token != "enr_good" || !refusal.empty()) {
+    const Script wanted = *script.lock();
+    if (!token.ok() || token->token != "enr_good" || !wanted.refusal.empty()) {
       const ApiError error(ApiCode::bad_request,
-                           refusal.empty() ? "invalid enrollment token" : refusal);
+                           wanted.refusal.empty() ? "invalid enrollment token" : wanted.refusal);
       co_return http::Response::json(400, encode_error(Dialect::str, error));
     }
     ++redeemed;
@@ -62,12 +63,16 @@ class FakePrimary {
     out.remote_node_name = "node";
     out.master_url = url() + "/";
     out.access_key = "rn_one";
-    out.secret_key = secret;
+    out.secret_key = wanted.secret;
     out.is_enabled = true;
     out.ack_token = "enr_ack_x";
     out.resolved_transport = "direct";
     out.storage_namespace = "space-1";
     co_return answer(to_json(out));
+  }
+  Task<http::Response> state(http::Request&) {
+    if (!state_answer.lock()->empty()) co_return answer(*state_answer.lock());
+    co_return http::Response::text(404, "none");
   }
   Task<http::Response> ack(http::Request&) {
     if (refuse_ack) co_return http::Response::text(500, "no");
@@ -78,15 +83,11 @@ class FakePrimary {
   const bool numeric_;
   http::Router router_;
   std::unique_ptr<http::Server> server_;
+  std::atomic<uint16_t> port_ = 0;
 };
 
-class FollowerProcess : public ::testing::Test {
+class FollowerProcess : public testing::FollowerProcess {
  protected:
-  using Env = std::vector<std::pair<std::string, std::string>>;
-
-  fs::path data() const { return dir_ / "data"; }
-  fs::path config() const { return data() / "config.toml"; }
-
   /// Exit status of `aster_drive node enroll`; what it printed is in output().
   int enroll(const std::string& url, const std::string& token, const std::string& format = "json") {
     fs::remove(dir_ / "enroll.out");
@@ -98,64 +99,7 @@ class FollowerProcess : public ::testing::Test {
     return spawned.ok() ? spawned->wait().value_or(-1) : -2;
   }
   std::string output() const { return testing::read_file(dir_ / "enroll.out"); }
-
-  /// A binding and its default target, without a primary.
-  void prepare() {
-    fs::create_directory(data());
-    testing::write_file(config(), "[server]\nstart_mode = \"follower\"\n");
-    const SystemClock clock;
-    auto store = follower::BindingStore::open((data() / "asterdrive.db").string(), clock);
-    ASSERT_TRUE((*store)
-                    ->enroll({.name = "node",
-                              .master_url = "http://p",
-                              .access_key = "rn_one",
-                              .secret_key = "rns_one",
-                              .is_enabled = true,
-                              .storage_namespace = "space-1"})
-                    .ok());
-  }
-  void start(Env env = {}) {
-    env.emplace_back("ASTER__SERVER__PORT", "0");
-    auto spawned = testing::Process::spawn({.argv = {ASTER_DRIVE, "serve"},
-                                            .env = env,
-                                            .output = dir_ / "log",
-                                            .working_dir = dir_.path(),
-                                            .ready_pipe = true});
-    ASSERT_TRUE(spawned.ok()) << spawned.error().message();
-    process_.emplace(std::move(*spawned));
-    const auto port = process_->wait_ready();
-    ASSERT_TRUE(port.ok()) << testing::read_file(dir_ / "log");
-    peer_.emplace(Peer::Options{.host = "127.0.0.1",
-                                .port = static_cast<uint16_t>(std::stoi(*port)),
-                                .credentials = {"rn_one", "rns_one"}});
-  }
-  void make_target() {
-    ASSERT_EQ(
-        peer_->json("POST", "/targets", R"({"driver_type":"local","name":"t","base_path":"main"})")
-            .status,
-        201);
-  }
-  fs::path managed() const { return data() / "remote-storage-targets/main"; }
-  size_t temps() const {
-    size_t count = 0;
-    for (const auto& entry : fs::directory_iterator(managed() / ".aster-tmp")) {
-      count += entry.is_regular_file();
-    }
-    return count;
-  }
-  std::string log() const { return testing::read_file(dir_ / "log"); }
-
-  testing::TempDir dir_;
-  std::optional<testing::Process> process_;
-  std::optional<Peer> peer_;
 };
-
-std::string body_of(int number) {
-  std::mt19937_64 random(static_cast<uint64_t>(number));
-  std::string out(20'000 + random() % 300'000, 0);
-  for (char& c : out) c = static_cast<char>(random());
-  return out;
-}
 
 TEST_F(FollowerProcess, enrols_and_serves_after_a_start) {
   FakePrimary primary;
@@ -183,7 +127,7 @@ TEST_F(FollowerProcess, enrols_again_with_the_same_key_as_an_update) {
   ASSERT_EQ(enroll(primary.url(), "enr_good"), 0);
   ASSERT_EQ(enroll(primary.url(), "enr_good"), 0);
   EXPECT_NE(output().find("\"action\":\"updated\""), std::string::npos);
-  primary.secret = "rns_other";
+  primary.script.lock()->secret = "rns_other";
   EXPECT_EQ(enroll(primary.url(), "enr_good"), 1);
   EXPECT_NE(output().find("another secret"), std::string::npos) << output();
 }
@@ -225,7 +169,7 @@ TEST_F(FollowerProcess, bootstraps_from_the_environment) {
   EXPECT_EQ(peer_->get("/capabilities").status, 200);
   process_->signal(SIGTERM);
   EXPECT_EQ(process_->wait(), 0);
-  primary.refusal = "enrollment token has already been redeemed";
+  primary.script.lock()->refusal = "enrollment token has already been redeemed";
   start(env);
   EXPECT_EQ(peer_->get("/capabilities").status, 200);
   EXPECT_NE(log().find("bootstrap was done before"), std::string::npos);
@@ -235,7 +179,12 @@ TEST_F(FollowerProcess, a_failed_bootstrap_starts_unenrolled) {
   start({{"ASTER__SERVER__START_MODE", "follower"},
          {"ASTER_BOOTSTRAP_REMOTE_MASTER_URL", "http://127.0.0.1:1"}});
   EXPECT_NE(log().find("bootstrap skipped"), std::string::npos) << log();
-  EXPECT_EQ(peer_->health("GET", "/health/ready", conformance::kNew).status, 503);
+  const auto ready = peer_->health("GET", "/health/ready", conformance::kNew);
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_EQ(conformance::verdict(ready), "503 storage.unknown");
+  EXPECT_NE(ready.body.find("\"Storage unavailable\""), std::string::npos) << ready.body;
+  EXPECT_EQ(conformance::verdict(peer_->health("GET", "/health/ready", conformance::kOld)),
+            "503 4001");
   EXPECT_EQ(peer_->health("GET", "/health", conformance::kNew).status, 200);
 }
 
@@ -253,43 +202,48 @@ TEST_F(FollowerProcess, keeps_state_and_used_nonces_over_a_kill) {
   EXPECT_EQ(peer_->get("/objects/a").body, "kept");
 }
 
-TEST_F(FollowerProcess, acknowledged_objects_are_whole_after_kills_among_uploads) {
+TEST_F(FollowerProcess, pulls_what_the_primary_could_not_push) {
+  FakePrimary primary;
+  *primary.state_answer.lock() =
+      R"({"name":"node","is_enabled":false,"resolved_transport":"direct","desired_revision":2})";
+  ASSERT_EQ(enroll(primary.url(), "enr_good"), 0) << output();
+  start(
+      {{"ASTER__SERVER__HOST", "127.0.0.1"}, {"ASTER__SERVER__FOLLOWER__SYNC_INTERVAL_SECS", "1"}});
+  ASSERT_TRUE(process_->wait_for_output("enabled=false").ok()) << log();
+  EXPECT_EQ(conformance::verdict(peer_->get("/capabilities")), "412 master_binding.disabled");
+  *primary.state_answer.lock() =
+      R"({"name":"node","is_enabled":true,"resolved_transport":"direct","desired_revision":3})";
+  ASSERT_TRUE(process_->wait_for_output("enabled=true").ok()) << log();
+  EXPECT_EQ(peer_->get("/capabilities").status, 200);
+}
+
+TEST_F(FollowerProcess, serves_a_binding_that_is_enrolled_while_it_runs) {
+  FakePrimary primary;
+  std::filesystem::create_directory(data());
+  testing::write_file(config(), "[server]\nstart_mode = \"follower\"\n");
+  start({{"ASTER__SERVER__FOLLOWER__SYNC_INTERVAL_SECS", "1"}});
+  EXPECT_EQ(peer_->get("/capabilities").status, 401);
+  ASSERT_EQ(enroll(primary.url(), "enr_good"), 0) << output();
+  // It asks the new primary as soon as it knows the binding.
+  ASSERT_TRUE(process_->wait_for_output(primary.url()).ok()) << log();
+  EXPECT_EQ(peer_->get("/capabilities").status, 200);
+}
+
+TEST_F(FollowerProcess, a_lost_folder_is_unavailable_after_a_restart_too) {
   prepare();
-  std::atomic<int> next = 0;
-  Guarded<std::vector<int>> acknowledged;
-  for (int round = 0; round < 3; ++round) {
-    start();
-    if (round == 0) make_target();
-    std::atomic<int> done = 0;
-    std::vector<std::jthread> uploaders;
-    for (int t = 0; t < 8; ++t) {
-      uploaders.emplace_back([&] {
-        for (;;) {
-          const int number = next++;
-          const auto answer = peer_->put("/objects/f/" + std::to_string(number), body_of(number));
-          if (answer.status != 200) return;
-          acknowledged.lock()->push_back(number);
-          ++done;
-          done.notify_all();
-        }
-      });
-    }
-    for (int have = done; have < 40; have = done) done.wait(have);
-    process_->kill();
-  }
   start();
-  EXPECT_EQ(temps(), 0u);
-  const auto numbers = *acknowledged.lock();
-  EXPECT_GE(numbers.size(), 120u);
-  for (const int number : numbers) {
-    EXPECT_TRUE(peer_->get("/objects/f/" + std::to_string(number)).body == body_of(number))
-        << number;
-  }
-  // An upload whose answer was lost is whole or not there, never torn.
-  for (int number = 0; number < next; ++number) {
-    const auto answer = peer_->get("/objects/f/" + std::to_string(number));
-    EXPECT_TRUE(answer.status == 404 || answer.body == body_of(number)) << number;
-  }
+  make_target();
+  ASSERT_EQ(peer_->put("/objects/a", "kept").status, 200);
+  fs::rename(managed(), dir_ / "away");
+  EXPECT_EQ(conformance::verdict(peer_->get("/objects/none")), "500 storage.transient");
+  EXPECT_EQ(conformance::verdict(peer_->put("/objects/b", "x")), "500 storage.transient");
+  process_->kill();
+  start();
+  EXPECT_EQ(conformance::verdict(peer_->get("/objects/a")), "500 storage.transient");
+  EXPECT_EQ(peer_->health("GET", "/health/ready", conformance::kNew).status, 503);
+  EXPECT_FALSE(fs::exists(managed()));
+  fs::rename(dir_ / "away", managed());
+  EXPECT_EQ(peer_->get("/objects/a").body, "kept");
 }
 
 TEST_F(FollowerProcess, lets_an_upload_finish_when_it_is_told_to_stop) {

@@ -355,7 +355,43 @@ TEST_F(HttpServer, swallows_a_small_unread_body_and_closes_after_a_large_one) {
       c.exchange("POST /ignore HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n" + large);
   ASSERT_TRUE(answer) << "the answer must not be lost to a reset";
   EXPECT_EQ(answer->status, 400);
+  EXPECT_EQ(answer->field("Connection"), "close") << "a client must not send its next request here";
   EXPECT_TRUE(c.closed_by_peer());
+}
+
+TEST_F(HttpServer, says_that_it_closes_when_a_body_of_unknown_length_is_not_wanted) {
+  start_with();
+  auto c = client();
+  const auto answer =
+      c.exchange("POST /ignore HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->field("Connection"), "close");
+}
+
+TEST_F(HttpServer, names_a_content_length_that_is_no_number_in_the_callers_dialect) {
+  start_with();
+  for (const char* bad : {"abc", "-1", "18446744073709551616", "1 2"}) {
+    const std::string length = std::string("Content-Length: ") + bad + "\r\n";
+    const auto text = client().exchange("PUT /upload HTTP/1.1\r\n" + length + "\r\n");
+    ASSERT_TRUE(text) << bad;
+    EXPECT_EQ(text->status, 400);
+    EXPECT_NE(text->body.find("\"internal_storage.content_length_invalid\""), std::string::npos)
+        << text->body;
+    const auto number = client().exchange(
+        "PUT /upload HTTP/1.1\r\nUser-Agent: AsterDrive/0.2.1\r\n" + length + "\r\n");
+    ASSERT_TRUE(number) << bad;
+    EXPECT_TRUE(number->body.starts_with("{\"code\":1000,")) << number->body;
+  }
+}
+
+TEST_F(HttpServer, ends_an_upload_that_comes_byte_by_byte) {
+  start_with({.stall_timeout = 200ms});
+  auto c = client();
+  c.send("PUT /upload HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n");
+  auto failed = upload_failed_.get_future();
+  // Each byte comes long before the timeout; together they must not postpone it.
+  while (failed.wait_for(20ms) != std::future_status::ready) c.send("x");
+  EXPECT_EQ(failed.get().code, Errc::timeout);
 }
 
 TEST_F(HttpServer, reports_an_upload_that_the_client_gives_up) {

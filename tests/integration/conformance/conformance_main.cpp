@@ -11,12 +11,24 @@
 #include "server/follower/follower.h"
 #include "tests/integration/conformance/rows.h"
 #include "tests/support/process.h"
+#include "tests/support/s3_server.h"
 #include "tests/support/temp_dir.h"
 
 namespace aster::conformance {
 namespace {
 
-constexpr char kMasterUrl[] = "https://drive.example";
+constexpr char kMasterUrl[] = "https://127.0.0.1:1";  // nobody is there to be asked
+
+/// What a target in the test server's bucket needs.
+std::string s3_members(const testing::S3Server& server) {
+  const auto member = [](const char* name, const std::string& value) {
+    return std::string("\"") + name + "\":\"" + value + "\"";
+  };
+  return member("endpoint", server.endpoint()) + "," +
+         member("bucket", testing::S3Server::kBucket) + "," +
+         member("access_key", testing::S3Server::kAccessKey) + "," +
+         member("secret_key", testing::S3Server::kSecretKey);
+}
 
 /// A follower of our own with one binding, in a private folder: a process, or inside this one (for
 /// sanitizers and debuggers).
@@ -66,11 +78,17 @@ Peer::Options Own::start(const std::string& program) {
                                         .is_enabled = true,
                                         .resolved_transport = "direct"};
   ASTER_CHECK(store.ok() && (*store)->enroll(enrollment).ok());
+  follower::Enrollment second = enrollment;
+  second.access_key = "rn_second";
+  second.secret_key = "rns_other";
+  second.is_enabled = false;  // enabled by its rows: else the follower is not ready before
+  ASTER_CHECK((*store)->enroll(second).ok());
   const uint16_t port = program.empty() ? start_inside() : start_process(program);
   return {.host = "127.0.0.1",
           .port = port,
           .credentials = {enrollment.access_key, enrollment.secret_key},
-          .browser_origin = kMasterUrl};
+          .browser_origin = kMasterUrl,
+          .second = sign::Credentials{second.access_key, second.secret_key}};
 }
 
 bool Own::stop() {
@@ -92,11 +110,18 @@ Peer::Options from_url(const std::string& url) {
   return out;
 }
 
+std::string first_line(const std::string& file) {
+  const std::string text = testing::read_file(file);
+  return text.substr(0, text.find('\n'));
+}
+
 size_t run_rows(const Peer& peer) {
   size_t failed = 0;
-  for (const auto& group :
-       {before_first_target(), identity_rows(), target_rows(), object_rows(), range_and_list_rows(),
-        compose_rows(), browser_rows(), binding_rows()}) {
+  std::vector<std::vector<Row>> groups{
+      before_first_target(), identity_rows(), target_rows(),  attack_rows(), object_rows(),
+      range_and_list_rows(), compose_rows(),  browser_rows(), binding_rows()};
+  if (peer.options().second) groups.push_back(two_binding_rows());
+  for (const auto& group : groups) {
     for (const Row& row : group) {
       Findings findings;
       row.check(peer, findings);
@@ -111,24 +136,35 @@ size_t run_rows(const Peer& peer) {
 
 int run(int argc, char** argv) {
   CLI::App app{"Checks a follower against the protocol"};
-  std::string spawn, url, key, secret_file, origin;
+  std::string spawn, url, key, secret_file, origin, second_key, second_secret_file;
   app.add_option("--spawn", spawn, "aster_drive to start; without this and --base-url: in-process");
   app.add_option("--base-url", url, "Follower that runs");
   app.add_option("--access-key", key);
   app.add_option("--secret-key-file", secret_file);
   app.add_option("--master-origin", origin, "Origin of the binding's primary");
+  app.add_option("--second-access-key", second_key, "Of another binding there (fresh, too)");
+  app.add_option("--second-secret-key-file", second_secret_file);
+  bool s3 = false;
+  app.add_flag("--s3", s3,
+               "The default target lies in a bucket of tools/install-s3-server's server");
   CLI11_PARSE(app, argc, argv);
+  if (const auto missing = s3 ? testing::S3Server::missing() : std::nullopt) {
+    std::printf("skipped: %s\n", missing->c_str());
+    return 77;
+  }
+  const auto server = s3 ? testing::S3Server::start() : nullptr;
+  if (s3 && !server) return 1;
   Own own;
   Peer::Options options;
   if (url.empty()) {
     options = own.start(spawn);
   } else {
     options = from_url(url);
-    std::string secret = testing::read_file(secret_file);
-    while (secret.ends_with('\n')) secret.pop_back();
-    options.credentials = {key, secret};
+    options.credentials = {key, first_line(secret_file)};
+    if (!second_key.empty()) options.second = {second_key, first_line(second_secret_file)};
     options.browser_origin = origin;
   }
+  if (server) options.s3_members = s3_members(*server);
   const size_t failed = run_rows(Peer(options));
   if (failed != 0) std::printf("%zu rows failed\n", failed);
   const bool good = own.stop() && failed == 0;

@@ -121,8 +121,14 @@ std::string local_target(const std::string& name, const std::string& base) {
   return out.replace(out.find('%'), 1, name);
 }
 
+std::string default_target(const Peer& peer) {
+  const std::string& s3 = peer.options().s3_members;
+  if (s3.empty()) return local_target("first", "main");
+  return R"({"driver_type":"s3","name":"first","base_path":"main",)" + s3 + "}";
+}
+
 void first_target(const Peer& peer, Findings& f) {
-  const auto made = peer.json("POST", "/targets", local_target("first", "main"));
+  const auto made = peer.json("POST", "/targets", default_target(peer));
   f.equal("status", made.status, 201);
   const std::string info = data_of(made);
   f.equal("is_default", member(info, "is_default"), "true");
@@ -148,6 +154,8 @@ void old_route(const Peer& peer, Findings& f) {
   f.equal("max_file_size", member(data_of(made), "max_file_size"), "4");
   f.equal("limit of the target", verdict(peer.put("/objects/x?target_key=" + key, "12345")),
           "400 file.too_large");
+  f.equal("a v5 primary's limit takes its place",
+          peer.put("/objects/x?target_key=" + key + "&max_file_size=0", "12345").status, 200);
   f.equal("list", peer.get("/ingress-profiles").status, 200);
   f.equal("PATCH", peer.json("PATCH", "/ingress-profiles/" + key, R"({"name":"older"})").status,
           200);
@@ -215,6 +223,84 @@ void target_refusals(const Peer& peer, Findings& f) {
           "400 1000/managed_ingress.local_path_invalid");
 }
 
+void failed_target(const Peer& peer, Findings& f) {
+  // A folder name that no file system takes.
+  const auto made = peer.json("POST", "/targets", local_target("bad", std::string(300, 'b')));
+  f.equal("created all the same", made.status, 201);
+  std::string info = data_of(made);
+  f.is_true("last_error", !member(info, "last_error").empty());
+  f.equal("revisions", member(info, "desired_revision") + member(info, "applied_revision"), "10");
+  const std::string key = member(info, "target_key");
+  f.equal("use of it", verdict(peer.get("/objects/x?target_key=" + key)),
+          "412 managed_ingress.default_error");
+  f.equal("numeric", verdict(peer.call({.path = "/objects/x?target_key=" + key, .agent = kOld})),
+          "412 3010/managed_ingress.default_error");
+  info = data_of(peer.json("PATCH", "/targets/" + key, R"({"name":"still bad"})"));
+  f.equal("any change tries again",
+          member(info, "desired_revision") + member(info, "applied_revision"), "20");
+  info = data_of(peer.json("PATCH", "/targets/" + key, R"({"base_path":"mended"})"));
+  f.equal("mended", member(info, "desired_revision") + member(info, "applied_revision"), "33");
+  f.equal("no error", member(info, "last_error"), "");
+  f.equal("works at once", peer.put("/objects/x?target_key=" + key, "x").status, 200);
+  f.equal("DELETE", peer.call({.method = "DELETE", .path = "/targets/" + key}).status, 200);
+}
+
+void null_members(const Peer& peer, Findings& f) {
+  const auto info = data_of(peer.json("POST", "/targets", local_target("nulls", "nulls")));
+  const std::string key = member(info, "target_key");
+  const auto patched =
+      peer.json("PATCH", "/targets/" + key,
+                R"({"name":null,"driver_type":null,"endpoint":null,"bucket":null,)"
+                R"("access_key":null,"secret_key":null,"base_path":null,"is_default":null,)"
+                R"("max_file_size":null,"unknown":1})");
+  f.equal("status", patched.status, 200);
+  f.equal("kept", member(data_of(patched), "name") + member(data_of(patched), "base_path"),
+          "nullsnulls");
+  peer.call({.method = "DELETE", .path = "/targets/" + key});
+}
+
+// --- several primaries (section 11.6)
+
+void second_binding(const Peer& peer, Findings& f) {
+  Peer::Options options = peer.options();
+  options.credentials = *options.second;
+  const Peer other(options);
+  f.equal("disabled", verdict(other.get("/capabilities")), "412 master_binding.disabled");
+  f.equal("enabled",
+          other.json("PUT", "/binding", R"({"name":"b","is_enabled":true,"desired_revision":8})")
+              .status,
+          200);
+  f.equal("its targets are its own", data_of(other.get("/targets")), "[]");
+  f.equal("it has no default yet", verdict(other.get("/objects")), "412 managed_ingress.required");
+  const std::string mine =
+      member(data_of(peer.json("POST", "/targets", local_target("mine", "shared"))), "target_key");
+  f.equal("another's target is none", verdict(other.get("/objects?target_key=" + mine)),
+          "412 remote_storage_target.not_found");
+  f.equal("nor can it be changed", verdict(other.json("PATCH", "/targets/" + mine, "{}")),
+          "404 not_found");
+  f.equal("nor removed", verdict(other.call({.method = "DELETE", .path = "/targets/" + mine})),
+          "404 not_found");
+  f.equal("the same folder",
+          other.json("POST", "/targets", local_target("theirs", "shared")).status, 201);
+  peer.put("/objects/both?target_key=" + mine, "first");
+  other.put("/objects/both", "second");
+  f.equal("first", peer.get("/objects/both?target_key=" + mine).body, "first");
+  f.equal("second", other.get("/objects/both").body, "second");
+  f.equal("its list", data_of(other.get("/objects")), R"({"items":["both"]})");
+  Call swapped{.path = "/objects/both"};
+  swapped.headers = other.sign(swapped);
+  swapped.headers.front().second = peer.options().credentials.access_key;
+  f.equal("one key, the other's signature", verdict(peer.send(swapped)),
+          "401 auth.credentials_failed");
+  f.equal("disable the second",
+          other.json("PUT", "/binding", R"({"name":"b","is_enabled":false,"desired_revision":9})")
+              .status,
+          200);
+  f.equal("it is", verdict(other.get("/objects/both")), "412 master_binding.disabled");
+  f.equal("the first is not", peer.get("/capabilities").status, 200);
+  peer.call({.method = "DELETE", .path = "/targets/" + mine});
+}
+
 // --- binding (sections 3.3 and 11.7)
 
 void disabled_binding(const Peer& peer, Findings& f) {
@@ -243,6 +329,14 @@ void disabled_binding(const Peer& peer, Findings& f) {
   f.equal("works again", peer.get("/capabilities").status, 200);
   f.equal("blank name", verdict(peer.json("PUT", "/binding", R"({"name":" ","is_enabled":true})")),
           "400 bad_request");
+  f.equal("unknown transport",
+          verdict(peer.json("PUT", "/binding",
+                            R"({"name":"n","is_enabled":true,"resolved_transport":"pigeon"})")),
+          "400 bad_request");
+  f.equal("is_enabled missing", verdict(peer.json("PUT", "/binding", R"({"name":"n"})")),
+          "400 bad_request");
+  const auto empty = peer.json("PUT", "/binding", R"({"name":"n","is_enabled":true})");
+  f.equal("as an old primary sends it", empty.body, R"({"code":"success","msg":""})");
 }
 
 }  // namespace
@@ -260,7 +354,13 @@ std::vector<Row> target_rows() {
           {"9.1", "ingress-profiles, as v1 to v4 call it", old_route},
           {"9.2", "a second target: use, change, remove", target_life},
           {"9.2", "rules of the default", default_rules},
+          {"9.2", "a target that cannot be applied, and its mending", failed_target},
+          {"9.1", "null and unknown members of an update", null_members},
           {"2.4", "refused targets", target_refusals}};
+}
+
+std::vector<Row> two_binding_rows() {
+  return {{"11.6", "two bindings side by side", second_binding}};
 }
 
 std::vector<Row> binding_rows() {

@@ -81,6 +81,57 @@ void covered_parts(const Peer& peer, Findings& f) {
   f.equal("other length", verdict(peer.send(longer)), kCredentialsFailed);
 }
 
+/// What somebody who holds a captured, rightly signed request may try; each in both dialects.
+void captured_requests(const Peer& peer, Findings& f) {
+  struct Attack {
+    const char* name;
+    void (*change)(Call&);
+    bool token;  ///< refused as token_invalid, else credentials_failed
+  };
+  const auto header = [](Call& call, std::string_view name) -> std::string& {
+    for (auto& [key, value] : call.headers) {
+      if (key == name) return value;
+    }
+    return call.headers.emplace_back(name, "").second;
+  };
+  static const auto set = header;
+  const Attack attacks[] = {
+      {"later clock", [](Call& c) { set(c, "x-aster-timestamp") = to_string(now() + 301 + 5); },
+       true},
+      {"earlier clock", [](Call& c) { set(c, "x-aster-timestamp") = to_string(now() - 301); },
+       true},
+      {"moved clock", [](Call& c) { set(c, "x-aster-timestamp") = to_string(now() - 7); }, false},
+      {"fresh nonce", [](Call& c) { set(c, "x-aster-nonce") = "fresh"; }, false},
+      {"path", [](Call& c) { c.path = "/objects/attackee?a=1"; }, false},
+      {"path by an escape", [](Call& c) { c.path = "/objects/attac%6bed?a=1"; }, false},
+      {"query", [](Call& c) { c.path = "/objects/attacked?a=2"; }, false},
+      {"query left out", [](Call& c) { c.path = "/objects/attacked"; }, false},
+      {"query added", [](Call& c) { c.path += "&max_file_size=0"; }, false},
+      {"length", [](Call& c) { *c.body += "more"; }, false},
+      {"no body", [](Call& c) { c.body.reset(); }, false},
+      {"method", [](Call& c) { c.method = "DELETE"; }, false},
+      {"unknown key", [](Call& c) { set(c, "x-aster-access-key") = "rn_other"; }, false},
+      {"signature cut", [](Call& c) { set(c, "x-aster-signature").resize(63); }, false},
+      {"signature changed", [](Call& c) { set(c, "x-aster-signature")[5] ^= 1; }, false}};
+  for (const std::string_view agent : {kOld, kNew}) {
+    const bool old = agent == kOld;
+    Call captured{.method = "PUT", .path = "/objects/attacked?a=1", .body = "good"};
+    captured.agent = agent;
+    captured.headers = peer.sign(captured);
+    for (const Attack& attack : attacks) {
+      Call call = captured;
+      attack.change(call);
+      const std::string wanted = attack.token ? (old ? "401 2002" : kTokenInvalid)
+                                              : (old ? "401 2008" : kCredentialsFailed);
+      f.equal(attack.name + std::string(old ? ", numeric" : ""), verdict(peer.send(call)), wanted);
+    }
+    f.equal("the request itself", peer.send(captured).status, 200);
+    f.equal("replayed", verdict(peer.send(captured)), old ? "401 2002" : kTokenInvalid);
+    f.equal("what is stored", peer.get("/objects/attacked").body, "good");
+    f.equal("and nothing else", peer.get("/objects/attackee").status, 404);
+  }
+}
+
 void upper_case_signature(const Peer& peer, Findings& f) {
   Call call{.path = "/capabilities"};
   call.headers = peer.sign(call);
@@ -139,9 +190,9 @@ void capabilities(const Peer& peer, Findings& f) {
        {"supports_list", "supports_range_read", "supports_stream_upload", "supports_capacity"}) {
     f.equal(name, member(data, name), "true");
   }
-  for (const char* name :
-       {"object_get", "object_head", "object_put", "object_delete", "metadata", "range_get",
-        "accept_ranges_header", "list", "compose", "browser_presigned_cors"}) {
+  for (const char* name : {"object_get", "object_head", "object_put", "object_delete", "metadata",
+                           "range_get", "accept_ranges_header", "list", "compose",
+                           "browser_presigned_cors", "binding_state_pull"}) {
     f.equal(name, member(member(data, "features"), name), "true");
   }
   f.equal("managed_ingress.enabled", member(member(data, "managed_ingress"), "enabled"), "true");
@@ -182,6 +233,10 @@ void health(const Peer& peer, Findings& f) {
 std::vector<Row> before_first_target() {
   return {{"2.4", "412 managed_ingress.required while a binding has no target", no_target},
           {"22", "ready after enrolment, default_target false", ready_without_target}};
+}
+
+std::vector<Row> attack_rows() {
+  return {{"4.3", "a captured request: replay, skew, path, query, length, key", captured_requests}};
 }
 
 std::vector<Row> identity_rows() {

@@ -63,7 +63,11 @@ void content_length(const Peer& peer, Findings& f) {
   Call invalid{.method = "PUT", .path = "/objects/cl"};
   invalid.headers = peer.sign(invalid);
   invalid.headers.emplace_back("Content-Length", "abc");
-  f.equal("not a number", peer.send(invalid).status, 400);
+  f.equal("not a number", verdict(peer.send(invalid)),
+          "400 internal_storage.content_length_invalid");
+  invalid.agent = kOld;
+  f.equal("not a number, numeric", verdict(peer.send(invalid)),
+          "400 1000/internal_storage.content_length_invalid");
   f.equal("nothing stored", peer.get("/objects/cl").status, 404);
 }
 
@@ -95,7 +99,89 @@ void key_forms(const Peer& peer, Findings& f) {
   f.equal("second form", peer.get("/objects/p%25").status, 404);
 }
 
+void hard_keys(const Peer& peer, Findings& f) {
+  const std::string long_name(255, 'n');
+  std::string deep;
+  for (int i = 0; i < 64; ++i) deep += "deep" + std::to_string(i) + "/";
+  const std::pair<std::string, std::string> keys[] = {
+      {" lead and trail ", "%20lead%20and%20trail%20"},
+      {"caf\xc3\xa9", "caf%C3%A9"},          // composed
+      {"cafe\xcc\x81", "cafe%CC%81"},        // decomposed: another key
+      {"\xf0\x9f\x98\x80", "%f0%9f%98%80"},  // lower-case escapes
+      {"100%", "100%25"},
+      {"a+b", "a+b"},
+      {"a b+c%2B", "a%20b+c%252B"},
+      {"?#[]", "%3F%23%5B%5D"},
+      {"...", "..."},
+      {"..hidden", "..hidden"},
+      {"~'()*!$&=;:@,^|", "~'()*!$&=;:@,^|"},
+      {"x/metadata/y", "x/metadata/y"},
+      {"line\nbreak", "line%0Abreak"},
+      {long_name, long_name},
+      {deep + "leaf", deep + "leaf"}};
+  size_t number = 0;
+  for (const auto& [key, tail] : keys) {
+    const std::string body = std::to_string(number++);
+    f.equal("PUT " + key, peer.put("/objects/hard/" + tail, body).status, 200);
+  }
+  const std::string listed = data_of(peer.get("/objects?prefix=hard"));
+  number = 0;
+  for (const auto& [key, tail] : keys) {
+    f.equal("GET " + key, peer.get("/objects/hard/" + tail).body, std::to_string(number++));
+  }
+  f.is_true("both forms of e acute are listed",
+            listed.find("caf\xc3\xa9") != std::string::npos &&
+                listed.find("cafe\xcc\x81") != std::string::npos);
+  for (const auto& [key, tail] : keys) {
+    f.equal("DELETE " + key,
+            peer.call({.method = "DELETE", .path = "/objects/hard/" + tail}).status, 200);
+  }
+  f.equal("none is left", data_of(peer.get("/objects?prefix=hard")), R"({"items":[]})");
+  f.equal("a name longer than a file's", peer.put("/objects/" + long_name + "x", "1").status, 400);
+}
+
+void bare_question_marks(const Peer& peer, Findings& f) {
+  peer.put("/objects/bare", "b");
+  f.equal("signed GET", peer.get("/objects/bare?").body, "b");
+  f.equal("with an empty segment", peer.get("/objects/bare?&").body, "b");
+  // v1 and v2 sign "path?" for a presigned GET without parameters of its own.
+  const std::string expires = std::to_string(SystemClock().now_seconds() + 60);
+  const auto& keys = peer.options().credentials;
+  const std::string text =
+      "GET\n" + peer.target({.path = "/objects/bare?"}) + "\n" + keys.access_key + "\n" + expires;
+  const std::string presigned = "/objects/bare?aster_access_key=" + keys.access_key +
+                                "&aster_expires=" + expires +
+                                "&aster_signature=" + sign::signature_hex(keys.secret_key, text);
+  f.equal("presigned as v1 and v2 do", peer.send({.path = presigned, .agent = ""}).body, "b");
+}
+
+void early_refusals(const Peer& peer, Findings& f) {
+  // The body never comes: the answer must not wait for it, and must say that the connection ends.
+  const auto refused = [&](const std::string& path, const std::string& length) {
+    Call call{.method = "PUT", .path = path};
+    const std::string stamp = std::to_string(SystemClock().now_seconds());
+    const std::string nonce = "early-" + std::to_string(SystemClock().now_ns());
+    const auto& keys = peer.options().credentials;
+    const std::string signature = sign::signature_hex(
+        keys.secret_key, "PUT\n" + peer.target(call) + "\n" + stamp + "\n" + nonce + "\n" + length);
+    testing::RawClient client(peer.options().host, peer.options().port);
+    client.send("PUT " + peer.target(call) + " HTTP/1.1\r\nHost: f\r\nContent-Length: " + length +
+                "\r\nx-aster-access-key: " + keys.access_key + "\r\nx-aster-timestamp: " + stamp +
+                "\r\nx-aster-nonce: " + nonce + "\r\nx-aster-signature: " + signature +
+                "\r\nUser-Agent: " + std::string(kNew) + "\r\n\r\n");
+    return client.receive().value_or(testing::RawAnswer{});
+  };
+  const auto large = refused("/objects/early?max_file_size=10", "1000000000");
+  f.equal("too large", verdict(large), "400 file.too_large");
+  f.equal("it closes", large.field("Connection").value_or(""), "close");
+  const auto unknown = refused("/objects/early?target_key=none", "99999999999");
+  f.equal("no such target", verdict(unknown), "412 remote_storage_target.not_found");
+  f.equal("it closes, too", unknown.field("Connection").value_or(""), "close");
+}
+
 void metadata_named_key(const Peer& peer, Findings& f) {
+  f.equal("PUT without a parent", peer.put("/objects/metadata", "alone").status, 200);
+  f.equal("GET without a parent", peer.get("/objects/metadata").body, "alone");
   f.equal("PUT", peer.put("/objects/m/metadata", "12345").status, 200);
   f.equal("HEAD", peer.call({.method = "HEAD", .path = "/objects/m/metadata"}).status, 200);
   f.equal("GET means the metadata of m", peer.get("/objects/m/metadata").status, 404);
@@ -112,6 +198,9 @@ void header_overrides(const Peer& peer, Findings& f) {
   f.equal("Content-Disposition", got.field("Content-Disposition").value_or(""),
           "attachment; filename=\"a.txt\"");
   f.equal("Cache-Control", got.field("Cache-Control").value_or(""), "no-store");
+  const auto empty = peer.get("/objects/h?response-content-type=&response-cache-control=");
+  f.equal("empty means none", empty.field("Content-Type").value_or(""), "application/octet-stream");
+  f.is_true("nor a bare Cache-Control", !empty.field("Cache-Control"));
   f.equal("illegal value", peer.get("/objects/h?response-content-type=a%0D%0AX:b").status, 400);
 }
 
@@ -167,7 +256,10 @@ void large(const Peer& peer, Findings& f) {
 std::vector<Row> object_rows() {
   return {{"3.1", "GET .../metadata routes to the parent key", metadata_named_key},
           {"6.1", "hostile keys are 400", hostile_keys},
+          {"4.5", "a bare ? behind an object, signed and presigned", bare_question_marks},
           {"6.1", "keys are decoded once and normalised", key_forms},
+          {"6.1", "hard keys come back as they were", hard_keys},
+          {"7.1", "large bodies are refused early, and the connection says so", early_refusals},
           {"7.1", "PUT, GET, HEAD, metadata, DELETE", put_get_head_delete},
           {"7.1", "PUT overwrites, also with nothing", overwrite},
           {"7.1", "Content-Length is required", content_length},

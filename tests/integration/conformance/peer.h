@@ -37,6 +37,10 @@ class Peer {
     std::string prefix;  ///< path of the base URL
     sign::Credentials credentials;
     std::string browser_origin;  ///< origin of the binding's master URL
+    /// Of another binding on the same follower; the rows about two bindings need them.
+    std::optional<sign::Credentials> second;
+    /// JSON members that make the default target one in a bucket; empty: a local one.
+    std::string s3_members;
   };
   explicit Peer(Options options);
 

@@ -144,6 +144,10 @@ void compose_keep_parts(const Peer& peer, Findings& f) {
 }
 
 void capacity(const Peer& peer, Findings& f) {
+  if (!peer.options().s3_members.empty()) {
+    f.equal("a bucket", verdict(peer.get("/capacity")), "500 storage.unsupported");
+    return;
+  }
   const std::string inner = member(data_of(peer.get("/capacity")), "capacity");
   f.equal("status", member(inner, "status"), "supported");
   f.equal("source", member(inner, "source"), "local_filesystem");

@@ -36,11 +36,13 @@ struct Row {
 /// In the order in which they must run: the first ones need a binding without a target.
 std::vector<Row> before_first_target();
 std::vector<Row> identity_rows();
+std::vector<Row> attack_rows();
 std::vector<Row> object_rows();
 std::vector<Row> range_and_list_rows();
 std::vector<Row> compose_rows();
 std::vector<Row> browser_rows();
 std::vector<Row> target_rows();
 std::vector<Row> binding_rows();
+std::vector<Row> two_binding_rows();  ///< for a peer with credentials of a second binding
 
 }  // namespace aster::conformance

@@ -274,7 +274,8 @@ TEST_F(ApiTest, says_what_a_node_lacks_before_it_is_used) {
   ASSERT_TRUE(run_blocking(enrollment.redeem(issued->token, Dialect::str)).ok());
   ASSERT_TRUE(run_blocking(enrollment.acknowledge(issued->token)).ok());
   EXPECT_EQ(call("POST", node + "/test").msg,
-            "node f1 has no base_url: this server cannot connect to it");
+            "node f1 has no base_url, so this server cannot connect to it: "
+            "aster node set f1 --base-url URL");
   EXPECT_EQ(call("GET", node + "/storage-targets").status, 412);
   ASSERT_EQ(call("PATCH", node, R"({"is_enabled":false,"base_url":"http://f1"})").status, 200);
   const Answer disabled = call("POST", node + "/test");

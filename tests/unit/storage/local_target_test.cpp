@@ -308,6 +308,33 @@ bool on_small_disk(const fs::path& where, const std::function<void()>& body) {
   return mounted;
 }
 
+TEST_F(LocalObjects, a_read_only_disk_is_a_clear_error_and_still_serves) {
+  const fs::path disk = dir_ / "disk";
+  fs::create_directory(disk);
+  const bool ran = on_small_disk(disk, [&] {
+    Executor executor({.name = "small", .threads = 2});  // its threads see this disk
+    const auto target = LocalTarget::open({.root = disk.string()}, executor);
+    ASSERT_TRUE(target.ok());
+    const ObjectStore store(*target, "ns", executor);
+    const auto put = [&](const std::string& key) {
+      return run_blocking(store.put(key, std::make_shared<TextSource>("text"), {4, {}}));
+    };
+    ASSERT_TRUE(put("k").ok());
+    ASSERT_TRUE(put("p").ok());
+    ASSERT_EQ(::mount(nullptr, disk.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
+    EXPECT_TRUE(put("new").failed_with(Errc::read_only));
+    EXPECT_TRUE(run_blocking(store.remove("k")).failed_with(Errc::read_only));
+    EXPECT_TRUE(
+        run_blocking(store.compose("x", {"k", "p"}, {8, true})).failed_with(Errc::read_only));
+    EXPECT_TRUE(run_blocking(store.compose("x", {"p"}, {4, false})).failed_with(Errc::read_only));
+    EXPECT_EQ(*run_blocking(store.stat("k")), 4u);
+    EXPECT_EQ(run_blocking(store.list("", 0, {}))->items, (std::vector<std::string>{"k", "p"}));
+    EXPECT_TRUE(LocalTarget::open({.root = disk.string(), .create = false}, executor).ok())
+        << "a read-only disk can be served after a restart";
+  });
+  if (!ran) GTEST_SKIP() << "needs the right to mount";
+}
+
 TEST_F(LocalObjects, a_full_disk_is_no_space_and_tears_nothing) {
   const fs::path disk = dir_ / "disk";
   fs::create_directory(disk);
@@ -329,6 +356,60 @@ TEST_F(LocalObjects, a_full_disk_is_no_space_and_tears_nothing) {
     EXPECT_TRUE(put(700'000).ok()) << "the space of failed uploads is free again";
   });
   if (!ran) GTEST_SKIP() << "needs the right to mount";
+}
+
+TEST_F(LocalObjects, are_unavailable_and_not_missing_while_their_folder_is_away) {
+  ASSERT_TRUE(put("a/b", "kept").ok());
+  ASSERT_TRUE(put("p", "part").ok());
+  fs::rename(root(), dir_ / "away");
+  const auto all_unavailable = [&](const char* when) {
+    EXPECT_TRUE(put("new", "x").failed_with(Errc::unavailable)) << when;
+    EXPECT_TRUE(run_blocking(store_->stat("none")).failed_with(Errc::unavailable)) << when;
+    EXPECT_TRUE(run_blocking(store_->open("none")).failed_with(Errc::unavailable)) << when;
+    EXPECT_TRUE(run_blocking(store_->remove("none")).failed_with(Errc::unavailable)) << when;
+    EXPECT_TRUE(run_blocking(store_->list("", 0, {})).failed_with(Errc::unavailable)) << when;
+    EXPECT_TRUE(run_blocking(target_->capacity()).failed_with(Errc::unavailable)) << when;
+    EXPECT_TRUE(run_blocking(store_->compose("x", {"p"}, {.expected_size = 4}))
+                    .failed_with(Errc::unavailable))
+        << when;
+  };
+  all_unavailable("moved");
+  fs::create_directories(root() / "t");  // as the bare mount point of a disk that is not there
+  all_unavailable("an empty folder in its place");
+  fs::remove_all(root());
+  fs::rename(dir_ / "away", root());
+  EXPECT_EQ(get("a/b"), "kept");
+  EXPECT_TRUE(put("new", "x").ok());
+  EXPECT_EQ(keys(), (std::vector<std::string>{"a/b", "new", "p"}));
+}
+
+TEST_F(LocalObjects, go_on_in_a_folder_that_was_brought_back_as_another) {
+  ASSERT_TRUE(put("a", "kept").ok());
+  fs::copy(root(), dir_ / "copy", fs::copy_options::recursive);
+  fs::remove_all(root());
+  EXPECT_TRUE(run_blocking(store_->open("a")).failed_with(Errc::unavailable));
+  fs::rename(dir_ / "copy", root());
+  EXPECT_EQ(get("a"), "kept");
+  EXPECT_TRUE(put("b", "x").ok());
+  EXPECT_EQ(testing::read_file(root() / "t/ns/b"), "x");
+}
+
+TEST_F(LocalObjects, an_upload_whose_folder_leaves_is_not_acknowledged) {
+  auto staged = run_blocking(target_->stage("ns/k", 5));
+  ASSERT_TRUE(staged.ok());
+  ASSERT_TRUE(run_blocking((*staged)->write(as_bytes("bytes"))).ok());
+  fs::rename(root(), dir_ / "away");
+  EXPECT_TRUE(run_blocking((*staged)->commit()).failed_with(Errc::unavailable));
+  EXPECT_FALSE(fs::exists(dir_ / "away/t/ns/k"));
+  fs::rename(dir_ / "away", root());
+}
+
+TEST_F(LocalObjects, an_applied_folder_is_not_made_anew) {
+  const LocalTarget::Options gone{.root = root().string(), .base = "other", .create = false};
+  EXPECT_TRUE(LocalTarget::open(gone, *executor_).failed_with(Errc::unavailable));
+  EXPECT_FALSE(fs::exists(root() / "other"));
+  const LocalTarget::Options there{.root = root().string(), .base = "t", .create = false};
+  EXPECT_TRUE(LocalTarget::open(there, *executor_).ok());
 }
 
 TEST_F(LocalObjects, capacity_is_that_of_the_file_system) {

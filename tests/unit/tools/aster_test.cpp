@@ -362,6 +362,10 @@ TEST_F(Aster, node_switches_and_removal) {
   EXPECT_EQ(aster({"node", "disable", "attic"}).out, "node 'attic' is disabled\n");
   EXPECT_EQ(body_of(1), (json::object{{"is_enabled", false}}));
   EXPECT_EQ(aster({"node", "enable", "attic"}).out, "node 'attic' is enabled\n");
+  EXPECT_EQ(aster({"node", "set", "attic", "--base-url", "http://10.0.0.7:3001"}).out,
+            "node 'attic' is at http://10.0.0.7:3001\n");
+  EXPECT_EQ(body_of(5), (json::object{{"base_url", "http://10.0.0.7:3001"}}));
+  EXPECT_EQ(aster({"node", "set", "attic"}).status, 2);
   EXPECT_EQ(aster({"node", "remove", "attic"}).status, 0);
   EXPECT_EQ(http_.requests().back().method, "DELETE");
 }
@@ -382,12 +386,40 @@ TEST_F(Aster, target_add_sends_the_fields_of_its_driver) {
   http_.answer(200, list_of(kNode, 1));
   http_.answer(201, envelope(R"({"target_key":"rst_2","name":"b","last_error":""})"));
   ASSERT_EQ(aster({"target", "add", "attic", "--driver", "s3", "--name", "b", "--endpoint",
-                   "https://s3.example.com", "--bucket", "bkt", "--access-key", "ak",
-                   "--secret-key-file", secret_file("sk\n")})
+                   "https://s3.example.com", "--bucket", "bkt", "--region", "eu-1", "--addressing",
+                   "path", "--credentials-file", secret_file("ak:s:k/=\n")})
                 .status,
             0);
-  EXPECT_EQ(body_of(3).at("secret_key").as_string(), "sk");
+  EXPECT_EQ(body_of(3).at("endpoint").as_string(), "https://s3.example.com?region=eu-1&style=path");
+  EXPECT_EQ(body_of(3).at("access_key").as_string(), "ak");
+  EXPECT_EQ(body_of(3).at("secret_key").as_string(), "s:k/=");
   EXPECT_EQ(body_of(3).at("bucket").as_string(), "bkt");
+}
+
+TEST_F(Aster, s3_target_gets_other_credentials) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(200, envelope(R"([{"target_key":"rst_2","name":"b"}])"));
+  http_.answer(200, envelope(R"({"target_key":"rst_2","name":"b","last_error":""})"));
+  const Outcome outcome = aster(
+      {"target", "set-credentials", "attic", "b", "--credentials-file", secret_file("ak2:sk2\n")});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(http_.requests().back().method, "PATCH");
+  EXPECT_EQ(body_of(http_.request_count() - 1),
+            (json::object{{"access_key", "ak2"}, {"secret_key", "sk2"}}));
+  EXPECT_EQ((outcome.out + outcome.err).find("sk2"), std::string::npos);
+}
+
+TEST_F(Aster, s3_credentials_that_are_no_pair_are_refused_unseen) {
+  log_in();
+  for (const char* line : {"alone\n", ":sk\n", "ak:\n"}) {
+    const Outcome outcome =
+        aster({"target", "add", "attic", "--driver", "s3", "--endpoint", "https://s3.example.com",
+               "--bucket", "bkt", "--credentials-file", secret_file(line)});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_NE(outcome.err.find("ACCESS_KEY:SECRET_KEY"), std::string::npos);
+    EXPECT_EQ(outcome.err.find("alone"), std::string::npos);
+  }
 }
 
 TEST_F(Aster, s3_target_without_its_fields_is_refused) {

@@ -1,11 +1,11 @@
-#include "server/primary/body_pipe.h"
+#include "server/storage/body_pipe.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <thread>
 
-namespace aster::primary {
+namespace aster::storage {
 namespace {
 
 class BodyPipeTest : public ::testing::Test {
@@ -66,4 +66,4 @@ TEST_F(BodyPipeTest, frees_the_writer_when_the_reader_goes) {
 }
 
 }  // namespace
-}  // namespace aster::primary
+}  // namespace aster::storage

@@ -8,10 +8,10 @@
 #include "protocol/base/executor.h"
 #include "protocol/client/http_client.h"
 
-namespace aster::primary {
+namespace aster::storage {
 
-/// Joins a body that is pushed (an answer from a follower) to one that is pulled (our answer to a
-/// client) without keeping more than the piece under way: write() waits until its piece was read.
+/// Joins a body that is pushed (an answer from another server) to one that is pulled (our answer to
+/// a client) without keeping more than the piece under way: write() waits until its piece was read.
 /// One writer, one reader; thread-safe between the two. Whoever waits goes on on the executor.
 class BodyPipe {
  public:
@@ -71,4 +71,4 @@ class PipeSource final : public ByteSource {
   const std::shared_ptr<BodyPipe> pipe_;
 };
 
-}  // namespace aster::primary
+}  // namespace aster::storage

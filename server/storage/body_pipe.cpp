@@ -1,10 +1,10 @@
-#include "server/primary/body_pipe.h"
+#include "server/storage/body_pipe.h"
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
-namespace aster::primary {
+namespace aster::storage {
 
 bool BodyPipe::Readable::await_suspend(std::coroutine_handle<> waiter) {
   std::lock_guard lock(pipe.mutex_);
@@ -82,4 +82,4 @@ void BodyPipe::abandon() {
   wake(writer);
 }
 
-}  // namespace aster::primary
+}  // namespace aster::storage
