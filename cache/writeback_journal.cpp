@@ -155,6 +155,7 @@ struct WritebackJournal::State {
     };
     std::map<uint64_t, Entry> writes;  // by number
     bool sent = false;
+    uint64_t version = 0;  // newest data_version, as far as noted
   };
   using Fill = std::function<void(rocksdb::WriteBatch&)>;
   struct Job {
@@ -231,6 +232,12 @@ Result<void> WritebackJournal::State::load_index() {
   for (it->Seek(std::string(1, kSent)); it->Valid() && it->key()[0] == kSent; it->Next()) {
     Reader key{it->key().ToStringView().substr(1)};
     files[key.number()].sent = true;
+  }
+  for (it->Seek(std::string(1, kVersion)); it->Valid() && it->key()[0] == kVersion; it->Next()) {
+    Reader key{it->key().ToStringView().substr(1)};
+    Reader value{it->value().ToStringView()};
+    const auto file = files.find(key.number());
+    if (file != files.end()) file->second.version = value.number();
   }
   if (!it->status().ok()) return rocksdb_error(it->status(), "read the write-back journal");
   return ok();
@@ -402,6 +409,7 @@ void WritebackJournal::retire(InodeNo ino, uint64_t covers, uint64_t version) {
   std::vector<std::string> keys{key_of(kSent, ino.value)};
   state_->erase_writes(found->second, covers, keys);
   found->second.sent = false;
+  found->second.version = version;
   const bool more = !found->second.writes.empty();
   if (!more) state_->files.erase(found);
   state_->enqueue({[=, keys = std::move(keys)](rocksdb::WriteBatch& batch) {
@@ -455,9 +463,14 @@ Task<Result<void>> WritebackJournal::hand_over(InodeNo from, InodeNo to, uint64_
   if (!moved.empty()) {
     moved.key() = to.value;
     moved.mapped().sent = false;
+    moved.mapped().version = version;
     state_->files.insert(std::move(moved));
   }
   co_return ok();
+}
+
+bool WritebackJournal::takes_new() const {
+  return state_->options.limit_bytes > 0;
 }
 
 std::vector<InodeNo> WritebackJournal::files() const {
@@ -473,14 +486,16 @@ bool WritebackJournal::holds(InodeNo ino) const {
 }
 
 Result<RecoveredWrites> WritebackJournal::load(InodeNo ino) const {
-  std::map<uint64_t, State::File::Entry> entries;
+  // Memory is ahead of the database: what was retired may still wait to be written.
+  State::File file;
   {
     std::lock_guard lock(state_->mutex);
     const auto found = state_->files.find(ino.value);
-    if (found != state_->files.end()) entries = found->second.writes;
+    if (found != state_->files.end()) file = found->second;
   }
   RecoveredWrites all;
   all.ino = ino;
+  all.expected_version = file.version;
   rocksdb::DB& db = state_->rocks->db();
   std::string value;
   const auto get = [&](const std::string& key) -> Result<bool> {
@@ -489,7 +504,7 @@ Result<RecoveredWrites> WritebackJournal::load(InodeNo ino) const {
     if (status.IsNotFound()) return false;
     return rocksdb_error(status, "read the write-back journal");
   };
-  for (const auto& [number, entry] : entries) {
+  for (const auto& [number, entry] : file.writes) {
     ASTER_TRY(const bool there, get(key_of(kWrite, number)));
     if (!there) return fail(Errc::corrupt, "write-back journal: an intent is missing");
     ASTER_TRY(Intent intent, decode_intent(value));
@@ -503,19 +518,15 @@ Result<RecoveredWrites> WritebackJournal::load(InodeNo ino) const {
     all.expected_version = std::max(all.expected_version, intent.write.base);
     all.writes.push_back(std::move(intent.write));
   }
-  ASTER_TRY(const bool was_sent, get(key_of(kSent, ino.value)));
-  if (was_sent) {
+  if (file.sent) {
+    ASTER_TRY(const bool was_sent, get(key_of(kSent, ino.value)));
+    if (!was_sent) return fail(Errc::corrupt, "write-back journal: a request is missing");
     Reader in{value};
     RecoveredWrites::Sent sent;
     sent.covers = in.number();
     sent.request = in.text();
     if (!in.good) return fail(Errc::corrupt, "write-back journal: bad request");
     all.sent = std::move(sent);
-  }
-  ASTER_TRY(const bool has_version, get(key_of(kVersion, ino.value)));
-  if (has_version) {
-    Reader in{value};
-    all.expected_version = std::max(all.expected_version, in.number());
   }
   return all;
 }

@@ -83,6 +83,8 @@ class WritebackJournal {
   /// The writes belong to another file now, whose data_version is `version` (a conflict copy).
   Task<Result<void>> hand_over(InodeNo from, InodeNo to, uint64_t version);
 
+  /// False: opened only to send what an earlier mount left (limit_bytes 0).
+  bool takes_new() const;
   std::vector<InodeNo> files() const;
   /// True while it has something of the file.
   bool holds(InodeNo ino) const;

@@ -71,8 +71,8 @@ struct Call {
 };
 using CallPtr = std::shared_ptr<Call>;
 
-/// Calls of one kind and the requests they travel in. Thread-safe. What runs in the background keeps
-/// the lane; `primary` only until close() returned.
+/// Calls of one kind and the requests they travel in. Thread-safe. What runs in the background
+/// keeps the lane; `primary` only until close() returned.
 class Lane : public std::enable_shared_from_this<Lane> {
  public:
   Lane(PrimaryClient& primary, Executor& executor, size_t under_way, size_t together,

@@ -24,8 +24,8 @@ struct CoalescingOptions {
 /// who need an order between two operations wait for the first, as ever.
 ///
 /// Only small operations gather: listings, manifests and large commits go alone. One that the
-/// primary refuses as malformed does not harm its companions: they are sent again, each alone (under
-/// the same operation ids).
+/// primary refuses as malformed does not harm its companions: they are sent again, each alone
+/// (under the same operation ids).
 ///
 /// `primary` and `executor` must outlive it. The destructor waits for requests under way.
 std::unique_ptr<PrimaryClient> make_coalescing_client(CoalescingOptions options,
