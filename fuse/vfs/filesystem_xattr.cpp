@@ -10,6 +10,10 @@ bool refused(const std::string& name) {
   return name.starts_with("system.posix_acl_");
 }
 
+/// Answered here and never stored or listed.
+constexpr std::string_view kDurable = "user.aster.durable";
+constexpr std::string_view kSync = "user.aster.sync";
+
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -18,6 +22,7 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 
 Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Caller who) {
   if (refused(name)) co_return fail(Errc::unsupported);
+  if (name == kDurable) co_return durability(ino);
   if (!inodes_.xattr_names(ino) && inodes_.trusted()) {
     auto value = co_await first_getxattr(ino, std::move(name));
     co_return value;
@@ -58,9 +63,13 @@ Task<Result<std::vector<std::string>>> Filesystem::listxattr(InodeNo ino, Caller
 }
 
 Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {
-  if (options_.read_only) co_return fail(Errc::read_only);
-  if (refused(change.name)) co_return fail(Errc::unsupported);
   const InodeNo ino = change.ino;
+  if (change.name == kSync) {
+    const Result<void> synced = co_await sync_to_servers(ino, who);
+    co_return synced;
+  }
+  if (options_.read_only) co_return fail(Errc::read_only);
+  if (refused(change.name) || change.name == kDurable) co_return fail(Errc::unsupported);
   fs::Operation operation = std::move(change);
   const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);

@@ -55,6 +55,9 @@ class InodeTable {
   /// The inode that `name` led to when last seen.
   std::optional<InodeNo> known_child(InodeNo parent, const std::string& name) const;
 
+  /// A name that led to the inode when last seen.
+  std::optional<std::pair<InodeNo, std::string>> any_name(InodeNo ino) const;
+
   void forget(InodeNo ino, uint64_t lookups);
   /// The name leads elsewhere or nowhere now (unlinked, renamed, changed by others): listings and
   /// answers that are older are not believed about it.
