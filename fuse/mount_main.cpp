@@ -21,6 +21,7 @@
 #include "fuse/kernel/daemonize.h"
 #include "fuse/kernel/session.h"
 #include "fuse/mount_options.h"
+#include "fuse/self_files.h"
 #include "protocol/base/log.h"
 #include "protocol/client/coalescing_client.h"
 #include "protocol/client/curl_http_client.h"
@@ -91,6 +92,7 @@ class MountedDrive {
     http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     ASTER_TRY(connect(credentials));
     ASTER_TRY(open_cache(credentials.server));
+    server_ = credentials.server;
     ASTER_TRY(open_journal(credentials.server));
     build();
     ASTER_TRY(recover_journal());
@@ -227,6 +229,8 @@ class MountedDrive {
     filesystem_ = std::make_unique<Filesystem>(
         Filesystem::Parts{*gathered_, *io_, notifier_, executor_, clock_}, vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
+    add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
+                                *memory_cache_, disk_cache_.get(), journal_.get()});
   }
 
   void follow_events() {
@@ -248,6 +252,7 @@ class MountedDrive {
 
   const MountOptions options_;
   const std::string directory_;
+  std::string server_;
   const SystemClock clock_;
   BlockPool pool_{64 << 20};
   Executor executor_{{"core", 8, 65536}};

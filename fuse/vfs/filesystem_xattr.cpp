@@ -10,8 +10,9 @@ bool refused(const std::string& name) {
   return name.starts_with("system.posix_acl_");
 }
 
-/// Answered here and never stored or listed.
-constexpr std::string_view kDurable = "user.aster.durable";
+/// What the drive itself says: asked for by name, never listed, never kept here.
+constexpr std::string_view kOwnPrefix = "user.aster.";
+/// Setting it sends what is unsent.
 constexpr std::string_view kSync = "user.aster.sync";
 
 bool has(const std::vector<std::string>& names, const std::string& name) {
@@ -22,7 +23,10 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 
 Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Caller who) {
   if (refused(name)) co_return fail(Errc::unsupported);
-  if (name == kDurable) co_return durability(ino);
+  if (name.starts_with(kOwnPrefix)) {
+    auto told = co_await own_attribute(ino, std::move(name), who);
+    co_return told;
+  }
   if (!inodes_.xattr_names(ino) && inodes_.trusted()) {
     auto value = co_await first_getxattr(ino, std::move(name));
     co_return value;
@@ -30,6 +34,14 @@ Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Ca
   ASTER_CO_TRY(const std::vector<std::string> names, co_await listxattr(ino, who));
   if (!has(names, name)) co_return fail(Errc::no_attribute);
   fs::Operation question = fs::GetXattr{ino, name};
+  ASTER_CO_TRY(fs::XattrValue value,
+               co_await remote_.call<fs::XattrValue>(std::move(question), who));
+  co_return std::move(value.value);
+}
+
+Task<Result<std::string>> Filesystem::own_attribute(InodeNo ino, std::string name, Caller who) {
+  if (name == "user.aster.durable") co_return durability(ino);
+  fs::Operation question = fs::GetXattr{ino, std::move(name)};
   ASTER_CO_TRY(fs::XattrValue value,
                co_await remote_.call<fs::XattrValue>(std::move(question), who));
   co_return std::move(value.value);
@@ -69,7 +81,7 @@ Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {
     co_return synced;
   }
   if (options_.read_only) co_return fail(Errc::read_only);
-  if (refused(change.name) || change.name == kDurable) co_return fail(Errc::unsupported);
+  if (refused(change.name)) co_return fail(Errc::unsupported);
   fs::Operation operation = std::move(change);
   const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);
