@@ -15,6 +15,7 @@
 #include "cache/disk_block_cache.h"
 #include "cache/memory_block_cache.h"
 #include "cache/tiered_block_cache.h"
+#include "cache/writeback_journal.h"
 #include "fuse/credentials.h"
 #include "fuse/io/file_content.h"
 #include "fuse/kernel/daemonize.h"
@@ -22,6 +23,7 @@
 #include "fuse/mount_options.h"
 #include "fuse/self_files.h"
 #include "protocol/base/log.h"
+#include "protocol/client/coalescing_client.h"
 #include "protocol/client/curl_http_client.h"
 #include "protocol/client/primary_client.h"
 
@@ -30,11 +32,21 @@ namespace {
 
 constexpr int kFailure = 1;
 constexpr int kUsage = 2;
+/// Nothing is lost, but not everything is at the servers: the journal keeps it for the next mount.
+constexpr int kKept = 3;
 
 std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);
   if (value == nullptr || *value == '\0') return std::nullopt;
   return value;
+}
+
+std::string folder_name(const std::string& server, const std::string& directory) {
+  std::string name = server.substr(server.find("://") + 3) + directory;
+  std::replace_if(
+      name.begin(), name.end(),
+      [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '-'; }, '_');
+  return name.substr(0, 200);
 }
 
 /// The block cache of this mount when none was named: one folder per drive and mount point, so that
@@ -45,11 +57,18 @@ std::string default_cache_dir(const std::string& server, const std::string& dire
     base = environment("XDG_CACHE_HOME").value_or(environment("HOME").value_or("/tmp") + "/.cache");
     base += "/aster";
   }
-  std::string name = server.substr(server.find("://") + 3) + directory;
-  std::replace_if(
-      name.begin(), name.end(),
-      [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '-'; }, '_');
-  return base + "/" + name.substr(0, 200);
+  return base + "/" + folder_name(server, directory);
+}
+
+/// The journal is no cache: it has what exists nowhere else.
+std::string default_journal_dir(const std::string& server, const std::string& directory) {
+  std::string base = "/var/lib/aster/journal";
+  if (::geteuid() != 0) {
+    base = environment("XDG_STATE_HOME")
+               .value_or(environment("HOME").value_or("/var/tmp") + "/.local/state");
+    base += "/aster/journal";
+  }
+  return base + "/" + folder_name(server, directory);
 }
 
 sigset_t end_signals() {
@@ -74,7 +93,9 @@ class MountedDrive {
     ASTER_TRY(connect(credentials));
     ASTER_TRY(open_cache(credentials.server));
     server_ = credentials.server;
+    ASTER_TRY(open_journal(credentials.server));
     build();
+    ASTER_TRY(recover_journal());
     const MountPlace place{directory_, credentials.server,
                            options_.allow_other.value_or(::geteuid() == 0), options_.read_only,
                            options_.kernel_flags};
@@ -108,6 +129,12 @@ class MountedDrive {
     }
     stop_events();
     (void)run_blocking(primary_->close_session());
+    if (journal_ && journal_->stats().files > 0) {
+      const WritebackJournal::Stats kept = journal_->stats();
+      ASTER_LOG(warn, "ended_with_unsent_data_in_the_journal", {"files", kept.files},
+                {"bytes", kept.bytes});
+      return kKept;
+    }
     ASTER_LOG(info, "ended");
     return 0;
   }
@@ -124,6 +151,7 @@ class MountedDrive {
     Result<fs::SessionAnswer> answer = run_blocking(primary_->open_session(request));
     if (!answer.ok()) return said_clearly(answer.error(), credentials.server);
     session_answer_ = std::move(*answer);
+    gathered_ = make_coalescing_client({}, *primary_, executor_);
     return ok();
   }
 
@@ -152,26 +180,58 @@ class MountedDrive {
     return ok();
   }
 
+  Result<void> open_journal(const std::string& server) {
+    JournalOptions journal;
+    journal.directory = options_.journal_dir.empty() ? default_journal_dir(server, directory_)
+                                                     : options_.journal_dir;
+    // What an earlier mount left is sent also when this one keeps no journal.
+    const bool left_over = std::filesystem::exists(journal.directory / "journal");
+    if (options_.read_only || (!options_.local_durability && !left_over)) return ok();
+    // With durability=remote it takes nothing new: a limit of nothing sends writers to the servers.
+    journal.limit_bytes = options_.local_durability ? options_.journal_size : 0;
+    journal.identity = server + " " + session_answer_.user + " " + options_.workspace;
+    ASTER_TRY(journal_, WritebackJournal::open(journal, executor_));
+    if (!options_.local_durability && journal_->files().empty()) journal_.reset();
+    return ok();
+  }
+
+  /// Before the mount is there: nobody may see files without what was promised to be in them.
+  Result<void> recover_journal() {
+    const Result<size_t> recovered = run_blocking(filesystem_->recover_journal());
+    if (!recovered.ok()) {
+      return Error{recovered.error().code,
+                   "the write-back journal of the last mount cannot be sent: " +
+                       recovered.error().message()};
+    }
+    if (*recovered > 0) ASTER_LOG(info, "journal_taken_up", {"files", *recovered});
+    return ok();
+  }
+
   void build() {
     FileIoOptions io;
+    io.journal = journal_.get();
     io.dirty_limit = options_.dirty_limit;
     io.read_ahead_budget = options_.read_ahead;
     io.parallel_uploads = options_.uploads;
     io.parallel_downloads = options_.downloads;
     io.timeout = options_.timeout;
-    io_ = make_file_io(io, *primary_, *http_, *cache_, executor_);
+    io_ = make_file_io(io, *gathered_, *http_, *cache_, executor_);
     VfsOptions vfs;
     vfs.root = session_answer_.root;
     vfs.timeout = options_.timeout;
     vfs.hard = options_.hard;
     vfs.read_only = options_.read_only;
     vfs.access_times = options_.access_times;
+    vfs.journal = journal_.get();
+    char host[HOST_NAME_MAX + 1] = "";
+    (void)::gethostname(host, sizeof host - 1);
+    vfs.client = host;
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
     filesystem_ = std::make_unique<Filesystem>(
-        Filesystem::Parts{*primary_, *io_, notifier_, executor_, clock_}, vfs);
+        Filesystem::Parts{*gathered_, *io_, notifier_, executor_, clock_}, vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
     add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
-                                *memory_cache_, disk_cache_.get()});
+                                *memory_cache_, disk_cache_.get(), journal_.get()});
   }
 
   void follow_events() {
@@ -203,7 +263,9 @@ class MountedDrive {
   std::unique_ptr<TieredBlockCache> tiered_cache_;
   BlockCache* cache_ = nullptr;
   std::unique_ptr<PrimaryClient> primary_;
+  std::unique_ptr<PrimaryClient> gathered_;  // the same, for operations
   fs::SessionAnswer session_answer_;
+  std::unique_ptr<WritebackJournal> journal_;
   std::unique_ptr<FileIo> io_;
   Notifier notifier_;
   std::unique_ptr<Filesystem> filesystem_;
@@ -269,6 +331,7 @@ void make_absolute(MountOptions& options) {
   fix(options.password_file);
   fix(options.ca_file);
   if (options.cache_dir) fix(*options.cache_dir);
+  fix(options.journal_dir);
 }
 
 void prepare_process() {

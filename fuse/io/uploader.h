@@ -17,6 +17,11 @@ class Uploader {
   Uploader(std::shared_ptr<IoContext> context, InodeNo ino)
       : context_(std::move(context)), grants_(context_, ino) {}
 
+  /// For packs: grants that files share; GrantHint::ino names one of them.
+  struct SharedGrants {};
+  Uploader(std::shared_ptr<IoContext> context, SharedGrants)
+      : context_(std::move(context)), grants_(context_, InodeNo(), true) {}
+
   GrantPool& grants() { return grants_; }
 
   using Outcome = Result<std::shared_ptr<const fs::ObjectAccess>>;

@@ -103,6 +103,20 @@ Task<Result<Attributes>> Filesystem::getattr(InodeNo ino, Caller who) {
   co_return attr.error();
 }
 
+/// While somebody writes the file, what is set of it travels with what was written: they become
+/// visible to others, and durable, together. What programs do before they close (tar, cp -a, rsync)
+/// then costs no round trip.
+std::optional<Attributes> Filesystem::defer(const fs::SetAttr& change) {
+  const InodeNo ino = change.ino;
+  if ((inodes_.writers(ino) == 0 && !waits_in_journal(ino)) || inodes_.unlinked(ino))
+    return std::nullopt;
+  const std::optional<fs::Attr> before = inodes_.known(ino);
+  const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
+  if (!before || !content || !content->defer(change)) return std::nullopt;
+  if (const std::optional<Attributes> fresh = inodes_.fresh(ino)) return fresh;
+  return Attributes{inodes_.known(ino).value_or(*before), Duration::zero()};
+}
+
 Task<Result<Attributes>> Filesystem::setattr(fs::SetAttr change, Caller who) {
   if (options_.read_only) co_return fail(Errc::read_only);
   if (change.size) {
@@ -111,12 +125,13 @@ Task<Result<Attributes>> Filesystem::setattr(fs::SetAttr change, Caller who) {
     co_return cut;
   }
   const InodeNo ino = change.ino;
+  if (const std::optional<Attributes> later = defer(change)) co_return *later;
   if (change.mtime) {
     // A commit after this would set the time of its writes again: what was written before the
     // time was set must be committed before it.
     const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
     if (content && content->dirty() && !inodes_.unlinked(ino)) {
-      ASTER_CO_TRY(co_await flush_content(ino, content, false, who));
+      ASTER_CO_TRY(co_await drain_content(ino, content, who));
     }
   }
   if (change.atime) {

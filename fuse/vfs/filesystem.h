@@ -3,8 +3,10 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
+#include "cache/writeback_journal.h"
 #include "fuse/io/file_content.h"
 #include "fuse/vfs/dir_handle.h"
 #include "fuse/vfs/file_handle.h"
@@ -144,8 +146,14 @@ class Filesystem {
   void on_reset();
   void on_state(bool alive);
 
+  // ---- journal (filesystem_journal.cpp)
+  /// Takes up what an earlier mount left in the journal; before the first operation. How many
+  /// files.
+  Task<Result<size_t>> recover_journal();
+
   // ---- end
-  /// Sends everything unsent; how many files could not be flushed (each is logged).
+  /// Sends everything unsent; how many files could not be flushed (each is logged). Files whose
+  /// data is in the journal do not count: the next mount sends it.
   Task<size_t> flush_all();
   /// Ends repetitions for ever (`hard`, background flushes).
   void stop();
@@ -178,17 +186,38 @@ class Filesystem {
   Task<Result<std::string>> first_getxattr(InodeNo ino, std::string name);
 
   Task<Result<std::shared_ptr<FileContent>>> content_of(InodeNo ino, Caller who);
+  std::optional<Attributes> defer(const fs::SetAttr& change);
   Task<Result<Attributes>> truncate(std::shared_ptr<FileContent> content, fs::SetAttr change,
                                     Caller who);
   Opened open_handle(const fs::Attr& attr, int flags);
   Task<Result<void>> flush_content(InodeNo ino, std::shared_ptr<FileContent> content, bool sealed,
                                    Caller who);
+  /// The same to the servers in any case.
+  Task<Result<void>> drain_content(InodeNo ino, std::shared_ptr<FileContent> content, Caller who);
+  Task<Result<void>> drain_before_rename(InodeNo ino, Caller who);
+  Task<Result<void>> recover_file(InodeNo ino);
+  Task<Result<void>> repeat_sent(InodeNo ino, RecoveredWrites::Sent sent);
+  Task<Result<void>> take_recovered(fs::Attr attr, InodeTable::Ticket ticket,
+                                    std::shared_ptr<const RecoveredWrites> writes);
+  Task<Result<void>> conflict_copy(std::shared_ptr<const RecoveredWrites> writes,
+                                   std::optional<fs::Attr> original);
+  void name_for_journal(InodeNo ino, FileContent& content);
+  bool waits_in_journal(InodeNo ino) const;
+  /// "remote", "local" or "no": where the content is safe; of a directory: of the whole mount.
+  std::string durability(InodeNo ino);
+  /// Waits until a file, or with a directory everything of this mount, is at the servers.
+  Task<Result<void>> sync_to_servers(InodeNo ino, Caller who);
+  /// Journaled data that a server refused (no space, over the quota): the next flush or fsync of
+  /// every handle says so, once, though the data is kept and sent again.
+  void note_refusal(InodeNo ino, const Result<void>& outcome);
+  Result<void> unseen_refusal(FileHandle& file);
   Task<Result<void>> commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit, Caller who);
   /// Sends what a closed file has left, after `pause`, as often as it takes.
   void finish_in_background(InodeNo ino, std::chrono::milliseconds pause);
   void finished(InodeNo ino, const FileContent& content, const Result<void>& done,
                 std::chrono::milliseconds pause);
-  Task<Result<void>> flush_last(InodeNo ino, std::shared_ptr<FileContent> content);
+  Task<Result<void>> flush_last(InodeNo ino, std::shared_ptr<FileContent> content, bool to_servers);
+  Task<size_t> flush_files(bool to_servers);
   /// Starts `operation` and forgets about it; a failure is logged.
   void in_background(fs::Operation operation);
   Task<void> refresh_statfs();
@@ -207,6 +236,12 @@ class Filesystem {
   };
   Guarded<StatFsCache> statfs_;
   Guarded<std::unordered_map<uint64_t, int64_t>> accesses_;  // not yet sent: inode, when
+  struct Refusals {
+    uint64_t last = 0;
+    std::unordered_map<uint64_t, std::pair<uint64_t, Error>> by_inode;  // number, why
+  };
+  Guarded<Refusals> refusals_;
+  Guarded<std::unordered_set<uint64_t>> finishing_;  // files with a finish_in_background to come
   std::shared_ptr<Lifeline> lifeline_ = std::make_shared<Lifeline>();
 };
 

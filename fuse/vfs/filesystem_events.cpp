@@ -7,6 +7,7 @@ namespace aster {
 namespace {
 
 constexpr size_t kFlushesAtOnce = 32;
+constexpr std::chrono::seconds kProgressEvery{5};
 
 bool away(const Result<void>& result) {
   return result.failed_with(Errc::unavailable) || result.failed_with(Errc::timeout);
@@ -55,35 +56,53 @@ void Filesystem::on_state(bool alive) {
   inodes_.set_trusted(alive);
 }
 
-Task<Result<void>> Filesystem::flush_last(InodeNo ino, std::shared_ptr<FileContent> content) {
-  const Result<void> flushed = co_await content->flush(true);
-  if (flushed.ok()) {
+Task<Result<void>> Filesystem::flush_last(InodeNo ino, std::shared_ptr<FileContent> content,
+                                          bool to_servers) {
+  name_for_journal(ino, *content);
+  Task<Result<void>> task = to_servers ? content->drain(true) : content->flush(true);
+  const Result<void> flushed = co_await std::move(task);
+  if (flushed.ok() && !waits_in_journal(ino)) {
     inodes_.committed(ino);
     inodes_.collect(ino);
-    co_return ok();
   }
-  ASTER_LOG(error, "unsent_data_lost", {"ino", ino.value},
-            {"file_bytes", content->size().value_or(0)}, {"err", flushed.error()});
+  if (!flushed.ok() && waits_in_journal(ino)) {
+    ASTER_LOG(warn, "unsent_data_kept", {"ino", ino.value}, {"err", flushed.error()});
+  } else if (!flushed.ok()) {
+    ASTER_LOG(error, "unsent_data_lost", {"ino", ino.value},
+              {"file_bytes", content->size().value_or(0)}, {"err", flushed.error()});
+  }
   co_return flushed;
 }
 
 Task<size_t> Filesystem::flush_all() {
   if (inodes_.trusted()) co_await send_accesses();
+  // With a journal everything is made safe there first, whatever the servers do afterwards.
+  size_t failed = co_await flush_files(false);
+  if (options_.journal != nullptr) (void)co_await flush_files(true);
+  co_return failed;
+}
+
+Task<size_t> Filesystem::flush_files(bool to_servers) {
   const auto dirty = inodes_.dirty();
   size_t failed = 0;
+  SteadyTime told = parts_.clock.steady();
   for (size_t begin = 0; begin < dirty.size(); begin += kFlushesAtOnce) {
     const size_t end = std::min(begin + kFlushesAtOnce, dirty.size());
     std::vector<Task<Result<void>>> round;
     for (size_t i = begin; i < end; ++i) {
-      round.push_back(flush_last(dirty[i].first, dirty[i].second));
+      round.push_back(flush_last(dirty[i].first, dirty[i].second, to_servers));
     }
     const std::vector<Result<void>> results = co_await when_all(std::move(round));
     const auto bad = std::count_if(results.begin(), results.end(), away);
     failed += static_cast<size_t>(
         std::count_if(results.begin(), results.end(), [](const auto& r) { return !r.ok(); }));
+    if (parts_.clock.steady() >= told + kProgressEvery) {
+      told = parts_.clock.steady();
+      ASTER_LOG(info, "still_sending", {"files_left", dirty.size() - end});
+    }
     // Servers that answer none of a whole round would cost every further round its full deadline.
     if (static_cast<size_t>(bad) < results.size()) continue;
-    ASTER_LOG(error, "unsent_data_lost", {"further_files", dirty.size() - end});
+    if (!to_servers) ASTER_LOG(error, "unsent_data_lost", {"further_files", dirty.size() - end});
     co_return failed + dirty.size() - end;
   }
   co_return failed;

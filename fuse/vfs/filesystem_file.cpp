@@ -141,12 +141,26 @@ Task<Result<size_t>> Filesystem::write(HandleId handle, Bytes data, WriteArgs ar
 Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileContent> content,
                                              bool sealed, Caller who) {
   const bool was_dirty = content->dirty();
+  name_for_journal(ino, *content);
   std::function<Task<Result<void>>()> attempt = [content, sealed] {
     return content->flush(sealed);
   };
   const Result<void> flushed = co_await remote_.persist<void>(std::move(attempt), who);
-  if (was_dirty) inodes_.committed(ino);
+  if (waits_in_journal(ino)) {
+    finish_in_background(ino, std::chrono::milliseconds(0));
+  } else if (was_dirty) {
+    inodes_.committed(ino);
+  }
   co_return flushed;
+}
+
+Task<Result<void>> Filesystem::drain_content(InodeNo ino, std::shared_ptr<FileContent> content,
+                                             Caller who) {
+  const bool was_dirty = content->dirty();
+  std::function<Task<Result<void>>()> attempt = [content] { return content->drain(false); };
+  const Result<void> drained = co_await remote_.persist<void>(std::move(attempt), who);
+  if (was_dirty) inodes_.committed(ino);
+  co_return drained;
 }
 
 Task<Result<void>> Filesystem::flush(HandleId handle, Caller who) {
@@ -156,14 +170,14 @@ Task<Result<void>> Filesystem::flush(HandleId handle, Caller who) {
   if (inodes_.unlinked(file->ino)) co_return ok();
   const bool last_writer = inodes_.writers(file->ino) <= 1;
   auto flushed = co_await flush_content(file->ino, file->content, last_writer, who);
-  co_return flushed;
+  co_return flushed.ok() ? unseen_refusal(*file) : flushed;
 }
 
 Task<Result<void>> Filesystem::fsync(HandleId handle, Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
   if (inodes_.unlinked(file->ino)) co_return ok();
   auto flushed = co_await flush_content(file->ino, file->content, false, who);
-  co_return flushed;
+  co_return flushed.ok() ? unseen_refusal(*file) : flushed;
 }
 
 void Filesystem::release(HandleId handle) {
@@ -181,14 +195,17 @@ void Filesystem::release(HandleId handle) {
 }
 
 void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pause) {
+  const bool first = finishing_.lock()->insert(ino.value).second;
+  if (!first) return;
   parts_.executor.post_after(pause, [this, lifeline = lifeline_, ino, pause] {
     std::optional<Lifeline::Guard> alive = lifeline->enter();
     if (!alive || remote_.stopped()) return;
+    finishing_.lock()->erase(ino.value);
     auto guard = std::make_shared<Lifeline::Guard>(std::move(*alive));
     // The table keeps an inode that is dirty; what is gone by now has nothing to send.
     const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
     if (!content) return;
-    start<Result<void>>(content->flush(true),
+    start<Result<void>>(content->drain(inodes_.writers(ino) == 0),
                         [this, guard, ino, content, pause](Result<void> done) {
                           finished(ino, *content, done, pause);
                         });
@@ -198,6 +215,11 @@ void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pau
 void Filesystem::finished(InodeNo ino, const FileContent& content, const Result<void>& done,
                           std::chrono::milliseconds pause) {
   if (done.ok()) inodes_.committed(ino);
+  note_refusal(ino, done);
+  if (done.ok() && waits_in_journal(ino) && !remote_.stopped()) {
+    finish_in_background(ino, std::chrono::milliseconds(0));  // journaled meanwhile
+    return;
+  }
   if (done.ok() || inodes_.unlinked(ino) || !content.dirty() || remote_.stopped()) {
     inodes_.collect(ino);
     return;
@@ -239,7 +261,7 @@ Task<Result<void>> Filesystem::fallocate(HandleId handle, int mode, RangeArgs ra
     ASTER_CO_TRY(const Attributes kept, co_await getattr(file->ino, who));
     co_return check_space(kept.attr.size, range);
   }
-  ASTER_CO_TRY(co_await flush_content(file->ino, file->content, false, who));
+  ASTER_CO_TRY(co_await drain_content(file->ino, file->content, who));
   ASTER_CO_TRY(const Attributes now, co_await getattr(file->ino, who));
   const uint64_t end = range.offset + range.length;
   const uint64_t size = now.attr.size;
@@ -267,9 +289,9 @@ Task<Result<uint64_t>> Filesystem::copy_range(HandleId source, uint64_t source_o
                                               HandleId target, RangeArgs target_range, Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> from, files_.find(source));
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> to, files_.find(target));
-  ASTER_CO_TRY(co_await flush_content(from->ino, from->content, false, who));
+  ASTER_CO_TRY(co_await drain_content(from->ino, from->content, who));
   if (to->ino != from->ino) {
-    ASTER_CO_TRY(co_await flush_content(to->ino, to->content, false, who));
+    ASTER_CO_TRY(co_await drain_content(to->ino, to->content, who));
   }
   ASTER_CO_TRY(const Attributes now, co_await getattr(from->ino, who));
   if (source_offset >= now.attr.size) co_return uint64_t{0};

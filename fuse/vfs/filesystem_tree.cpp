@@ -52,6 +52,7 @@ void Filesystem::after_removal(const fs::Removed& removed, bool asked_to_hold) {
     return;
   }
   inodes_.set_unlinked(removed.ino);
+  if (options_.journal != nullptr) options_.journal->drop(removed.ino);
   const bool open = inodes_.set_held(removed.ino);
   // Opened or closed while the answer was under way: tell the primary what is the case now.
   if (open && !asked_to_hold) in_background(fs::Hold{removed.ino});
@@ -92,6 +93,9 @@ Task<Result<void>> Filesystem::rename(RenameArgs args, Caller who) {
   const std::optional<InodeNo> source = inodes_.known_child(args.parent, args.name);
   const std::optional<InodeNo> target = inodes_.known_child(args.new_parent, args.new_name);
   const bool exchange = (args.flags & RENAME_EXCHANGE) != 0;
+  if (source) {
+    ASTER_CO_TRY(co_await drain_before_rename(*source, who));
+  }
   const bool hold = !exchange && target && inodes_.is_open(*target);
   fs::Operation operation = fs::Rename{
       args.parent, args.name, args.new_parent, args.new_name, (args.flags & RENAME_NOREPLACE) != 0,

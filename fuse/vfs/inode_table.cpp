@@ -143,6 +143,14 @@ std::optional<fs::Attr> InodeTable::known(InodeNo ino) const {
   return laid_over(it->second, it->second.attr);
 }
 
+std::optional<std::pair<InodeNo, std::string>> InodeTable::any_name(InodeNo ino) const {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || it->second.names.empty()) return std::nullopt;
+  const Name& name = it->second.names.back();
+  return std::pair(InodeNo(name.parent), name.name);
+}
+
 std::optional<InodeNo> InodeTable::known_child(InodeNo parent, const std::string& name) const {
   auto state = state_.lock();
   const auto it = state->names.find(Name{parent.value, name});
@@ -202,6 +210,8 @@ void InodeTable::erase_if_unused(State& state, uint64_t ino) {
   const Inode& inode = it->second;
   if (inode.lookups > 0 || inode.opens > 0) return;
   if (inode.content && inode.content->dirty() && !inode.unlinked) return;
+  // What was asked before our own last commit may be answered only now, and knows nothing of it.
+  if (inode.content) state.last_untracked_event = ++state.events;
   for (const Name& name : inode.names) state.names.erase(name);
   state.inodes.erase(it);
 }

@@ -65,6 +65,8 @@ class InodeTable {
   void access_sent(InodeNo ino, int64_t at);
   /// Its atime was set by somebody: earlier accesses count no more.
   void forget_access(InodeNo ino);
+  /// A name that led to the inode when last seen.
+  std::optional<std::pair<InodeNo, std::string>> any_name(InodeNo ino) const;
 
   void forget(InodeNo ino, uint64_t lookups);
   /// The name leads elsewhere or nowhere now (unlinked, renamed, changed by others): listings and

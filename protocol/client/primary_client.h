@@ -41,6 +41,10 @@ class PrimaryClient {
   /// An absolute URL for ObjectAccess::url or UploadGrant::url.
   virtual std::string absolute(const std::string& url) const = 0;
 
+  /// While the answer lives, mutations wait; then they leave together. For callers who are about to
+  /// let several others go on at the same moment. Only a hint.
+  virtual std::shared_ptr<void> gather() { return nullptr; }
+
   /// One operation, its answer's type picked out: `co_await
   /// client.call<fs::Attr>(fs::GetAttr{ino})`.
   template <class A>

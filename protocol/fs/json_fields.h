@@ -207,6 +207,7 @@ ASTER_FIELDS(UploadGrant) {
 ASTER_FIELDS(UploadGrants) {
   v("part_size", x.part_size);
   v("max_object", x.max_object);
+  v.defaulted("shared_up_to", x.shared_up_to);
   v("grants", x.grants);
 }
 ASTER_FIELDS(Removed) {

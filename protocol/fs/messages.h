@@ -293,6 +293,9 @@ struct UploadGrant {
 struct UploadGrants {
   uint64_t part_size = 0;   ///< bytes per object for large files, a multiple of kBlockSize
   uint64_t max_object = 0;  ///< largest object this policy takes
+  /// The grants are also good for data of any other file of this workspace, several in one object,
+  /// while none of these files is larger than this; 0: only for the file that they were asked for.
+  uint64_t shared_up_to = 0;
   std::vector<UploadGrant> grants;
 };
 /// What Unlink and Rmdir removed.

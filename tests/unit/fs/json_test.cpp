@@ -81,7 +81,7 @@ TEST(FsJson, every_answer_survives_the_wire) {
       Answer(XattrNames{{"user.a", "user.\xff"}}),
       Answer(manifest),
       Answer(StatFsAnswer{1, 2, 3}),
-      Answer(UploadGrants{1 << 24, 1ull << 40, {{ObjectId::random(), "http://f/x", 5}}}),
+      Answer(UploadGrants{1 << 24, 1ull << 40, 1 << 17, {{ObjectId::random(), "http://f/x", 5}}}),
       Answer(Removed{InodeNo(3), 1}),
       Answer(Renamed{sample_attr(), Removed{InodeNo(4), 0}}),
       fail(Errc::not_empty, "directory \xff")};
