@@ -30,10 +30,17 @@ inline constexpr std::string_view kBindingStatePull = "binding_state_pull";
 inline constexpr std::string_view kIngestCrc32c = "ingest_crc32c";
 /// Compose takes the query `keep_parts=true`: the parts stay after success.
 inline constexpr std::string_view kComposeKeepParts = "compose_keep_parts";
+/// PUT takes the same as the query `crc32c`, which a signature covers (kCrc32cQuery).
+inline constexpr std::string_view kIngestCrc32cQuery = "ingest_crc32c_query";
+/// Compose takes `part_ranges`: pieces of objects, which all stay.
+inline constexpr std::string_view kComposeRanges = "compose_ranges";
+/// POST batch-delete removes many objects in one call.
+inline constexpr std::string_view kBatchDelete = "batch_delete";
 }  // namespace feature
 
 /// CRC32C of a whole request body, 8 hex digits.
 inline constexpr std::string_view kCrc32cHeader = "x-aster-crc32c";
+inline constexpr std::string_view kCrc32cQuery = "crc32c";
 
 /// What a follower can do, as it says at GET capabilities and as the primary stores it.
 struct Capabilities {
