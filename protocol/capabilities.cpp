@@ -95,7 +95,8 @@ Capabilities own_capabilities(std::vector<std::string> drivers) {
        {feature::kObjectGet, feature::kObjectHead, feature::kObjectPut, feature::kObjectDelete,
         feature::kList, feature::kRangeGet, feature::kAcceptRanges, feature::kBrowserCors,
         feature::kCompose, feature::kMetadata, feature::kBindingStatePull, feature::kIngestCrc32c,
-        feature::kComposeKeepParts}) {
+        feature::kComposeKeepParts, feature::kIngestCrc32cQuery, feature::kComposeRanges,
+        feature::kBatchDelete}) {
     out.features.emplace(name, true);
   }
   out.cors_allowed_headers = {"content-type", "range"};

@@ -81,6 +81,7 @@ class FollowerApi {
   Task<Outcome> list_objects(Call& call);
   Task<Outcome> compose(Call& call);
 
+  Task<Outcome> batch_delete(Call& call);
   // control_routes.cpp
   Task<Outcome> get_capabilities(Call& call);
   Task<Outcome> get_capacity(Call& call);
