@@ -176,7 +176,13 @@ Task<FollowerApi::Outcome> FollowerApi::list_objects(Call& call) {
   const std::string prefix = http::query_value(call.query, "prefix").value_or("");
   const storage::ObjectStore store = objects(call);
   const uint64_t from = limit ? cursor.value_or(0) : 0;
-  ASTER_CO_TRY(const ObjectList list, co_await store.list(prefix, from, limit));
+  const uint64_t most = limit.value_or(parts_.most_unpaged);
+  ASTER_CO_TRY(const ObjectList list, co_await store.list(prefix, from, most));
+  if (!limit && list.next_cursor) {
+    // A part of the list would look like all of it to who does not know of pages.
+    co_return ApiError(ApiCode::bad_request, "more than " + std::to_string(most) +
+                                                 " objects: ask for pages with limit and cursor");
+  }
   co_return success(call.dialect, to_json(list));
 }
 
@@ -195,19 +201,18 @@ Task<FollowerApi::Outcome> FollowerApi::compose(Call& call) {
   ASTER_CO_TRY(check_size("composed object", size, limit));
   const bool keep = http::query_value(call.query, "keep_parts") == "true";
   const storage::ObjectStore store = objects(call);
-  const auto written = co_await store.compose(std::move(wish.target_key), std::move(wish.part_keys),
-                                              {.expected_size = size, .keep_parts = keep});
-  if (!written.ok()) co_return compose_failure(written.error());
-  co_return success(call.dialect, to_json(ComposeAnswer{*written}));
-}
-
   if (ranges) {
     const auto joined =
         co_await store.join_pieces(std::move(wish.target_key), std::move(wish.part_ranges), size);
     if (!joined.ok()) co_return compose_failure(joined.error());
     co_return success(call.dialect, to_json(ComposeAnswer{*joined}));
   }
-}  // namespace aster::follower
+  const auto written = co_await store.compose(std::move(wish.target_key), std::move(wish.part_keys),
+                                              {.expected_size = size, .keep_parts = keep});
+  if (!written.ok()) co_return compose_failure(written.error());
+  co_return success(call.dialect, to_json(ComposeAnswer{*written}));
+}
+
 Task<FollowerApi::Outcome> FollowerApi::batch_delete(Call& call) {
   ASTER_CO_TRY(const std::string body, co_await read_json_body(call.request.body));
   ASTER_CO_TRY(BatchDelete wish, from_json<BatchDelete>(body));
@@ -233,3 +238,4 @@ Task<FollowerApi::Outcome> FollowerApi::batch_delete(Call& call) {
   co_return success(call.dialect, to_json(answer));
 }
 
+}  // namespace aster::follower
