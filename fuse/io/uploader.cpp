@@ -33,6 +33,21 @@ bool may_pass(Errc code) {
 }
 
 // Walks over pieces that are laid end to end.
+// What a writer is told. The words of a follower about its objects ("not found", "precondition")
+// mean nothing to somebody who writes a file: close(2) must not say that the file does not exist.
+Error seen_by_writer(Error error) {
+  switch (error.code) {
+    case Errc::no_space:
+    case Errc::quota_exceeded:
+    case Errc::too_large:
+    case Errc::timeout:
+    case Errc::interrupted:
+    case Errc::unavailable:
+    case Errc::out_of_resources: return error;
+    default: error.code = Errc::io_error; return error;
+  }
+}
+
 class PieceCursor {
  public:
   explicit PieceCursor(const std::vector<Bytes>& pieces) : pieces_(pieces) {}
@@ -108,10 +123,10 @@ Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint)
       co_return access;
     }
     ++context_->failed_uploads;
-    if (!may_pass(sent.error().code)) co_return sent.error();
+    if (!may_pass(sent.error().code)) co_return seen_by_writer(sent.error());
     ASTER_LOG(debug, "upload_failed", {"object", id.hex()}, {"err", sent.error()});
     const Duration pause = backoff.next();
-    if (context_->clock.steady() + pause >= deadline) co_return sent.error();
+    if (context_->clock.steady() + pause >= deadline) co_return seen_by_writer(sent.error());
     const bool go_on = co_await context_->pause(pause);
     if (!go_on) co_return fail(Errc::interrupted, "the mount is ending");
   }
