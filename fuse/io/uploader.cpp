@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "protocol/base/log.h"
+#include "protocol/capabilities.h"
 #include "protocol/checksum.h"
 #include "protocol/envelope.h"
 
@@ -32,7 +33,6 @@ bool may_pass(Errc code) {
   }
 }
 
-// Walks over pieces that are laid end to end.
 // What a writer is told. The words of a follower about its objects ("not found", "precondition")
 // mean nothing to somebody who writes a file: close(2) must not say that the file does not exist.
 Error seen_by_writer(Error error) {
@@ -48,6 +48,7 @@ Error seen_by_writer(Error error) {
   }
 }
 
+// Walks over pieces that are laid end to end.
 class PieceCursor {
  public:
   explicit PieceCursor(const std::vector<Bytes>& pieces) : pieces_(pieces) {}
@@ -106,12 +107,13 @@ Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint)
   const BudgetShare slot(context_->upload_slots, 1);
   if (object->size > kBlockSize) co_await context_->executor.hop();
   std::vector<uint32_t> checksums = block_checksums(object->body);
+  const uint32_t crc = crc32c_of_blocks(checksums, object->size);
   const SteadyTime deadline = context_->clock.steady() + context_->options.timeout;
   Backoff backoff;
   for (;;) {
     ASTER_CO_TRY(fs::UploadGrant grant, co_await grants_.take(object->size, hint, deadline));
     const ObjectId id = grant.object;
-    const Result<void> sent = co_await put(object, std::move(grant));
+    const Result<void> sent = co_await put(object, std::move(grant), crc);
     if (sent.ok()) {
       auto access = std::make_shared<fs::ObjectAccess>();
       access->id = id;
@@ -132,8 +134,10 @@ Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint)
   }
 }
 
-Task<Result<void>> Uploader::put(UploadObjectPtr object, fs::UploadGrant grant) {
+Task<Result<void>> Uploader::put(UploadObjectPtr object, fs::UploadGrant grant, uint32_t crc) {
   HttpClientRequest request;
+  // Checked by our followers and passed on by a relay; others skip a header that they do not know.
+  request.headers.emplace_back(kCrc32cHeader, crc32c_hex(crc));
   request.method = "PUT";
   request.url = context_->primary.absolute(grant.url);
   request.body = object->body;
