@@ -61,10 +61,11 @@ struct Capabilities {
   bool has(std::string_view feature) const;
   /// The protocol number; nullopt when it cannot be read.
   std::optional<uint16_t> version() const;
-  /// A v1 follower announces no features: it has every v1 operation.
-  bool can_serve_objects() const;
-  bool can_presign_downloads() const;
-  bool can_presign_uploads() const;
+  /// What a use of the follower demands and it does not announce, by name; empty when it can be
+  /// used so. A v1 follower announces no features: it has every v1 operation.
+  std::vector<std::string> lacking_for_objects() const;
+  std::vector<std::string> lacking_for_presigned_downloads() const;  ///< beyond those for objects
+  std::vector<std::string> lacking_for_presigned_uploads() const;    ///< likewise
   /// Whether a target of this driver ("local", "s3") can be created there.
   bool takes_target_driver(std::string_view driver) const;
 };
