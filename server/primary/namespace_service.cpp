@@ -8,6 +8,8 @@
 #include "server/primary/duty.h"
 #include "server/primary/event_stream.h"
 #include "server/primary/lease_table.h"
+#include "server/primary/lock_table.h"
+#include "server/primary/mutation.h"
 #include "server/primary/object_backend.h"
 #include "server/primary/operation_runner.h"
 #include "server/primary/read_operations.h"
@@ -37,6 +39,7 @@ class SqlNamespaceService final : public NamespaceService {
         leases_(std::make_shared<LeaseTable>(
             LeaseTable::Options{.term = options.lease_term}, executor, clock,
             [this](SessionId id, uint64_t lease) { hub_.announce(id, lease); })),
+        locks_(options.lease_term, clock),
         runner_({options.compose_delay, kComposeIdle}, backends, hub_, *leases_, clock),
         collector_(options, database, backends, hub_, clock),
         composer_(database, backends, clock),
@@ -44,7 +47,10 @@ class SqlNamespaceService final : public NamespaceService {
         composing_(executor),
         collector_duty_("collector", kCollectorPeriod, [this] { return collect(); }),
         composer_duty_("composer", kComposerPeriod, [this] { return compose(); }) {
-    hub_.on_end([this](SessionId id) { leases_->close(id); });
+    hub_.on_end([this](SessionId id) {
+      leases_->close(id);
+      locks_.close(id);
+    });
   }
   ~SqlNamespaceService() override { SqlNamespaceService::stop(); }
 
@@ -55,6 +61,7 @@ class SqlNamespaceService final : public NamespaceService {
   Task<Result<void>> close_session(Caller caller) override;
   bool touch_session(const Caller& caller) override { return hub_.touch(session_of(caller)); }
   Result<fs::AckAnswer> acknowledge(const Caller& caller, const fs::Ack& ack) override;
+  Task<Result<fs::LockAnswer>> lock(Caller caller, fs::LockRequest request) override;
   Result<std::shared_ptr<ByteSource>> events(const Caller& caller, std::string cursor) override;
   void start_duties() override;
   void stop() override;
@@ -85,6 +92,7 @@ class SqlNamespaceService final : public NamespaceService {
   const Clock& clock_;
   EventHub hub_;
   const std::shared_ptr<LeaseTable> leases_;
+  LockTable locks_;
   OperationRunner runner_;
   Collector collector_;
   Composer composer_;
@@ -302,6 +310,21 @@ Result<fs::AckAnswer> SqlNamespaceService::acknowledge(const Caller& caller, con
   return leases_->acknowledge(caller.session, acked);
 }
 
+Task<Result<fs::LockAnswer>> SqlNamespaceService::lock(Caller caller, fs::LockRequest request) {
+  if (!touch_session(caller)) co_return fail(Errc::stale_handle, "the session has ended");
+  if (request.unlock) co_return locks_.apply(request);
+  // Nobody may hold up anything in another workspace.
+  ASTER_CO_TRY(co_await executor_.run([&] {
+    return database_.read([&](db::Txn& txn) -> Result<void> {
+      db::FsStore store(txn);
+      ASTER_TRY(const db::InodeRow row, find_inode(store, caller, request.ino));
+      static_cast<void>(row);
+      return ok();
+    });
+  }));
+  co_return locks_.apply(request);
+}
+
 Result<void> SqlNamespaceService::load_sessions() {
   ASTER_TRY(const std::vector<db::SessionRow> rows,
             database_.read([](db::Txn& txn) -> Result<std::vector<db::SessionRow>> {
@@ -310,6 +333,7 @@ Result<void> SqlNamespaceService::load_sessions() {
   for (const db::SessionRow& row : rows) {
     hub_.add({row.id, row.user, row.workspace});
     leases_->open(row.id, row.workspace, true);
+    locks_.restored(row.id);
   }
   return ok();
 }

@@ -8,6 +8,7 @@
 #include "protocol/base/task.h"
 #include "protocol/client/http_client.h"
 #include "protocol/fs/lease_messages.h"
+#include "protocol/fs/lock_messages.h"
 #include "protocol/fs/messages.h"
 
 namespace aster {
@@ -56,6 +57,9 @@ class NamespaceService {
   /// What the session has carried out of its event stream; renews its lease. stale_handle when the
   /// session has ended.
   virtual Result<fs::AckAnswer> acknowledge(const Caller& caller, const fs::Ack& ack) = 0;
+
+  /// Sets, tests or ends a file lock of the session; never waits. Locks end with their session.
+  virtual Task<Result<fs::LockAnswer>> lock(Caller caller, fs::LockRequest request) = 0;
 
   /// The event stream of a session from `cursor` on, as server-sent events text, ready for a
   /// StreamBody: "event: inval" or "event: recall" (somebody waits for its acknowledgement),

@@ -34,6 +34,9 @@ class FakeNamespaces final : public NamespaceService {
   Result<fs::AckAnswer> acknowledge(const Caller&, const fs::Ack&) override {
     return fail(Errc::unsupported);
   }
+  Task<Result<fs::LockAnswer>> lock(Caller, fs::LockRequest) override {
+    co_return fail(Errc::unsupported);
+  }
   Result<std::shared_ptr<ByteSource>> events(const Caller&, std::string) override {
     return fail(Errc::unsupported);
   }
