@@ -35,8 +35,12 @@ Task<Result<Attributes>> Filesystem::truncate(std::shared_ptr<FileContent> conte
   std::function<Task<Result<fs::Attr>>()> attempt = [content, change] {
     return content->truncate(change);
   };
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.persist<fs::Attr>(std::move(attempt), who));
-  co_return note(attr, ticket, true);
+  const Result<fs::Attr> attr = co_await remote_.persist<fs::Attr>(std::move(attempt), who);
+  if (!attr.ok()) {
+    doubt(attr.error());
+    co_return attr.error();
+  }
+  co_return note(*attr, ticket, true);
 }
 
 Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
@@ -95,6 +99,12 @@ Task<Result<Created>> Filesystem::create(CreateArgs args, Caller who) {
 Task<Result<std::vector<Bytes>>> Filesystem::read(HandleId handle, uint64_t offset, uint64_t length,
                                                   Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (leased() && !inodes_.trusted()) {
+    // Events may be missing: what the manifest at hand says need not be the case any more.
+    const Result<Attributes> now = co_await getattr(file->ino, who);
+    const bool gone = now.failed_with(Errc::stale_handle);  // a held file keeps its content
+    if (!now.ok() && !gone) co_return now.error();
+  }
   if (!remote_.hard()) {
     {
       const auto failed = file->failed.lock();
@@ -135,11 +145,12 @@ Task<Result<size_t>> Filesystem::write(HandleId handle, Bytes data, WriteArgs ar
 Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileContent> content,
                                              bool sealed, Caller who) {
   const bool was_dirty = content->dirty();
+  const InodeTable::Ticket ticket = inodes_.ticket();
   std::function<Task<Result<void>>()> attempt = [content, sealed] {
     return content->flush(sealed);
   };
   const Result<void> flushed = co_await remote_.persist<void>(std::move(attempt), who);
-  if (was_dirty) inodes_.committed(ino);
+  if (was_dirty) inodes_.committed(ino, ticket);
   co_return flushed;
 }
 
@@ -182,8 +193,10 @@ void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pau
     // The table keeps an inode that is dirty; what is gone by now has nothing to send.
     const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
     if (!content) return;
+    const InodeTable::Ticket ticket = inodes_.ticket();
     start<Result<void>>(content->flush(true),
-                        [this, guard, ino, content, pause](Result<void> done) {
+                        [this, guard, ino, content, pause, ticket](Result<void> done) {
+                          if (done.ok()) inodes_.committed(ino, ticket);
                           finished(ino, *content, done, pause);
                         });
   });
@@ -191,7 +204,6 @@ void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pau
 
 void Filesystem::finished(InodeNo ino, const FileContent& content, const Result<void>& done,
                           std::chrono::milliseconds pause) {
-  if (done.ok()) inodes_.committed(ino);
   if (done.ok() || inodes_.unlinked(ino) || !content.dirty() || remote_.stopped()) {
     inodes_.collect(ino);
     return;
@@ -206,7 +218,7 @@ Task<Result<void>> Filesystem::commit_range(std::shared_ptr<FileHandle> file, fs
   commit.ino = file->ino;
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation operation = std::move(commit);
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(operation), who));
   note(attr, ticket, true);
   co_return ok();
 }
@@ -258,7 +270,7 @@ Task<Result<uint64_t>> Filesystem::copy_range(HandleId source, uint64_t source_o
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation copy =
       fs::CopyRange{from->ino, source_offset, to->ino, target_range.offset, length};
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(copy), who));
+  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(copy), who));
   note(attr, ticket, true);
   co_return length;
 }

@@ -62,7 +62,7 @@ Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {
   if (refused(change.name)) co_return fail(Errc::unsupported);
   const InodeNo ino = change.ino;
   fs::Operation operation = std::move(change);
-  const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
+  const Result<fs::Empty> done = co_await this->change<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);
   inodes_.expire(ino);
   if (!done.ok()) co_return done.error();
@@ -73,7 +73,7 @@ Task<Result<void>> Filesystem::removexattr(InodeNo ino, std::string name, Caller
   if (options_.read_only) co_return fail(Errc::read_only);
   if (refused(name)) co_return fail(Errc::unsupported);
   fs::Operation operation = fs::RemoveXattr{ino, std::move(name)};
-  const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
+  const Result<fs::Empty> done = co_await this->change<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);
   inodes_.expire(ino);
   if (!done.ok()) co_return done.error();

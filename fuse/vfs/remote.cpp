@@ -34,6 +34,7 @@ Task<Result<fs::Answer>> Remote::ask(fs::Operation operation, Caller who) {
 }
 
 bool Remote::may_serve_old(const Error& error) const {
+  if (leased_ && error.code != Errc::unavailable) return false;
   return !hard_ && !alive_ && transient(error);
 }
 

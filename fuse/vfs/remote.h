@@ -19,7 +19,8 @@ class Remote {
         executor_(executor),
         clock_(clock),
         timeout_(options.timeout),
-        hard_(options.hard) {}
+        hard_(options.hard),
+        leased_(options.lease_term.count() > 0) {}
 
   /// One operation. unavailable or timeout after the mount's deadline; with `hard` it is repeated
   /// until it succeeds, the caller leaves or stop() is called. A mutation keeps its operation id
@@ -56,7 +57,9 @@ class Remote {
   /// The state of the event stream, the only early sign that the primary is away.
   void set_alive(bool alive) { alive_ = alive; }
   bool alive() const { return alive_; }
-  /// True when old copies may be served after this error.
+  /// True when old copies may be served after this error. Under leases not after a timeout: a
+  /// primary that refuses connections is down and confirms nothing to anybody, but one that cannot
+  /// be reached may.
   bool may_serve_old(const Error& error) const;
   /// No more repetitions.
   void stop() { stopping_ = true; }
@@ -88,6 +91,7 @@ class Remote {
   const Clock& clock_;
   const std::chrono::milliseconds timeout_;
   const bool hard_;
+  const bool leased_;
   std::atomic<bool> alive_{true};
   std::atomic<bool> stopping_{false};
   std::atomic<SteadyTime::rep> away_until_{0};

@@ -68,6 +68,8 @@ struct VfsOptions {
   bool read_only = false;
   /// How long the kernel may believe names and attributes while the event stream lives.
   std::chrono::milliseconds entry_ttl{1000};
+  /// Term of the primary's leases; then entry_ttl has no meaning. 0: none.
+  std::chrono::milliseconds lease_term{0};
 };
 
 }  // namespace aster

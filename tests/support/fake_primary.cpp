@@ -372,6 +372,21 @@ Task<Result<void>> FakePrimary::follow_events(EventHandlers, CancelToken cancel)
   co_return fail(Errc::interrupted);
 }
 
+Task<Result<fs::AckAnswer>> FakePrimary::acknowledge(fs::Ack ack, std::chrono::milliseconds) {
+  auto state = state_.lock();
+  if (state->away) co_return fail(Errc::unavailable, "away");
+  state->acks.push_back(std::move(ack));
+  co_return state->lease;
+}
+
+void FakePrimary::set_lease(uint64_t lease, uint32_t lease_ms) {
+  state_.lock()->lease = {lease, lease_ms};
+}
+
+std::vector<fs::Ack> FakePrimary::acks() const {
+  return state_.lock()->acks;
+}
+
 Result<Answer> FakePrimary::as_other(const fs::Operation& operation) {
   auto state = state_.lock();
   Rules rules(*state, root_);

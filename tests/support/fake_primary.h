@@ -31,6 +31,8 @@ class FakePrimary final : public PrimaryClient {
   Task<Result<fs::SessionAnswer>> open_session(fs::SessionRequest request) override;
   Task<Result<void>> close_session() override;
   Task<Result<void>> follow_events(EventHandlers handlers, CancelToken cancel) override;
+  /// Answers `lease`, for `lease_ms`.
+  Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, std::chrono::milliseconds deadline) override;
   std::string absolute(const std::string& url) const override { return url; }
 
   // ---- what others do
@@ -45,6 +47,9 @@ class FakePrimary final : public PrimaryClient {
   Result<fs::Attr> attr(InodeNo ino) const;
   /// Inodes this session keeps though they have no name.
   size_t held() const;
+
+  void set_lease(uint64_t lease, uint32_t lease_ms = 10000);
+  std::vector<fs::Ack> acks() const;
 
   // ---- faults
   void set_away(bool away);
@@ -75,6 +80,8 @@ class FakePrimary final : public PrimaryClient {
     int64_t now = 1'700'000'000'000'000'000;
     std::map<std::string, size_t> calls;
     size_t round_trips = 0;
+    fs::AckAnswer lease{1, 10000};
+    std::vector<fs::Ack> acks;
     bool away = false;
     bool stalled = false;
     std::vector<Completion<bool>> waiting;
