@@ -23,6 +23,7 @@
 #include "fuse/mount_options.h"
 #include "protocol/base/log.h"
 #include "protocol/client/curl_http_client.h"
+#include "protocol/client/lock_client.h"
 #include "protocol/client/primary_client.h"
 
 namespace aster {
@@ -179,8 +180,10 @@ class MountedDrive {
     vfs.read_only = options_.read_only;
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
     if (options_.leases) vfs.lease_term = std::chrono::milliseconds(session_answer_.lease_ms);
-    filesystem_ = std::make_unique<Filesystem>(
-        Filesystem::Parts{*primary_, *io_, notifier_, executor_, boot_clock_}, vfs);
+    filesystem_ =
+        std::make_unique<Filesystem>(Filesystem::Parts{*primary_, *io_, notifier_, executor_,
+                                                       boot_clock_, lock_client_of(*primary_)},
+                                     vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
   }
 

@@ -33,7 +33,8 @@ void on_init(void*, fuse_conn_info* connection) {
   constexpr unsigned kWanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC |
                                FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_READDIRPLUS |
                                FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
-                               FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA;
+                               FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA |
+                               FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS;
   connection->want = connection->capable & kWanted;
   connection->max_write = 1 << 20;      // libfuse 3.14 has buffers of 256 pages
   connection->max_readahead = 1 << 20;  // the kernel offers 128 KiB; Session raises it afterwards
@@ -51,6 +52,7 @@ fuse_lowlevel_ops Dispatch::operations() {
   add_dir_operations(table);
   add_file_operations(table);
   add_xattr_operations(table);
+  add_lock_operations(table);
   return table;
 }
 

@@ -103,5 +103,6 @@ void add_meta_operations(fuse_lowlevel_ops& table);
 void add_dir_operations(fuse_lowlevel_ops& table);
 void add_file_operations(fuse_lowlevel_ops& table);
 void add_xattr_operations(fuse_lowlevel_ops& table);
+void add_lock_operations(fuse_lowlevel_ops& table);
 
 }  // namespace aster

@@ -67,9 +67,10 @@ void on_write(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t o
 void on_flush(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
   Dispatch& d = Dispatch::of(req);
   const bool ending = d.filesystem().hard() && is_ending(fuse_req_ctx(req)->pid);
+  const uint64_t owner = info->lock_owner;
   d.serve(req, "flush", [&](Caller who) {
     who.ending = ending;
-    return d.filesystem().flush(info->fh, who);
+    return d.filesystem().flush(info->fh, who, owner);
   });
 }
 
@@ -147,7 +148,6 @@ void add_file_operations(fuse_lowlevel_ops& table) {
   table.fallocate = on_fallocate;
   table.lseek = on_lseek;
   table.copy_file_range = on_copy_file_range;
-  // No flock, getlk, setlk: the kernel keeps locks itself, for this machine.
 }
 
 }  // namespace aster

@@ -18,6 +18,7 @@ Filesystem::Filesystem(Parts parts, VfsOptions options)
       remote_(parts.primary, parts.executor, parts.clock, options_),
       inodes_(parts.clock, options_.root,
               leased() ? InodeTable::kLeased : Duration(options_.entry_ttl)),
+      locks_(parts.locks, parts.executor, options_.timeout),
       keeper_(parts.primary, parts.executor, parts.clock, options_.lease_term,
               {[this] { inodes_.expire_all(); },
                [this](SteadyTime until) { inodes_.believe_until(until); }}) {}
@@ -28,6 +29,7 @@ Filesystem::~Filesystem() {
 }
 
 void Filesystem::stop() {
+  locks_.stop();
   remote_.stop();
 }
 

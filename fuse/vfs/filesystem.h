@@ -8,6 +8,7 @@
 #include "fuse/vfs/dir_cache.h"
 #include "fuse/vfs/dir_handle.h"
 #include "fuse/vfs/file_handle.h"
+#include "fuse/vfs/file_locks.h"
 #include "fuse/vfs/handle_table.h"
 #include "fuse/vfs/inode_table.h"
 #include "fuse/vfs/kernel_cache.h"
@@ -46,6 +47,7 @@ class Filesystem {
     KernelCache& kernel;
     Executor& executor;
     const Clock& clock;
+    LockClient* locks = nullptr;  ///< null: flock(2) and fcntl(2) locks are unsupported
   };
   /// `parts` must outlive it.
   Filesystem(Parts parts, VfsOptions options);
@@ -107,7 +109,8 @@ class Filesystem {
   };
   /// All of `data` or an error; the count is its size.
   Task<Result<size_t>> write(HandleId handle, Bytes data, WriteArgs args, Caller who);
-  Task<Result<void>> flush(HandleId handle, Caller who);
+  /// `lock_owner`: of the kernel; its fcntl(2) locks on the file end.
+  Task<Result<void>> flush(HandleId handle, Caller who, uint64_t lock_owner = 0);
   Task<Result<void>> fsync(HandleId handle, Caller who);
   /// Never fails; data that is still unsent goes on in the background.
   void release(HandleId handle);
@@ -129,6 +132,8 @@ class Filesystem {
   /// Counts a look-up for an entry that readdirplus hands to the kernel.
   Entry listed(InodeNo directory, const DirItem& item, InodeTable::Ticket ticket);
   void releasedir(HandleId handle);
+
+  FileLocks& locks() { return locks_; }
 
   // ---- extended attributes (filesystem_xattr.cpp)
   Task<Result<std::string>> getxattr(InodeNo ino, std::string name, Caller who);
@@ -218,7 +223,9 @@ class Filesystem {
   HandleTable<FileHandle> files_;
   HandleTable<DirHandle> directories_;
   DirCache listings_;
+  FileLocks locks_;
   Guarded<std::unordered_map<uint64_t, size_t>> changing_;  // directories, by changes under way
+  uint64_t lease_ = 0;                                      // last told; of the thread of events
   LeaseKeeper keeper_;
 
   struct StatFsCache {

@@ -91,6 +91,8 @@ void Filesystem::on_reset() {
 }
 
 void Filesystem::on_lease(uint64_t lease) {
+  // Another number may mean another start of the primary, which has forgotten all locks.
+  if (std::exchange(lease_, lease) != lease) locks_.reclaim();
   keeper_.noticed(lease);
 }
 

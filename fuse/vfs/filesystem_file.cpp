@@ -51,7 +51,8 @@ Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
   file->ahead = parts_.io.read_ahead();
   Opened opened;
   opened.keep_cache = inodes_.opened(attr.ino, file->writes(), attr.data_version);
-  opened.no_flush = !file->writes();
+  // Also close(2) of a file that is only read ends locks.
+  opened.no_flush = !file->writes() && parts_.locks == nullptr;
   opened.handle = files_.add(std::move(file));
   return opened;
 }
@@ -154,8 +155,15 @@ Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileCo
   co_return flushed;
 }
 
-Task<Result<void>> Filesystem::flush(HandleId handle, Caller who) {
+Task<Result<void>> Filesystem::flush(HandleId handle, Caller who, uint64_t lock_owner) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (lock_owner != 0) {
+    // After what was written under the lock has been sent, as far as it can be.
+    auto flushed = co_await flush(handle, who);
+    const Result<void> unlocked = co_await locks_.closed(file->ino, lock_owner);
+    if (flushed.ok() && !unlocked.ok()) co_return unlocked;
+    co_return flushed;
+  }
   if (!file->writes()) co_return ok();
   // Nobody can find a file without a name after a crash: its data need not travel.
   if (inodes_.unlinked(file->ino)) co_return ok();
@@ -174,6 +182,7 @@ Task<Result<void>> Filesystem::fsync(HandleId handle, Caller who) {
 void Filesystem::release(HandleId handle) {
   const std::shared_ptr<FileHandle> file = files_.remove(handle);
   if (!file) return;
+  locks_.released(handle, file->ino);
   const bool writes = file->writes();
   const InodeTable::Closed closed = inodes_.closed(file->ino, writes);
   if (!closed.last) return;

@@ -6,6 +6,7 @@
 #include "protocol/base/guarded.h"
 #include "protocol/base/log.h"
 #include "protocol/client/event_parser.h"
+#include "protocol/client/lock_client.h"
 #include "protocol/fs/json.h"
 
 namespace aster {
@@ -67,7 +68,7 @@ class EventSink final : public ByteSink {
   EventParser parser_;
 };
 
-class HttpPrimaryClient final : public PrimaryClient {
+class HttpPrimaryClient final : public PrimaryClient, public LockClient {
  public:
   HttpPrimaryClient(PrimaryClientOptions options, HttpClient& http, HttpClient& control,
                     Executor& executor)
@@ -83,6 +84,7 @@ class HttpPrimaryClient final : public PrimaryClient {
   Task<Result<void>> close_session() override;
   Task<Result<void>> follow_events(EventHandlers handlers, CancelToken cancel) override;
   Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, milliseconds deadline) override;
+  Task<Result<fs::LockAnswer>> lock(fs::LockRequest request, milliseconds deadline) override;
 
   std::string absolute(const std::string& url) const override {
     return url.starts_with('/') ? options_.server_url + url : url;
@@ -266,6 +268,27 @@ Task<Result<void>> HttpPrimaryClient::follow_events(EventHandlers handlers, Canc
 }
 
 }  // namespace
+
+Task<Result<fs::LockAnswer>> HttpPrimaryClient::lock(fs::LockRequest lock, milliseconds deadline) {
+  const SessionId known = session();
+  lock.session = known;
+  HttpClientRequest call = request("POST", "/api/v1/fs/lock");
+  call.headers.emplace_back("Content-Type", "application/json");
+  call.body.push_back(Bytes::from_string(fs::encode(lock)));
+  call.total_timeout = deadline;
+  call.connect_timeout = std::min<milliseconds>(call.connect_timeout, deadline);
+  const Result<Bytes> body = co_await exchange(std::move(call));
+  if (body.failed_with(Errc::stale_handle)) {
+    ASTER_CO_TRY(co_await reopen(known));
+  }
+  if (!body.ok()) co_return body.error();
+  auto answer = fs::decode_lock_answer(as_text(body->view()));
+  co_return answer;
+}
+
+LockClient* lock_client_of(PrimaryClient& client) {
+  return dynamic_cast<LockClient*>(&client);
+}
 
 Task<Result<fs::AckAnswer>> PrimaryClient::acknowledge(fs::Ack, milliseconds) {
   co_return fail(Errc::unsupported, "no leases");
