@@ -91,8 +91,12 @@ void Filesystem::on_reset() {
 }
 
 void Filesystem::on_lease(uint64_t lease) {
-  // Another number may mean another start of the primary, which has forgotten all locks.
-  if (std::exchange(lease_, lease) != lease) locks_.reclaim();
+  // Another number may mean another start of the primary, which has forgotten all locks, or another
+  // session, which holds none of the files without names either.
+  if (std::exchange(lease_, lease) != lease) {
+    locks_.reclaim();
+    for (const InodeNo ino : inodes_.held()) in_background(fs::Hold{ino});
+  }
   keeper_.noticed(lease);
 }
 
