@@ -31,6 +31,18 @@ class Dispatch {
   Filesystem& filesystem() { return filesystem_; }
   const NodeIds& ids() const { return ids_; }
 
+  /// An answer with what is left of its times to believe. Asked for at the moment of the answer: a
+  /// process that was stopped (SIGSTOP) before it must not hand on time that is over.
+  Attributes current(Attributes attributes) const {
+    attributes.ttl = filesystem_.inodes().still_believed(attributes.ttl);
+    return attributes;
+  }
+  Entry current(Entry entry) const {
+    entry.attr_ttl = filesystem_.inodes().still_believed(entry.attr_ttl);
+    entry.entry_ttl = filesystem_.inodes().still_believed(entry.entry_ttl);
+    return entry;
+  }
+
   /// Requests from now on are answered with ENOTCONN; waits for those under way.
   void drain() { under_way_->close(); }
 

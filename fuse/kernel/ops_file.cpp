@@ -35,7 +35,7 @@ void on_create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
       },
       [&d, info = *info](Request& request, Created created) mutable {
         set_opened(info, created.opened);
-        if (request.create(to_entry(d.ids(), created.entry), info)) return;
+        if (request.create(to_entry(d.ids(), d.current(created.entry)), info)) return;
         d.filesystem().release(created.opened.handle);
         d.filesystem().forget(created.entry.attr.ino, 1);
       });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -39,6 +40,10 @@ class InodeTable {
   /// False: believe nothing from now on (the event stream is lost), until true comes.
   void set_trusted(bool trusted);
   bool trusted() const { return clock_.steady() < state_.lock()->trusted_until; }
+  /// The part of a time to believe, told a while ago, that has not passed.
+  Duration still_believed(Duration told) const {
+    return std::min(told, ttl_left(*state_.lock(), SteadyTime::max()));
+  }
   /// The lease is held until then; SteadyTime{}: it is not.
   void believe_until(SteadyTime until) { state_.lock()->trusted_until = until; }
   /// Nothing that was told or asked for so far is believed any more.
