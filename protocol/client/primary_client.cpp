@@ -7,12 +7,16 @@
 #include "protocol/base/log.h"
 #include "protocol/client/event_parser.h"
 #include "protocol/client/lock_client.h"
+#include "protocol/client/reachability.h"
 #include "protocol/fs/json.h"
 
 namespace aster {
 namespace {
 
 using std::chrono::milliseconds;
+
+/// A machine that is there refuses at once; a second is long for any network.
+constexpr milliseconds kProbeDeadline{1000};
 
 /// Full jitter: anything up to 50 ms doubled per attempt, at most 2 s, so that clients of a server
 /// that comes back do not all call at the same moment.
@@ -68,7 +72,7 @@ class EventSink final : public ByteSink {
   EventParser parser_;
 };
 
-class HttpPrimaryClient final : public PrimaryClient, public LockClient {
+class HttpPrimaryClient final : public PrimaryClient, public LockClient, public Reachability {
  public:
   HttpPrimaryClient(PrimaryClientOptions options, HttpClient& http, HttpClient& control,
                     Executor& executor)
@@ -85,6 +89,7 @@ class HttpPrimaryClient final : public PrimaryClient, public LockClient {
   Task<Result<void>> follow_events(EventHandlers handlers, CancelToken cancel) override;
   Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, milliseconds deadline) override;
   Task<Result<fs::LockAnswer>> lock(fs::LockRequest request, milliseconds deadline) override;
+  Task<bool> refuses_connections() override;
 
   std::string absolute(const std::string& url) const override {
     return url.starts_with('/') ? options_.server_url + url : url;
@@ -284,6 +289,11 @@ Task<Result<fs::LockAnswer>> HttpPrimaryClient::lock(fs::LockRequest lock, milli
   if (!body.ok()) co_return body.error();
   auto answer = fs::decode_lock_answer(as_text(body->view()));
   co_return answer;
+}
+
+Task<bool> HttpPrimaryClient::refuses_connections() {
+  co_await executor_.hop();
+  co_return aster::refuses_connections(options_.server_url, kProbeDeadline);
 }
 
 LockClient* lock_client_of(PrimaryClient& client) {

@@ -403,6 +403,15 @@ Task<Result<fs::LockAnswer>> FakePrimary::lock(fs::LockRequest request, std::chr
   co_return answer;
 }
 
+Task<bool> FakePrimary::refuses_connections() {
+  const auto state = state_.lock();
+  co_return state->away && state->refusing;
+}
+
+void FakePrimary::set_refusing(bool refusing) {
+  state_.lock()->refusing = refusing;
+}
+
 void FakePrimary::set_lease(uint64_t lease, uint32_t lease_ms) {
   state_.lock()->lease = {lease, lease_ms};
 }

@@ -11,6 +11,7 @@
 #include "protocol/base/guarded.h"
 #include "protocol/client/lock_client.h"
 #include "protocol/client/primary_client.h"
+#include "protocol/client/reachability.h"
 #include "protocol/fs/range_locks.h"
 
 namespace aster::testing {
@@ -21,7 +22,7 @@ namespace aster::testing {
 ///
 /// Answers at once on the caller's thread, unless stalled (calls wait for resume(), or for
 /// drop_stalled(), which stands for their deadline) or away (every call is `unavailable`).
-class FakePrimary final : public PrimaryClient, public LockClient {
+class FakePrimary final : public PrimaryClient, public LockClient, public Reachability {
  public:
   /// The root is `root`, so that tests can make it any number; new inodes count up from there.
   explicit FakePrimary(InodeNo root = InodeNo(1000));
@@ -37,6 +38,7 @@ class FakePrimary final : public PrimaryClient, public LockClient {
                                     std::chrono::milliseconds deadline) override;
   /// Answers `lease`, for `lease_ms`.
   Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, std::chrono::milliseconds deadline) override;
+  Task<bool> refuses_connections() override;
   std::string absolute(const std::string& url) const override { return url; }
 
   // ---- what others do
@@ -57,6 +59,8 @@ class FakePrimary final : public PrimaryClient, public LockClient {
 
   // ---- faults
   void set_away(bool away);
+  /// While away: whether it certainly does not run (the default), or only cannot be reached.
+  void set_refusing(bool refusing);
   /// Calls wait from now on; resume() lets them go on.
   void stall();
   void resume();
@@ -88,6 +92,7 @@ class FakePrimary final : public PrimaryClient, public LockClient {
     std::vector<fs::Ack> acks;
     std::map<std::pair<uint64_t, bool>, fs::RangeLocks<uint64_t>> locks;
     bool away = false;
+    bool refusing = true;
     bool stalled = false;
     std::vector<Completion<bool>> waiting;
   };

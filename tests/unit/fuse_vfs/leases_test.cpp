@@ -291,6 +291,9 @@ TEST_F(Leased, a_primary_that_cannot_be_reached_is_an_error_and_one_that_is_down
   fs().on_state(false);
   primary.set_away(true);  // refuses connections
   EXPECT_TRUE(run(fs().getattr(ino, who)).ok());
+  clock.advance(seconds(4));  // longer than this is believed
+  primary.set_refusing(false);
+  EXPECT_FALSE(run(fs().getattr(ino, who)).ok());
 }
 
 }  // namespace
