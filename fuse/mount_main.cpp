@@ -87,6 +87,10 @@ class MountedDrive {
     ASTER_TRY(connect(credentials));
     ASTER_TRY(open_cache(credentials.server));
     build();
+    // Known from the beginning, so that looking at the mount point never depends on the primary.
+    const Result<Attributes> root =
+        run_blocking(filesystem_->getattr(filesystem_->root(), Caller()));
+    if (!root.ok()) return root.error();
     const MountPlace place{directory_, credentials.server,
                            options_.allow_other.value_or(::geteuid() == 0), options_.read_only,
                            options_.kernel_flags};

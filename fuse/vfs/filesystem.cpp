@@ -125,6 +125,13 @@ Task<Result<Attributes>> Filesystem::getattr(InodeNo ino, Caller who) {
   const InodeTable::Ticket ticket = inodes_.ticket();
   const std::optional<fs::Attr> old = inodes_.known(ino);
   fs::Operation question = fs::GetAttr{ino};
+  if (old && ino == options_.root) {
+    // Whoever walks past the mount point (df, a shell, a login) must not hang.
+    const Result<fs::Attr> root = co_await remote_.glanced<fs::Attr>(std::move(question));
+    if (root.ok()) co_return note(*root, ticket);
+    if (Remote::transient(root.error())) co_return Attributes{*old, Duration::zero()};
+    co_return root.error();
+  }
   Task<Result<fs::Attr>> asking = old ? remote_.refreshed<fs::Attr>(std::move(question), who)
                                       : remote_.call<fs::Attr>(std::move(question), who);
   const Result<fs::Attr> attr = co_await std::move(asking);

@@ -78,6 +78,17 @@ Task<Result<fs::Answer>> Remote::refresh(fs::Operation operation, Caller who) {
   }
 }
 
+Task<Result<fs::Answer>> Remote::glance(fs::Operation operation) {
+  if (!alive_ && clock_.steady().time_since_epoch().count() < no_glance_until_) {
+    co_return fail(Errc::unavailable, "the primary is away");
+  }
+  Result<fs::Answer> answer = co_await once(operation, std::nullopt, std::min(kGlance, timeout_));
+  if (!answer.ok() && transient(answer.error())) {
+    no_glance_until_ = (clock_.steady() + kAway).time_since_epoch().count();
+  }
+  co_return answer;
+}
+
 Task<Result<std::vector<Result<fs::Answer>>>> Remote::ask_all(
     std::vector<fs::Operation> operations) {
   std::vector<fs::BatchItem> items;
