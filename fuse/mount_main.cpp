@@ -21,6 +21,7 @@
 #include "fuse/kernel/daemonize.h"
 #include "fuse/kernel/session.h"
 #include "fuse/mount_options.h"
+#include "fuse/self_files.h"
 #include "protocol/base/log.h"
 #include "protocol/client/curl_http_client.h"
 #include "protocol/client/lock_client.h"
@@ -86,6 +87,7 @@ class MountedDrive {
     control_http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     ASTER_TRY(connect(credentials));
     ASTER_TRY(open_cache(credentials.server));
+    server_ = credentials.server;
     build();
     // Known from the beginning, so that looking at the mount point never depends on the primary.
     const Result<Attributes> root =
@@ -189,6 +191,8 @@ class MountedDrive {
                                                        boot_clock_, lock_client_of(*primary_)},
                                      vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
+    add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
+                                *memory_cache_, disk_cache_.get()});
   }
 
   void follow_events() {
@@ -213,6 +217,7 @@ class MountedDrive {
 
   const MountOptions options_;
   const std::string directory_;
+  std::string server_;
   const SystemClock clock_;
   const BootClock boot_clock_;
   BlockPool pool_{64 << 20};

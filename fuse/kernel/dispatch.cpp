@@ -53,6 +53,7 @@ fuse_lowlevel_ops Dispatch::operations() {
   add_file_operations(table);
   add_xattr_operations(table);
   add_lock_operations(table);
+  add_self_operations(table);
   return table;
 }
 
