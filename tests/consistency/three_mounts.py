@@ -30,6 +30,8 @@ class Relay:
         self.target = target
         self.open = set()
         self.batches = 0
+        self.passing = threading.Event()
+        self.passing.set()
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -56,6 +58,7 @@ class Relay:
     def pump(self, source, sink):
         try:
             while data := source.recv(1 << 16):
+                self.passing.wait()
                 self.batches += data.count(b"POST /api/v1/fs/batch")
                 sink.sendall(data)
         except OSError:
@@ -68,6 +71,13 @@ class Relay:
             except OSError:
                 pass
             one.close()
+
+    def hold(self):
+        """From now on nothing passes, as if the cable was pulled; connections stay."""
+        self.passing.clear()
+
+    def let_go(self):
+        self.passing.set()
 
     def cut(self):
         with self.lock:
@@ -157,11 +167,14 @@ class Drive:
         self.wait(f"{name} is mounted", lambda: place.stat().st_dev != device)
 
     def start_workers(self, seed):
+        """One that does everything and one that only watches, on each mount."""
         for number, name in enumerate(NAMES):
-            self.workers[name] = subprocess.Popen(
-                [sys.executable, HERE / "worker.py", self.folder / f"mnt-{name}", name,
-                 self.folder / f"history-{name}", str(seed * 10 + number), ",".join(NAMES)],
-                stdin=subprocess.PIPE)
+            for kind in ([], ["watch"]):
+                key = "-".join([name] + kind)
+                self.workers[key] = subprocess.Popen(
+                    [sys.executable, HERE / "worker.py", self.folder / f"mnt-{name}", name,
+                     self.folder / f"history-{key}", str(seed * 10 + number), ",".join(NAMES)] + kind,
+                    stdin=subprocess.PIPE)
 
     def stop_workers(self):
         for worker in self.workers.values():
@@ -186,6 +199,7 @@ class Drive:
                 mount.kill()
                 mount.wait()
         for relay in self.relays.values():
+            relay.let_go()
             relay.listener.close()
         if self.primary:
             self.primary.kill()
