@@ -21,7 +21,9 @@ Filesystem::Filesystem(Parts parts, VfsOptions options)
       locks_(parts.locks, parts.executor, options_.timeout),
       keeper_(parts.primary, parts.executor, parts.clock, options_.lease_term,
               {[this] { inodes_.expire_all(); },
-               [this](SteadyTime until) { inodes_.believe_until(until); }}) {}
+               [this](SteadyTime until) { inodes_.believe_until(until); }}) {
+  if (leased()) watch_lease();
+}
 
 Filesystem::~Filesystem() {
   stop();

@@ -174,6 +174,8 @@ class Filesystem {
     co_return answer;
   }
   void doubt(const Error& error);
+  /// Looks again whenever the lease may be over; see there.
+  void watch_lease();
 
   /// While it lives the kernel may hold the locks of these directories for a request of ours.
   class Changing {

@@ -8,6 +8,10 @@ namespace {
 
 constexpr size_t kFlushesAtOnce = 32;
 
+/// How often it is looked whether the lease is over: timers stand still while the machine sleeps.
+/// While it is over, pages that were read meanwhile leave the kernel as often.
+constexpr Duration kLeasePeriod = std::chrono::seconds(3);
+
 bool away(const Result<void>& result) {
   return result.failed_with(Errc::unavailable) || result.failed_with(Errc::timeout);
 }
@@ -98,6 +102,22 @@ void Filesystem::on_lease(uint64_t lease) {
     for (const InodeNo ino : inodes_.held()) in_background(fs::Hold{ino});
   }
   keeper_.noticed(lease);
+}
+
+// The kernel reads pages that it has without asking anybody. Whoever has a file open would go on
+// with its old content when the lease is over and others may change it.
+void Filesystem::watch_lease() {
+  const Duration left = inodes_.still_believed(kLeasePeriod);
+  if (left <= Duration::zero()) {
+    for (const InodeNo ino : inodes_.open_files()) parts_.kernel.drop_content(ino);
+  }
+  const Duration next = left > Duration::zero() ? left : kLeasePeriod;
+  parts_.executor.post_after(next, [this, weak = std::weak_ptr<Lifeline>(lifeline_)] {
+    const std::shared_ptr<Lifeline> lifeline = weak.lock();
+    if (!lifeline) return;
+    const std::optional<Lifeline::Guard> alive = lifeline->enter();
+    if (alive) watch_lease();
+  });
 }
 
 void Filesystem::on_state(bool alive) {

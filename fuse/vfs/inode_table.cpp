@@ -278,6 +278,15 @@ std::vector<InodeNo> InodeTable::held() const {
   return all;
 }
 
+std::vector<InodeNo> InodeTable::open_files() const {
+  auto state = state_.lock();
+  std::vector<InodeNo> all;
+  for (const auto& [ino, inode] : state->inodes) {
+    if (inode.opens > 0) all.emplace_back(ino);
+  }
+  return all;
+}
+
 std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> InodeTable::dirty() const {
   auto state = state_.lock();
   std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> all;

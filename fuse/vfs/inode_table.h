@@ -115,6 +115,8 @@ class InodeTable {
   /// The primary keeps the inode for this session. False when nobody has it open any more.
   bool set_held(InodeNo ino);
   std::vector<InodeNo> held() const;
+  /// Open files of which the kernel may have pages.
+  std::vector<InodeNo> open_files() const;
   /// Contents with unsent data that still have a name.
   std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> dirty() const;
   /// Lets go of an inode that was kept only for its dirty content.

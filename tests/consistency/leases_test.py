@@ -165,6 +165,32 @@ class Leases(ThreeMounts):
         self.assertEqual(self.on("b", f"{name}/f").read_text(), "newer")
         self.assertTrue(self.on("b", f"{name}/new").exists())
 
+    def test_a_mount_that_is_cut_off_serves_nothing_stale_to_open_files(self):
+        name = self.folder()
+        self.on("a", f"{name}/f").write_text("old")
+        fd = os.open(self.on("b", f"{name}/f"), os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        self.assertEqual(os.pread(fd, 10, 0), b"old")
+        self.drive.relays["b"].hold()
+        try:
+            self.on("a", f"{name}/f").write_text("new")  # returns when b's lease is over
+            seen = []
+
+            def read():
+                try:
+                    seen.append(os.pread(fd, 10, 0))
+                except OSError as error:
+                    seen.append(error.errno)
+            reading = threading.Thread(target=read)
+            reading.start()
+            reading.join(timeout=5)
+            self.assertNotIn(b"old", seen)
+        finally:
+            self.drive.relays["b"].let_go()
+        reading.join()
+        self.assertNotIn(b"old", seen)
+        self.assertEqual(os.pread(fd, 10, 0), b"new")
+
     def test_a_cut_stream_costs_nothing_but_questions(self):
         name = self.folder()
         self.on("a", f"{name}/f").write_text("old")
