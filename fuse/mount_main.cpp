@@ -184,6 +184,7 @@ class MountedDrive {
     vfs.timeout = options_.timeout;
     vfs.hard = options_.hard;
     vfs.read_only = options_.read_only;
+    vfs.access_times = options_.access_times;
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
     if (options_.leases) vfs.lease_term = std::chrono::milliseconds(session_answer_.lease_ms);
     filesystem_ =

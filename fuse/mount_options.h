@@ -35,6 +35,7 @@ struct MountOptions {
   bool hard = false;
   bool leases = true;  ///< consistency=lease, else ttl
   bool read_only = false;
+  bool access_times = true;
   std::optional<bool> allow_other;  ///< not given: root allows others, nobody else does
   std::vector<std::string> kernel_flags;
 

@@ -17,6 +17,7 @@ Task<Result<DirSlice>> Filesystem::readdir(HandleId handle, uint64_t offset, Cal
   if (const std::optional<DirSlice> slice = directory->at_hand(offset)) co_return *slice;
   if (auto page = listings_.find(directory->ino(), offset)) {
     if (inodes_.listing_holds(directory->ino(), page->ticket)) {
+      if (offset == 0) was_read(directory->ino());
       co_return directory->take(offset, std::move(page));
     }
   }
@@ -28,6 +29,7 @@ Task<Result<DirSlice>> Filesystem::readdir(HandleId handle, uint64_t offset, Cal
     co_return fail(Errc::not_found, "removed directory");  // as local file systems say
   }
   if (!page.ok()) co_return std::move(page).error();
+  if (offset == 0) was_read(directory->ino());
   auto fetched = directory->page_of(offset, std::move(*page), ticket);
   if (leased()) listings_.put(directory->ino(), fetched);
   co_return directory->take(offset, std::move(fetched));

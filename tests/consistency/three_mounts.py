@@ -159,7 +159,7 @@ class Drive:
         with open(self.folder / f"mount-{name}.log", "ab") as log:
             self.mounts[name] = subprocess.Popen(
                 [self.mount_program, "-f", f"http://127.0.0.1:{self.relays[name].port}", place, "-o",
-                 f"token_file={self.folder}/token,cache_size=0,memory_cache=32M,timeout=20s,"
+                 f"token_file={self.folder}/token,cache_size=0,memory_cache=32M,timeout=20s,noatime,"
                  f"consistency={self.consistency}{more}"],
                 env=dict(os.environ, ASTER_CONFIG_DIR=str(self.folder / "none")),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
