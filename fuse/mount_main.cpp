@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 
 #include "cache/disk_block_cache.h"
@@ -25,6 +26,7 @@
 #include "protocol/base/log.h"
 #include "protocol/client/coalescing_client.h"
 #include "protocol/client/curl_http_client.h"
+#include "protocol/client/lock_client.h"
 #include "protocol/client/primary_client.h"
 
 namespace aster {
@@ -78,6 +80,17 @@ sigset_t end_signals() {
   return signals;
 }
 
+/// Goes on while the machine sleeps, as the primary's leases do.
+class BootClock final : public Clock {
+ public:
+  int64_t now_ns() const override { return SystemClock().now_ns(); }
+  SteadyTime steady() const override {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return SteadyTime(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+  }
+};
+
 /// Everything a mount consists of, in the order of its making; destroyed in reverse.
 class MountedDrive {
  public:
@@ -90,11 +103,16 @@ class MountedDrive {
     CurlHttpClientOptions curl;
     curl.ca_file = options_.ca_file;
     http_ = std::make_unique<CurlHttpClient>(curl, executor_);
+    control_http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     ASTER_TRY(connect(credentials));
     ASTER_TRY(open_cache(credentials.server));
     server_ = credentials.server;
     ASTER_TRY(open_journal(credentials.server));
     build();
+    // Known from the beginning, so that looking at the mount point never depends on the primary.
+    const Result<Attributes> root =
+        run_blocking(filesystem_->getattr(filesystem_->root(), Caller()));
+    if (!root.ok()) return root.error();
     ASTER_TRY(recover_journal());
     const MountPlace place{directory_, credentials.server,
                            options_.allow_other.value_or(::geteuid() == 0), options_.read_only,
@@ -144,7 +162,8 @@ class MountedDrive {
     if (credentials.token.empty()) {
       ASTER_TRY(credentials.token, run_blocking(log_in(*http_, credentials)));
     }
-    primary_ = make_primary_client({credentials.server, credentials.token}, *http_, executor_);
+    primary_ = make_primary_client({credentials.server, credentials.token}, *http_, executor_,
+                                   control_http_.get());
     char host[HOST_NAME_MAX + 1] = "";
     (void)::gethostname(host, sizeof host - 1);
     const fs::SessionRequest request{std::string(host) + ":" + directory_, options_.workspace};
@@ -227,8 +246,11 @@ class MountedDrive {
     (void)::gethostname(host, sizeof host - 1);
     vfs.client = host;
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
-    filesystem_ = std::make_unique<Filesystem>(
-        Filesystem::Parts{*gathered_, *io_, notifier_, executor_, clock_}, vfs);
+    if (options_.leases) vfs.lease_term = std::chrono::milliseconds(session_answer_.lease_ms);
+    filesystem_ =
+        std::make_unique<Filesystem>(Filesystem::Parts{*gathered_, *io_, notifier_, executor_,
+                                                       boot_clock_, lock_client_of(*primary_)},
+                                     vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
     add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
                                 *memory_cache_, disk_cache_.get(), journal_.get()});
@@ -236,7 +258,10 @@ class MountedDrive {
 
   void follow_events() {
     PrimaryClient::EventHandlers handlers;
-    handlers.on_event = [this](const fs::Invalidation& event) { filesystem_->on_event(event); };
+    handlers.on_event = [this](const fs::Invalidation& event, bool recalled) {
+      filesystem_->on_event(event, recalled);
+    };
+    handlers.on_lease = [this](uint64_t lease) { filesystem_->on_lease(lease); };
     handlers.on_reset = [this] { filesystem_->on_reset(); };
     handlers.on_state = [this](bool alive) { filesystem_->on_state(alive); };
     following_ = true;
@@ -255,9 +280,11 @@ class MountedDrive {
   const std::string directory_;
   std::string server_;
   const SystemClock clock_;
+  const BootClock boot_clock_;
   BlockPool pool_{64 << 20};
   Executor executor_{{"core", 8, 65536}};
   std::unique_ptr<CurlHttpClient> http_;
+  std::unique_ptr<CurlHttpClient> control_http_;  // events and acknowledgements
   std::unique_ptr<MemoryBlockCache> memory_cache_;
   std::unique_ptr<DiskBlockCache> disk_cache_;
   std::unique_ptr<TieredBlockCache> tiered_cache_;

@@ -110,6 +110,12 @@ constexpr Row kRows[] = {
        o.hard = true;
        return ok();
      }},
+    {"consistency", "HOW", "lease or ttl: never stale, or stale for a second (default: lease)",
+     [](MountOptions& o, Value v) -> Result<void> {
+       if (v != "lease" && v != "ttl") return fail(Errc::bad_request, "lease or ttl is needed");
+       o.leases = v == "lease";
+       return ok();
+     }},
     {"ro", nullptr, "Change nothing",
      [](MountOptions& o, Value) {
        o.read_only = true;

@@ -36,6 +36,7 @@ struct MountOptions {
 
   std::chrono::milliseconds timeout{30000};
   bool hard = false;
+  bool leases = true;  ///< consistency=lease, else ttl
   bool read_only = false;
   bool access_times = true;
   std::optional<bool> allow_other;  ///< not given: root allows others, nobody else does

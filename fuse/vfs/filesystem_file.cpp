@@ -35,8 +35,12 @@ Task<Result<Attributes>> Filesystem::truncate(std::shared_ptr<FileContent> conte
   std::function<Task<Result<fs::Attr>>()> attempt = [content, change] {
     return content->truncate(change);
   };
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.persist<fs::Attr>(std::move(attempt), who));
-  co_return note(attr, ticket, true);
+  const Result<fs::Attr> attr = co_await remote_.persist<fs::Attr>(std::move(attempt), who);
+  if (!attr.ok()) {
+    doubt(attr.error());
+    co_return attr.error();
+  }
+  co_return note(*attr, ticket, true);
 }
 
 Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
@@ -51,7 +55,8 @@ Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
   // For what one request brings back that is worth it.
   const bool cheap = attr.size <= kBlockSize;
   if (cheap && file->counts_access() && access_is_news(attr)) opened.keep_cache = false;
-  opened.no_flush = !file->writes();
+  // Also close(2) of a file that is only read ends locks.
+  opened.no_flush = !file->writes() && parts_.locks == nullptr;
   opened.handle = files_.add(std::move(file));
   return opened;
 }
@@ -100,6 +105,12 @@ Task<Result<Created>> Filesystem::create(CreateArgs args, Caller who) {
 Task<Result<std::vector<Bytes>>> Filesystem::read(HandleId handle, uint64_t offset, uint64_t length,
                                                   Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (leased() && !inodes_.trusted()) {
+    // Events may be missing: what the manifest at hand says need not be the case any more.
+    const Result<Attributes> now = co_await getattr(file->ino, who);
+    const bool gone = now.failed_with(Errc::stale_handle);  // a held file keeps its content
+    if (!now.ok() && !gone) co_return now.error();
+  }
   if (file->counts_access()) was_read(file->ino);
   if (!remote_.hard()) {
     {
@@ -142,6 +153,7 @@ Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileCo
                                              bool sealed, Caller who) {
   const bool was_dirty = content->dirty();
   name_for_journal(ino, *content);
+  const InodeTable::Ticket ticket = inodes_.ticket();
   std::function<Task<Result<void>>()> attempt = [content, sealed] {
     return content->flush(sealed);
   };
@@ -149,7 +161,7 @@ Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileCo
   if (waits_in_journal(ino)) {
     finish_in_background(ino, std::chrono::milliseconds(0));
   } else if (was_dirty) {
-    inodes_.committed(ino);
+    inodes_.committed(ino, ticket);
   }
   co_return flushed;
 }
@@ -157,14 +169,22 @@ Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileCo
 Task<Result<void>> Filesystem::drain_content(InodeNo ino, std::shared_ptr<FileContent> content,
                                              Caller who) {
   const bool was_dirty = content->dirty();
+  const InodeTable::Ticket ticket = inodes_.ticket();
   std::function<Task<Result<void>>()> attempt = [content] { return content->drain(false); };
   const Result<void> drained = co_await remote_.persist<void>(std::move(attempt), who);
-  if (was_dirty) inodes_.committed(ino);
+  if (was_dirty) inodes_.committed(ino, ticket);
   co_return drained;
 }
 
-Task<Result<void>> Filesystem::flush(HandleId handle, Caller who) {
+Task<Result<void>> Filesystem::flush(HandleId handle, Caller who, uint64_t lock_owner) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (lock_owner != 0) {
+    // After what was written under the lock has been sent, as far as it can be.
+    auto flushed = co_await flush(handle, who);
+    const Result<void> unlocked = co_await locks_.closed(file->ino, lock_owner);
+    if (flushed.ok() && !unlocked.ok()) co_return unlocked;
+    co_return flushed;
+  }
   if (!file->writes()) co_return ok();
   // Nobody can find a file without a name after a crash: its data need not travel.
   if (inodes_.unlinked(file->ino)) co_return ok();
@@ -183,6 +203,7 @@ Task<Result<void>> Filesystem::fsync(HandleId handle, Caller who) {
 void Filesystem::release(HandleId handle) {
   const std::shared_ptr<FileHandle> file = files_.remove(handle);
   if (!file) return;
+  locks_.released(handle, file->ino);
   const bool writes = file->writes();
   const InodeTable::Closed closed = inodes_.closed(file->ino, writes);
   if (!closed.last) return;
@@ -205,8 +226,10 @@ void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pau
     // The table keeps an inode that is dirty; what is gone by now has nothing to send.
     const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
     if (!content) return;
+    const InodeTable::Ticket ticket = inodes_.ticket();
     start<Result<void>>(content->drain(inodes_.writers(ino) == 0),
-                        [this, guard, ino, content, pause](Result<void> done) {
+                        [this, guard, ino, content, pause, ticket](Result<void> done) {
+                          if (done.ok()) inodes_.committed(ino, ticket);
                           finished(ino, *content, done, pause);
                         });
   });
@@ -214,7 +237,6 @@ void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pau
 
 void Filesystem::finished(InodeNo ino, const FileContent& content, const Result<void>& done,
                           std::chrono::milliseconds pause) {
-  if (done.ok()) inodes_.committed(ino);
   note_refusal(ino, done);
   if (done.ok() && waits_in_journal(ino) && !remote_.stopped()) {
     finish_in_background(ino, std::chrono::milliseconds(0));  // journaled meanwhile
@@ -234,7 +256,7 @@ Task<Result<void>> Filesystem::commit_range(std::shared_ptr<FileHandle> file, fs
   commit.ino = file->ino;
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation operation = std::move(commit);
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(operation), who));
   note(attr, ticket, true);
   co_return ok();
 }
@@ -299,7 +321,7 @@ Task<Result<uint64_t>> Filesystem::copy_range(HandleId source, uint64_t source_o
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation copy =
       fs::CopyRange{from->ino, source_offset, to->ino, target_range.offset, length};
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(copy), who));
+  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(copy), who));
   note(attr, ticket, true);
   co_return length;
 }

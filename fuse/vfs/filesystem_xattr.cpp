@@ -114,7 +114,7 @@ Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {
   if (options_.read_only) co_return fail(Errc::read_only);
   ASTER_CO_TRY(check_kind(change.name));
   fs::Operation operation = std::move(change);
-  const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
+  const Result<fs::Empty> done = co_await this->change<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);
   inodes_.expire(ino);
   if (!done.ok()) co_return done.error();
@@ -138,7 +138,7 @@ Task<Result<void>> Filesystem::removexattr(InodeNo ino, std::string name, Caller
   if (options_.read_only) co_return fail(Errc::read_only);
   ASTER_CO_TRY(check_kind(name));
   fs::Operation operation = fs::RemoveXattr{ino, std::move(name)};
-  const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
+  const Result<fs::Empty> done = co_await this->change<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);
   inodes_.expire(ino);
   if (!done.ok()) co_return done.error();

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/client/reachability.h"
+
 namespace aster {
 namespace {
 
@@ -239,7 +241,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   bool watched_ = false;
 };
 
-class CoalescingClient final : public PrimaryClient {
+class CoalescingClient final : public PrimaryClient, public Reachability {
  public:
   CoalescingClient(CoalescingOptions options, PrimaryClient& primary, Executor& executor)
       : primary_(primary),
@@ -261,7 +263,17 @@ class CoalescingClient final : public PrimaryClient {
   Task<Result<void>> follow_events(EventHandlers handlers, CancelToken cancel) override {
     return primary_.follow_events(std::move(handlers), std::move(cancel));
   }
+  Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack,
+                                          std::chrono::milliseconds deadline) override {
+    return primary_.acknowledge(std::move(ack), deadline);
+  }
   std::string absolute(const std::string& url) const override { return primary_.absolute(url); }
+  Task<bool> refuses_connections() override {
+    auto* below = dynamic_cast<Reachability*>(&primary_);
+    if (below == nullptr) co_return true;
+    const bool refuses = co_await below->refuses_connections();
+    co_return refuses;
+  }
   std::shared_ptr<void> gather() override {
     writes_->hold(+1);
     return {writes_.get(), [writes = writes_](Lane*) { writes->hold(-1); }};

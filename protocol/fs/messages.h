@@ -340,7 +340,8 @@ struct SessionAnswer {
   std::string user;
   std::string cursor;         ///< where the event stream of this session starts
   uint32_t heartbeat_ms = 0;  ///< the stream is never silent for longer
-  uint32_t entry_ttl_ms = 0;  ///< how long the kernel may trust names and attributes
+  uint32_t entry_ttl_ms = 0;  ///< how long names and attributes may be trusted without a lease
+  uint32_t lease_ms = 0;      ///< term of leases (fs/lease_messages.h); 0: the server has none
 };
 
 /// One change that others made. Sent as server-sent event "inval" on
