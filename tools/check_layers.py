@@ -36,6 +36,7 @@ ALLOWED = {
     "server/http": SIGNED | BODIES,
     "server/storage": PROTOCOL | EXCHANGES,
     "server/primary": SERVER | {"server/db"},
+    "server/content": SERVER | {"server/db", "server/primary"},
     "server/follower": SERVER,
     "server": SERVER | {"server/db", "server/primary", "server/follower"},
     "tools": CLIENT | {"cache"},
