@@ -6,6 +6,7 @@
 #include "server/db/connection.h"
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
+#include "server/db/schema/webdav.h"
 #include "server/db/txn.h"
 
 namespace aster::db {
@@ -15,6 +16,7 @@ namespace {
 constexpr Migration kAll[] = {
     {1, "filesystem", kFilesystemSchema},
     {2, "admin", kAdminSchema},
+    {4, "webdav", kWebdavSchema},
 };
 
 constexpr char kVersionTable[] =
