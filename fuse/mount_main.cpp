@@ -20,6 +20,7 @@
 #include "fuse/kernel/daemonize.h"
 #include "fuse/kernel/session.h"
 #include "fuse/mount_options.h"
+#include "fuse/self_files.h"
 #include "protocol/base/log.h"
 #include "protocol/client/curl_http_client.h"
 #include "protocol/client/primary_client.h"
@@ -72,6 +73,7 @@ class MountedDrive {
     http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     ASTER_TRY(connect(credentials));
     ASTER_TRY(open_cache(credentials.server));
+    server_ = credentials.server;
     build();
     const MountPlace place{directory_, credentials.server,
                            options_.allow_other.value_or(::geteuid() == 0), options_.read_only,
@@ -167,6 +169,8 @@ class MountedDrive {
     filesystem_ = std::make_unique<Filesystem>(
         Filesystem::Parts{*primary_, *io_, notifier_, executor_, clock_}, vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
+    add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
+                                *memory_cache_, disk_cache_.get()});
   }
 
   void follow_events() {
@@ -188,6 +192,7 @@ class MountedDrive {
 
   const MountOptions options_;
   const std::string directory_;
+  std::string server_;
   const SystemClock clock_;
   BlockPool pool_{64 << 20};
   Executor executor_{{"core", 8, 65536}};

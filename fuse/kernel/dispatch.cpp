@@ -51,6 +51,7 @@ fuse_lowlevel_ops Dispatch::operations() {
   add_dir_operations(table);
   add_file_operations(table);
   add_xattr_operations(table);
+  add_self_operations(table);
   return table;
 }
 

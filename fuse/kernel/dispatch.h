@@ -9,7 +9,9 @@
 
 #include "fuse/kernel/errno_map.h"
 #include "fuse/kernel/node_ids.h"
+#include "fuse/kernel/operation_stats.h"
 #include "fuse/kernel/request.h"
+#include "fuse/kernel/self_tree.h"
 #include "fuse/vfs/filesystem.h"
 #include "fuse/vfs/lifeline.h"
 
@@ -30,6 +32,9 @@ class Dispatch {
 
   Filesystem& filesystem() { return filesystem_; }
   const NodeIds& ids() const { return ids_; }
+  const OperationStats& stats() const { return stats_; }
+  /// The files of `/.aster`; filled before the session begins.
+  SelfTree& self() { return self_; }
 
   /// Requests from now on are answered with ENOTCONN; waits for those under way.
   void drain() { under_way_->close(); }
@@ -53,13 +58,16 @@ class Dispatch {
       auto request = Request::take(req, operation, executor_);
       auto guard = enter(*request);
       if (!guard) return;
-      start<Result<void>>(make(request->caller()), [this, request, guard](Result<void> result) {
-        if (result.ok()) {
-          request->done();
-        } else {
-          fail(*request, result.error());
-        }
-      });
+      const SteadyTime begin = std::chrono::steady_clock::now();
+      start<Result<void>>(make(request->caller()),
+                          [this, request, guard, begin](Result<void> result) {
+                            record(*request, begin, result.ok());
+                            if (result.ok()) {
+                              request->done();
+                            } else {
+                              fail(*request, result.error());
+                            }
+                          });
     } catch (const std::exception& e) {
       report(operation, Error{Errc::internal, e.what()});
     }
@@ -72,18 +80,24 @@ class Dispatch {
   void serve_request(std::shared_ptr<Request> request, Make make, Answer answer) {
     auto guard = enter(*request);
     if (!guard) return;
-    start<Result<T>>(make(request->caller()),
-                     [this, request, guard, answer = std::move(answer)](Result<T> result) mutable {
-                       if (result.ok()) {
-                         answer(*request, std::move(*result));
-                       } else {
-                         fail(*request, result.error());
-                       }
-                     });
+    const SteadyTime begin = std::chrono::steady_clock::now();
+    start<Result<T>>(
+        make(request->caller()),
+        [this, request, guard, begin, answer = std::move(answer)](Result<T> result) mutable {
+          record(*request, begin, result.ok());
+          if (result.ok()) {
+            answer(*request, std::move(*result));
+          } else {
+            fail(*request, result.error());
+          }
+        });
   }
   /// Null, and the request is answered, when the session ends.
   Guard enter(Request& request);
   void fail(Request& request, const Error& error);
+  void record(const Request& request, SteadyTime begin, bool done) {
+    stats_.record(request.operation(), std::chrono::steady_clock::now() - begin, !done);
+  }
   void report(const char* operation, const Error& error) noexcept;
 
   struct Repeats {
@@ -95,6 +109,8 @@ class Dispatch {
   Executor& executor_;
   Guarded<std::map<Errc, Repeats>> repeats_;
   const NodeIds ids_;
+  OperationStats stats_;
+  SelfTree self_;
   std::shared_ptr<Lifeline> under_way_ = std::make_shared<Lifeline>();
 };
 
@@ -103,5 +119,7 @@ void add_meta_operations(fuse_lowlevel_ops& table);
 void add_dir_operations(fuse_lowlevel_ops& table);
 void add_file_operations(fuse_lowlevel_ops& table);
 void add_xattr_operations(fuse_lowlevel_ops& table);
+/// Last: lays `/.aster` over what the table has.
+void add_self_operations(fuse_lowlevel_ops& table);
 
 }  // namespace aster

@@ -47,6 +47,8 @@ class Filesystem {
 
   InodeNo root() const { return options_.root; }
   bool hard() const { return options_.hard; }
+  /// False while the event stream is lost: nothing known is believed.
+  bool trusted() const { return inodes_.trusted(); }
 
   // ---- names (filesystem.cpp, filesystem_tree.cpp)
   Task<Result<Found>> lookup(InodeNo parent, std::string name, Caller who);
@@ -153,6 +155,7 @@ class Filesystem {
   void after_removal(const fs::Removed& removed, bool asked_to_hold);
   Task<Result<Entry>> add(fs::Create create, Caller who);
 
+  Task<Result<std::string>> own_attribute(InodeNo ino, std::string name, Caller who);
   /// Names and one value in a single round trip.
   Task<Result<std::string>> first_getxattr(InodeNo ino, std::string name);
 

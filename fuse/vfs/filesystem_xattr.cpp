@@ -10,6 +10,9 @@ bool refused(const std::string& name) {
   return name.starts_with("system.posix_acl_");
 }
 
+/// What the drive itself says: asked for by name, never listed, never kept here.
+constexpr std::string_view kOwnPrefix = "user.aster.";
+
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -18,6 +21,10 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 
 Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Caller who) {
   if (refused(name)) co_return fail(Errc::unsupported);
+  if (name.starts_with(kOwnPrefix)) {
+    auto told = co_await own_attribute(ino, std::move(name), who);
+    co_return told;
+  }
   if (!inodes_.xattr_names(ino) && inodes_.trusted()) {
     auto value = co_await first_getxattr(ino, std::move(name));
     co_return value;
@@ -25,6 +32,17 @@ Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Ca
   ASTER_CO_TRY(const std::vector<std::string> names, co_await listxattr(ino, who));
   if (!has(names, name)) co_return fail(Errc::no_attribute);
   fs::Operation question = fs::GetXattr{ino, name};
+  ASTER_CO_TRY(fs::XattrValue value,
+               co_await remote_.call<fs::XattrValue>(std::move(question), who));
+  co_return std::move(value.value);
+}
+
+Task<Result<std::string>> Filesystem::own_attribute(InodeNo ino, std::string name, Caller who) {
+  if (name == "user.aster.durable") {
+    const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
+    co_return std::string(content && content->dirty() ? "no" : "remote");
+  }
+  fs::Operation question = fs::GetXattr{ino, std::move(name)};
   ASTER_CO_TRY(fs::XattrValue value,
                co_await remote_.call<fs::XattrValue>(std::move(question), who));
   co_return std::move(value.value);

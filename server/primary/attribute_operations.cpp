@@ -1,6 +1,7 @@
 #include "server/primary/attribute_operations.h"
 
 #include "server/primary/content_operations.h"
+#include "server/primary/virtual_attributes.h"
 
 namespace aster::primary {
 namespace {
@@ -11,6 +12,9 @@ Result<void> check_xattr_name(std::string_view name) {
   if (name.size() > fs::kXattrNameMax) return fail(Errc::name_too_long, "attribute name");
   if (name.empty() || name.find('\0') != std::string_view::npos) {
     return fail(Errc::bad_request, "not an attribute name");
+  }
+  if (is_virtual_attribute(name)) {
+    return fail(Errc::not_permitted, std::string(name) + " is the drive's own");
   }
   return ok();
 }

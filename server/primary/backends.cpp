@@ -52,6 +52,29 @@ Result<ObjectBackends::Capacity> PolicyBackends::capacity(PolicyId policy) {
   return found->second;
 }
 
+std::vector<ObjectBackends::Place> PolicyBackends::places() {
+  std::vector<Place> places;
+  for (const db::PolicyRow& row : policies_.rows()) {
+    const auto policy = policies_.find(row.id);
+    if (!policy.ok()) continue;  // removed meanwhile
+    Place place;
+    place.id = row.id;
+    place.policy = (*policy)->name;
+    place.is_default = (*policy)->is_default;
+    place.driver = (*policy)->driver == Driver::local ? "local" : "remote";
+    if (const auto node = registry_.find((*policy)->node); node.ok()) {
+      place.node = (*node)->row.name;
+      place.trouble = (*node)->row.last_error;
+    }
+    if (const auto usable = driver_of(**policy); !usable.ok()) {
+      place.trouble = usable.error().context;
+    }
+    if (const auto known = capacity(row.id); known.ok()) place.capacity = *known;
+    places.push_back(std::move(place));
+  }
+  return places;
+}
+
 Task<Result<uint64_t>> PolicyBackends::stat(PolicyId policy, ObjectId object) {
   ASTER_CO_TRY(const auto store, driver(policy));
   co_return co_await store->stat(object);

@@ -34,6 +34,7 @@ class PolicyBackends final : public ObjectBackends {
   Result<ObjectUrl> upload_url(PolicyId policy, const ObjectId& object) override;
   Result<ObjectUrl> read_url(PolicyId policy, const ObjectId& object) override;
   Result<Capacity> capacity(PolicyId policy) override;
+  std::vector<Place> places() override;
   Task<Result<uint64_t>> stat(PolicyId policy, ObjectId object) override;
   Task<Result<void>> remove(PolicyId policy, ObjectId object) override;
   Task<Result<Composed>> compose(PolicyId policy, ObjectId target, std::vector<ObjectId> parts,

@@ -56,11 +56,13 @@ Task<http::Response> ClientApi::open_session(http::Request& request) {
 }
 
 Task<Result<std::string>> ClientApi::try_open_session(http::Request& request) {
-  ASTER_CO_TRY(const Caller caller, co_await identify(request));
+  ASTER_CO_TRY(const Identity who, co_await gate_.identify(request, Access::user));
+  const Caller caller{.user = who.user, .workspace = who.workspace};
   ASTER_CO_TRY(const std::string body, co_await read_body(request, kMaxApiBody));
   ASTER_CO_TRY(fs::SessionRequest asked, fs::decode_session_request(body));
-  ASTER_CO_TRY(const fs::SessionAnswer answer,
+  ASTER_CO_TRY(fs::SessionAnswer answer,
                co_await namespaces_.open_session(caller, std::move(asked)));
+  answer.user = who.name;
   co_return fs::encode(answer);
 }
 

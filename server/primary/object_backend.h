@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,19 @@ class ObjectBackends {
     uint64_t free = 0;
   };
   virtual Result<Capacity> capacity(PolicyId policy) = 0;
+
+  /// Where the data of a policy lies, for people. Names come from administrators.
+  struct Place {
+    PolicyId id;
+    std::string policy;
+    std::string driver;  ///< "local", "remote"
+    std::string node;    ///< empty: on the primary itself
+    bool is_default = false;
+    std::string trouble;  ///< why it takes no data now; empty = it does
+    std::optional<Capacity> capacity;
+  };
+  /// Every policy, by id.
+  virtual std::vector<Place> places() = 0;
 
   /// Size of a stored object; not_found.
   virtual Task<Result<uint64_t>> stat(PolicyId policy, ObjectId object) = 0;

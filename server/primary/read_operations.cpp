@@ -4,6 +4,7 @@
 
 #include "server/primary/mutation.h"
 #include "server/primary/object_backend.h"
+#include "server/primary/virtual_attributes.h"
 
 namespace aster::primary {
 namespace {
@@ -84,6 +85,10 @@ Result<fs::Answer> answer(ReadContext& c, const fs::ReadDir& op) {
 
 Result<fs::Answer> answer(ReadContext& c, const fs::GetXattr& op) {
   ASTER_TRY(const db::InodeRow row, find_inode(c.store, c.caller, op.ino));
+  if (is_virtual_attribute(op.name)) {
+    ASTER_TRY(std::string text, virtual_attribute(c, row, op.name));
+    return fs::Answer(fs::XattrValue{std::move(text)});
+  }
   std::optional<std::string> value = c.store.inodes.xattr(row.attr.ino, op.name);
   if (!value) return fail(Errc::no_attribute);
   return fs::Answer(fs::XattrValue{std::move(*value)});

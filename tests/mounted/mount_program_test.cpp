@@ -1,10 +1,13 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <set>
 
 #include "tests/integration/drive_fixture.h"
 #include "tests/support/process.h"
@@ -15,6 +18,14 @@ namespace {
 using testing::Process;
 using testing::read_file;
 using testing::write_file;
+
+/// The value, or "error NUMBER".
+std::string xattr(const std::string& path, const char* name) {
+  char value[4096] = "";
+  const ssize_t length = ::getxattr(path.c_str(), name, value, sizeof value);
+  if (length < 0) return "error " + std::to_string(errno);
+  return std::string(value, static_cast<size_t>(length));
+}
 
 /// mount.aster itself, against a primary and a follower of this program.
 class MountProgram : public DriveFixture {
@@ -53,13 +64,27 @@ class MountProgram : public DriveFixture {
                   "token_file=" + (dir / "token").string() + ",cache_dir=" +
                       (dir / "cache").string() + ",log_file=" + (dir / "log").string() + options});
   }
-  Process start(std::vector<std::string> arguments) {
+  Process start(std::vector<std::string> arguments, const char* program = ASTER_MOUNT_PROGRAM) {
     Process::Options options;
-    options.argv = {ASTER_MOUNT_PROGRAM};
+    options.argv = {program};
     options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
     options.env = {{"ASTER_CONFIG_DIR", dir / "config"}};
     options.output = dir / "out";
     return std::move(Process::spawn(std::move(options)).value());
+  }
+  /// `aster verify --deep PATH`; its exit status.
+  int verify(const std::string& path) {
+    Process process = start({"verify", "--deep", path, "--server", primary_url(), "--token-file",
+                             (dir / "token").string()},
+                            ASTER_CLI_PROGRAM);
+    return process.wait().value_or(-1);
+  }
+  /// `aster_drive check --deep` of the primary; its exit status.
+  int check() {
+    ::unlink((dir / "out").c_str());
+    Process process = start({"--config", (dir / "primary/config.toml").string(), "check", "--deep"},
+                            ASTER_DRIVE_PROGRAM);
+    return process.wait().value_or(-1);
   }
   std::string output() const { return read_file(dir / "out"); }
   std::string log() const { return read_file(dir / "log"); }
@@ -160,6 +185,116 @@ TEST_F(MountProgram, a_read_only_mount_refuses_changes) {
   ASSERT_EQ(mount_drive(",ro"), 0) << output();
   EXPECT_EQ(::mkdir((place() + "/d").c_str(), 0755), -1);
   EXPECT_EQ(errno, EROFS);
+  unmount();
+}
+
+TEST_F(MountProgram, explains_itself) {
+  set_up_drive();
+  ASSERT_EQ(mount_drive(), 0) << output();
+  write_file(place() + "/f", "hello");
+  EXPECT_EQ(xattr(place() + "/f", "user.aster.policy"), "presigned");
+  EXPECT_EQ(xattr(place() + "/f", "user.aster.durable"), "remote");
+  EXPECT_EQ(xattr(place() + "/f", "user.aster.crc32c"), "9a71bb4c");
+  EXPECT_EQ(xattr(place() + "/f", "user.aster.node"), "f1");
+  EXPECT_TRUE(xattr(place() + "/f", "user.aster.object").starts_with("0 5 "));
+
+  const std::string self = place() + "/.aster";
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(self)) {
+    names.insert(entry.path().filename());
+    EXPECT_FALSE(read_file(entry.path()).empty()) << entry.path();
+  }
+  EXPECT_EQ(names, (std::set<std::string>{"cache", "configuration", "nodes", "policies", "state",
+                                          "statistics"}));
+  EXPECT_NE(read_file(self + "/statistics").find("\ncreate\t1\t0\t"), std::string::npos);
+  EXPECT_NE(read_file(self + "/state").find("event_stream\talive\n"), std::string::npos);
+  EXPECT_NE(read_file(self + "/configuration").find("server\t" + primary_url()), std::string::npos);
+  unmount();
+}
+
+TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
+  set_up_drive();
+  ASSERT_EQ(mount_drive(), 0) << output();
+  ASSERT_EQ(::mkdir((place() + "/d").c_str(), 0755), 0);
+  write_file(place() + "/d/sound", std::string(300'000, 's'));
+  write_file(place() + "/d/damaged", std::string(300'000, 'd'));
+  EXPECT_EQ(verify(place()), 0) << output();
+  EXPECT_NE(output().find("2 files, 2 objects, 600000 bytes compared, 0 findings"),
+            std::string::npos)
+      << output();
+  EXPECT_EQ(check(), 0) << output();
+  EXPECT_NE(output().find("2 objects asked for\nall is well\n"), std::string::npos) << output();
+  const std::string extent = xattr(place() + "/d/damaged", "user.aster.object");
+  const std::string object = extent.substr(9, 32);  // "0 300000 OBJECT 0"
+  std::string file;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir.path())) {
+    if (entry.path().filename() == object) file = entry.path();
+  }
+  ASSERT_FALSE(file.empty()) << extent;
+  std::string bytes = read_file(file);
+  bytes[200'000] ^= 1;
+  write_file(file, bytes);
+  EXPECT_EQ(verify(place()), 1);
+  EXPECT_NE(output().find("/d/damaged: object " + object +
+                          " is damaged on the node, in the block at 131072"),
+            std::string::npos)
+      << output();
+  ASSERT_EQ(::unlink(file.c_str()), 0);
+  EXPECT_EQ(check(), 1);
+  EXPECT_NE(output().find("object that its node has lost: 1\n  object " + object),
+            std::string::npos)
+      << output();
+  EXPECT_EQ(verify(place() + "/d/damaged"), 1);
+  EXPECT_NE(output().find("object " + object + " is gone"), std::string::npos) << output();
+  EXPECT_EQ(verify(place() + "/d/sound"), 0) << output();
+  EXPECT_EQ(verify(dir.path().string()), 1);
+  EXPECT_NE(output().find("is not on a mounted drive"), std::string::npos) << output();
+  unmount();
+}
+
+TEST_F(MountProgram, doctor_finds_a_healthy_drive_and_a_dead_node) {
+  set_up_drive();
+  const auto doctor = [this](const std::string& mode) {
+    ::unlink((dir / "out").c_str());
+    Process process =
+        start({"--config", (dir / mode / "config.toml").string(), "doctor"}, ASTER_DRIVE_PROGRAM);
+    return process.wait().value_or(-1);
+  };
+  EXPECT_EQ(doctor("primary"), 0) << output();
+  for (const char* line :
+       {"ok       namespace: all its rules hold\n",
+        "ok       policies: new files go to presigned\n", "ok       node f1: http://127.0.0.1:"}) {
+    EXPECT_NE(output().find(line), std::string::npos) << line << output();
+  }
+  follower->stop(std::chrono::seconds(1));
+  EXPECT_EQ(doctor("primary"), 1) << output();
+  EXPECT_NE(output().find("wrong    node f1: "), std::string::npos) << output();
+  EXPECT_EQ(doctor("absent"), 1);
+  EXPECT_NE(output().find("absent/config.toml is not there\n"), std::string::npos) << output();
+}
+
+TEST_F(MountProgram, keeps_its_own_directory_hidden_and_unchanged) {
+  set_up_drive();
+  ASSERT_EQ(mount_drive(), 0) << output();
+  write_file(place() + "/f", "hello");
+  for (const auto& entry : std::filesystem::directory_iterator(place())) {
+    EXPECT_EQ(entry.path().filename(), "f");
+  }
+  const std::string self = place() + "/.aster";
+  const auto fails = [](int result, int error) { return result == -1 && errno == error; };
+  EXPECT_TRUE(fails(::mkdir(self.c_str(), 0755), EEXIST));
+  EXPECT_TRUE(fails(::rmdir(self.c_str()), EPERM));
+  EXPECT_TRUE(fails(::rename(self.c_str(), (place() + "/g").c_str()), EPERM));
+  EXPECT_TRUE(fails(::rename((place() + "/f").c_str(), (self + "/g").c_str()), EPERM));
+  EXPECT_TRUE(fails(::open((self + "/new").c_str(), O_CREAT | O_WRONLY, 0600), EPERM));
+  EXPECT_TRUE(fails(::open((self + "/state").c_str(), O_WRONLY), EROFS));
+  EXPECT_TRUE(fails(::unlink((self + "/state").c_str()), EPERM));
+  EXPECT_TRUE(fails(::chmod((self + "/state").c_str(), 0600), EPERM));
+  EXPECT_TRUE(fails(::link((self + "/state").c_str(), (place() + "/g").c_str()), EPERM));
+  EXPECT_TRUE(fails(::access((self + "/unheard").c_str(), F_OK), ENOENT));
+  EXPECT_TRUE(fails(::setxattr((place() + "/f").c_str(), "user.aster.policy", "x", 1, 0), EPERM));
+  EXPECT_EQ(::listxattr((place() + "/f").c_str(), nullptr, 0), 0);
+  EXPECT_EQ(::listxattr((self + "/state").c_str(), nullptr, 0), 0);
   unmount();
 }
 

@@ -54,6 +54,10 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     return primary::ObjectUrl{"/get/" + std::to_string(policy.value) + "/" + object.hex(), 2};
   }
   Result<Capacity> capacity(PolicyId) override { return Capacity{1000 << 20, 600 << 20}; }
+  std::vector<Place> places() override {
+    return {{PolicyId(1), "small", "remote", "attic", true, "", Capacity{1000 << 20, 600 << 20}},
+            {PolicyId(2), "large", "local", "", false, "disk on fire", std::nullopt}};
+  }
 
   Task<Result<uint64_t>> stat(PolicyId, ObjectId object) override {
     if (const auto error = knobs.lock()->stat_error) co_return *error;

@@ -1,0 +1,97 @@
+#include "fuse/self_files.h"
+
+namespace aster {
+namespace {
+
+/// Lines of "name<TAB>value".
+class Lines {
+ public:
+  Lines& add(std::string_view name, std::string_view value) {
+    text_.append(name).append("\t").append(value.empty() ? "-" : value).append("\n");
+    return *this;
+  }
+  Lines& add(std::string_view name, uint64_t value) { return add(name, std::to_string(value)); }
+  Lines& add(std::string_view name, bool value) {
+    return add(name, std::string_view(value ? "yes" : "no"));
+  }
+  Lines& add(std::string_view name, const char* value) {
+    return add(name, std::string_view(value));
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+/// As the options are called on the command line. Files of secrets are named, never read.
+std::string configuration(const SelfSources& s) {
+  const MountOptions& o = s.options;
+  Lines lines;
+  lines.add("version", ASTER_VERSION).add("server", s.server).add("user", s.user);
+  lines.add("workspace", o.workspace).add("mountpoint", o.mountpoint);
+  lines.add("ro", o.read_only).add("hard", o.hard);
+  lines.add("timeout_ms", static_cast<uint64_t>(o.timeout.count()));
+  lines.add("cache_size", o.cache_size).add("memory_cache", o.memory_cache);
+  lines.add("dirty_limit", o.dirty_limit).add("read_ahead", o.read_ahead);
+  lines.add("uploads", uint64_t{o.uploads}).add("downloads", uint64_t{o.downloads});
+  return lines.take();
+}
+
+std::string state(const SelfSources& s) {
+  const FileIoStats io = s.io.stats();
+  Lines lines;
+  lines.add("event_stream", s.filesystem.trusted() ? "alive" : "lost");
+  lines.add("inodes", s.filesystem.inodes().size());
+  lines.add("dirty_files", s.filesystem.inodes().dirty().size());
+  lines.add("dirty_bytes", io.dirty_bytes);
+  lines.add("failed_uploads", io.failed_uploads);
+  lines.add("uploaded_bytes", io.bytes_uploaded);
+  lines.add("downloaded_bytes", io.bytes_read_remote);
+  lines.add("corrupt_blocks", io.corrupt_blocks);
+  return lines.take();
+}
+
+void add_cache(Lines& lines, const std::string& prefix, const BlockCacheStats& stats) {
+  lines.add(prefix + "hits", stats.hits).add(prefix + "misses", stats.misses);
+  lines.add(prefix + "puts", stats.puts).add(prefix + "bytes", stats.bytes);
+  lines.add(prefix + "limit_bytes", stats.limit_bytes);
+  lines.add(prefix + "evicted_bytes", stats.evicted_bytes);
+  lines.add(prefix + "corrupt_blocks", stats.corrupt);
+}
+
+std::string cache(const SelfSources& s) {
+  Lines lines;
+  add_cache(lines, "memory_", s.memory.stats());
+  if (s.disk == nullptr) return lines.take();
+  add_cache(lines, "disk_", s.disk->stats());
+  const DiskBlockCache::DiskStats disk = s.disk->disk_stats();
+  lines.add("disk_segments", disk.segments).add("disk_index_bytes", disk.index_bytes);
+  lines.add("disk_dropped_puts", disk.dropped_puts).add("disk_read_errors", disk.read_errors);
+  lines.add("disk_paused", disk.paused);
+  return lines.take();
+}
+
+Task<Result<std::string>> at_once(std::string text) {
+  co_return text;
+}
+
+}  // namespace
+
+void add_self_files(Dispatch& dispatch, SelfSources sources) {
+  SelfTree& tree = dispatch.self();
+  const auto add = [&](const char* name, std::string (*tell)(const SelfSources&)) {
+    tree.add({name, [sources, tell](Caller) { return at_once(tell(sources)); }});
+  };
+  add("configuration", configuration);
+  add("state", state);
+  add("cache", cache);
+  tree.add({"statistics", [&dispatch](Caller) { return at_once(dispatch.stats().table()); }});
+  for (const std::string name : {"policies", "nodes"}) {
+    tree.add({name, [sources, name](Caller who) {
+                return sources.filesystem.getxattr(sources.filesystem.root(), "user.aster." + name,
+                                                   std::move(who));
+              }});
+  }
+}
+
+}  // namespace aster

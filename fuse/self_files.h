@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+
+#include "cache/disk_block_cache.h"
+#include "cache/memory_block_cache.h"
+#include "fuse/kernel/dispatch.h"
+#include "fuse/mount_options.h"
+
+namespace aster {
+
+/// What the files of `/.aster` tell about. Everything must outlive the session; `disk` is null
+/// without a cache on disk.
+struct SelfSources {
+  const MountOptions& options;
+  std::string server;
+  std::string user;
+  Filesystem& filesystem;
+  FileIo& io;
+  const MemoryBlockCache& memory;
+  const DiskBlockCache* disk = nullptr;
+};
+
+/// Fills `dispatch.self()`: configuration, statistics, cache, state, policies, nodes. See
+/// mount.aster(8).
+void add_self_files(Dispatch& dispatch, SelfSources sources);
+
+}  // namespace aster
