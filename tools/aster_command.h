@@ -87,6 +87,7 @@ void add_node_commands(Commands& commands);
 void add_target_commands(Commands& commands);
 void add_policy_commands(Commands& commands);
 void add_user_commands(Commands& commands);
+void add_webdav_account_commands(Commands& commands);
 void add_status_command(Commands& commands);
 void add_sync_command(Commands& commands);
 void add_verify_command(Commands& commands);

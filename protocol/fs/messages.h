@@ -125,7 +125,8 @@ struct StatFs {
   InodeNo ino;
 };
 /// -> UploadGrants: permission and place to upload objects of up to `size_hint` bytes that will
-/// belong to `ino`. Not a mutation of the namespace; unused grants are collected by the primary.
+/// belong to `ino`, or to a file that will be made in the directory `ino`. Not a mutation of the
+/// namespace; unused grants are collected by the primary.
 struct Grant {
   InodeNo ino;
   uint64_t size_hint = 0;  ///< size of the file as far as known; chooses the policy

@@ -556,6 +556,35 @@ TEST_F(Aster, taken_user_name_is_told) {
   EXPECT_EQ(aster({"user", "add", "bob"}).err, "aster: add user 'bob': user name 'bob' is taken\n");
 }
 
+TEST_F(Aster, webdav_accounts_show_a_password_once_and_go_by_name) {
+  log_in();
+  const std::string account =
+      R"({"id":3,"username":"laptop","root_path":"/photos","read_only":true,"is_active":true,)"
+      R"("password":"0123"})";
+  http_.answer(201, envelope(account));
+  const Outcome made =
+      aster({"webdav-account", "add", "laptop", "--root", "/photos", "--read-only"});
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_NE(made.out.find("password, shown only now: 0123\n"), std::string::npos);
+  EXPECT_EQ(body_of(0),
+            (json::object{{"username", "laptop"}, {"read_only", true}, {"root_path", "/photos"}}));
+  http_.answer(201, envelope(account));
+  const Outcome given = aster({"webdav-account", "add", "laptop", "--json", "--password-file",
+                               secret_file("given password\n")});
+  EXPECT_EQ(given.status, 0) << given.err;
+  EXPECT_EQ(given.out.find("0123"), std::string::npos);
+  EXPECT_EQ(body_of(1).at("password").as_string(), "given password");
+  http_.answer(200, list_of(account, 1));
+  EXPECT_NE(aster({"webdav-account", "list"}).out.find("laptop  /photos"), std::string::npos);
+  http_.answer(200, list_of(account, 1));
+  http_.answer(200, R"({"code":"success","msg":""})");
+  EXPECT_EQ(aster({"webdav-account", "remove", "laptop"}).status, 0);
+  EXPECT_EQ(http_.requests().back().method, "DELETE");
+  EXPECT_EQ(http_.requests().back().url, "http://primary:3000/api/v1/webdav-accounts/3");
+  http_.answer(200, list_of(account, 1));
+  EXPECT_EQ(aster({"webdav-account", "remove", "phone"}).status, 1);
+}
+
 TEST_F(Aster, status_sums_up_for_administrators) {
   log_in();
   http_.answer(200, envelope(R"({"username":"ann","role":"admin"})"));
