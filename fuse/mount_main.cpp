@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 
 #include "cache/disk_block_cache.h"
 #include "cache/memory_block_cache.h"
@@ -108,6 +109,7 @@ class MountedDrive {
     ASTER_TRY(open_cache(credentials.server));
     server_ = credentials.server;
     ASTER_TRY(open_journal(credentials.server));
+    end_last_sessions(credentials);
     build();
     // Known from the beginning, so that looking at the mount point never depends on the primary.
     const Result<Attributes> root =
@@ -146,7 +148,9 @@ class MountedDrive {
       return kFailure;
     }
     stop_events();
-    (void)run_blocking(primary_->close_session());
+    if (run_blocking(primary_->close_session()).ok()) {
+      for (const std::filesystem::path& file : session_files_) (void)std::remove(file.c_str());
+    }
     if (journal_ && journal_->stats().files > 0) {
       const WritebackJournal::Stats kept = journal_->stats();
       ASTER_LOG(warn, "ended_with_unsent_data_in_the_journal", {"files", kept.files},
@@ -189,7 +193,8 @@ class MountedDrive {
     cache_ = memory_cache_.get();
     if (options_.cache_size == 0) return ok();
     DiskCacheOptions disk;
-    disk.directory = options_.cache_dir.value_or(default_cache_dir(server, directory_));
+    cache_dir_ = options_.cache_dir.value_or(default_cache_dir(server, directory_));
+    disk.directory = cache_dir_;
     disk.limit_bytes = options_.cache_size;
     std::error_code error;
     std::filesystem::create_directories(disk.directory.parent_path(), error);
@@ -199,10 +204,40 @@ class MountedDrive {
     return ok();
   }
 
+  /// Ends the sessions of the last mounts that used this cache and this journal, if they were
+  /// killed: their leases and locks would stand in the way of others, and of this mount, until they
+  /// lapse. Nobody else can be using them, because cache and journal are ours alone.
+  void end_last_sessions(const Credentials& credentials) {
+    if (disk_cache_ != nullptr) session_files_.push_back(cache_dir_.string() + ".session");
+    if (journal_ != nullptr) session_files_.push_back(journal_dir_ / "session");
+    for (const std::filesystem::path& file : session_files_) {
+      std::string server;
+      uint64_t last = 0;
+      if (std::ifstream(file) >> server >> last && server == server_ && last != 0) {
+        end_session(credentials, last);
+      }
+      const std::filesystem::path temp = file.string() + ".new";
+      std::ofstream(temp) << server_ << " " << session_answer_.session.value << "\n";
+      // Without the file the next mount only has to wait for the lease.
+      (void)std::rename(temp.c_str(), file.c_str());
+    }
+  }
+  void end_session(const Credentials& credentials, uint64_t session) {
+    HttpClientRequest request;
+    request.method = "DELETE";
+    request.url = server_ + "/api/v1/fs/session/" + std::to_string(session);
+    request.headers.emplace_back("Authorization", "Bearer " + credentials.token);
+    request.total_timeout = options_.timeout;
+    const auto ended = run_blocking(http_->send(std::move(request)));
+    ASTER_LOG(info, "last_session_ended", {"session", session},
+              {"status", ended.ok() ? ended->status : 0});
+  }
+
   Result<void> open_journal(const std::string& server) {
     JournalOptions journal;
-    journal.directory = options_.journal_dir.empty() ? default_journal_dir(server, directory_)
-                                                     : options_.journal_dir;
+    journal_dir_ = options_.journal_dir.empty() ? default_journal_dir(server, directory_)
+                                                : options_.journal_dir;
+    journal.directory = journal_dir_;
     // What an earlier mount left is sent also when this one keeps no journal.
     const bool left_over = std::filesystem::exists(journal.directory / "journal");
     if (options_.read_only || (!options_.local_durability && !left_over)) return ok();
@@ -279,6 +314,10 @@ class MountedDrive {
   const MountOptions options_;
   const std::string directory_;
   std::string server_;
+  std::filesystem::path cache_dir_;
+  std::filesystem::path journal_dir_;
+  /// Name the session to the next mount with the same cache or journal.
+  std::vector<std::filesystem::path> session_files_;
   const SystemClock clock_;
   const BootClock boot_clock_;
   BlockPool pool_{64 << 20};
