@@ -143,7 +143,10 @@ void Filesystem::note_refusal(InodeNo ino, const Result<void>& outcome) {
 }
 
 Result<void> Filesystem::unseen_refusal(FileHandle& file) {
+  // All of it is at the servers by now: what failed before was tried again, or is cut off.
+  const bool sent = !waits_in_journal(file.ino) && !file.content->dirty();
   auto refusals = refusals_.lock();
+  if (sent) refusals->by_inode.erase(file.ino.value);
   const auto found = refusals->by_inode.find(file.ino.value);
   if (found == refusals->by_inode.end()) return ok();
   const auto& [number, error] = found->second;
