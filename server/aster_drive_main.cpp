@@ -13,6 +13,9 @@
 
 #include "protocol/base/config.h"
 #include "protocol/base/log.h"
+#include "server/backup_command.h"
+#include "server/check_command.h"
+#include "server/doctor_command.h"
 #include "server/enroll_command.h"
 #include "server/follower/follower.h"
 #include "server/primary/primary_main.h"
@@ -88,6 +91,17 @@ void raise_file_limit() {
   if (::setrlimit(RLIMIT_NOFILE, &files) != 0) ASTER_LOG(warn, "file limit not raised");
 }
 
+/// The first of `ending` that comes; systemd hears a beat meanwhile.
+int wait_for(const sigset_t& ending, const Watchdog& watchdog) {
+  for (;;) {
+    watchdog.beat();
+    const auto pause = watchdog.interval().value_or(std::chrono::hours(24));
+    const timespec time{pause.count() / 1000, pause.count() % 1000 * 1'000'000};
+    const int signal = sigtimedwait(&ending, nullptr, &time);
+    if (signal > 0) return signal;
+  }
+}
+
 Result<void> serve(const std::filesystem::path& file) {
   // Before any thread exists, so that all of them leave these signals to sigwait().
   const sigset_t ending = ending_signals();
@@ -100,8 +114,7 @@ Result<void> serve(const std::filesystem::path& file) {
   ASTER_TRY(const Running server, start_server(config));
   ASTER_TRY(write_port_file(config.path("server.port_file"), server.port));
   notify_ready(server.port);
-  int signal = 0;
-  sigwait(&ending, &signal);
+  const int signal = wait_for(ending, Watchdog(config.text("server.host"), server.port));
   ASTER_LOG(info, "stopping", {"signal", strsignal(signal)});
   notify_stopping();
   server.stop(std::chrono::seconds(config.integer("server.shutdown_grace_secs")));
@@ -113,10 +126,17 @@ struct CommandLine {
   std::string config_file = "data/config.toml";
   EnrollCommand enroll;
   UserAddCommand user_add;
+  BackupCommand backup;
+  CheckCommand check;
+  DoctorCommand doctor;
   CLI::App* serve = nullptr;
   CLI::App* node = nullptr;
   CLI::App* enroll_command = nullptr;
   CLI::App* user_add_command = nullptr;
+  CLI::App* backup_command = nullptr;
+  CLI::App* restore_command = nullptr;
+  CLI::App* check_command = nullptr;
+  CLI::App* doctor_command = nullptr;
 };
 
 void add_enroll_options(CLI::App& app, EnrollCommand& out) {
@@ -142,6 +162,40 @@ void add_user_options(CLI::App& app, UserAddCommand& out) {
   app.add_flag("--admin", out.admin, "Make it an administrator");
 }
 
+void define_backup(CommandLine& line) {
+  line.backup_command = line.app.add_subcommand(
+      "backup", "Copy this primary's database into one file, while the server runs");
+  line.restore_command =
+      line.app.add_subcommand("restore", "Put such a copy in the place of the database");
+  for (CLI::App* command : {line.backup_command, line.restore_command}) {
+    command->fallthrough();
+    command->add_option("FILE", line.backup.file, "The copy")->required();
+  }
+  line.backup_command
+      ->add_option("--keep-days", line.backup.keep_days,
+                   "How long followers keep the objects that the copy names")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 3650));
+  line.restore_command->add_flag("--replace", line.backup.replace,
+                                 "Move a database that is there aside");
+}
+
+void define_doctor(CommandLine& line) {
+  line.doctor_command = line.app.add_subcommand(
+      "doctor", "Look at everything this server needs, and say what is wrong");
+  line.doctor_command->fallthrough();
+  line.doctor_command->add_flag("--json", line.doctor.json, "Print JSON");
+}
+
+void define_check(CommandLine& line) {
+  line.check_command =
+      line.app.add_subcommand("check", "Hold this primary's database against its own rules");
+  line.check_command->fallthrough();
+  line.check_command->add_flag("--deep", line.check.deep, "Also ask the nodes for every object");
+  line.check_command->add_flag("--repair", line.check.repair, "Set counters right");
+  line.check_command->add_flag("--json", line.check.json, "Print JSON");
+}
+
 void define(CommandLine& line) {
   line.app.set_version_flag("--version", std::string("aster_drive " ASTER_VERSION));
   line.app.add_option("--config", line.config_file, "Configuration file")->capture_default_str();
@@ -161,6 +215,9 @@ void define(CommandLine& line) {
       user->add_subcommand("add", "Add an account to the database, whether the server runs or not");
   line.user_add_command->fallthrough();
   add_user_options(*line.user_add_command, line.user_add);
+  define_backup(line);
+  define_check(line);
+  define_doctor(line);
 }
 
 int run(int argc, char** argv) {
@@ -180,6 +237,13 @@ int run(int argc, char** argv) {
     line.user_add.config_file = line.config_file;
     return run_user_add(line.user_add, std::cout, std::cerr);
   }
+  line.backup.config_file = line.config_file;
+  if (*line.backup_command) return run_backup(line.backup, std::cout, std::cerr);
+  if (*line.restore_command) return run_restore(line.backup, std::cout, std::cerr);
+  line.doctor.config_file = line.config_file;
+  if (*line.doctor_command) return run_doctor(line.doctor, std::cout);
+  line.check.config_file = line.config_file;
+  if (*line.check_command) return run_check(line.check, std::cout, std::cerr);
   const Result<void> served = serve(line.config_file);
   if (served.ok()) return 0;
   ASTER_LOG(error, "cannot serve", {"err", served.error()});

@@ -132,6 +132,7 @@ class Filesystem {
   /// Names that the caller may know: trusted ones are for uid 0.
   Task<Result<std::vector<std::string>>> listxattr(InodeNo ino, Caller who);
   Task<Result<void>> setxattr(fs::SetXattr change, Caller who);
+  /// True for the attributes that set_acl() takes.
   static bool is_acl(std::string_view name);
   /// The same for an access control list. Like chmod(2) it takes the set-group-id bit away unless
   /// the file's group is among the caller's `groups`.

@@ -1,6 +1,7 @@
 #include "server/primary/collector.h"
 
 #include "protocol/base/log.h"
+#include "server/db/backup.h"
 #include "server/db/database.h"
 #include "server/db/fs_store.h"
 #include "server/primary/event_hub.h"
@@ -102,7 +103,10 @@ Task<Result<void>> Collector::mark_dead(db::ObjectState state, std::chrono::nano
     const int64_t limit = before(clock_, grace);
     const Result<bool> more = co_await database_.write([=](db::Txn& txn) -> Result<bool> {
       db::FsStore store(txn);
-      const auto rows = store.objects.idle(state, limit, kChunk);
+      // A backup that is still kept names what lost its last reference since it was taken.
+      const bool live = state == db::ObjectState::live;
+      const int64_t until = live ? std::min(limit, db::kept_since(txn, now) - 1) : limit;
+      const auto rows = store.objects.idle(state, until, kChunk);
       for (const db::ObjectRow& row : rows) {
         store.objects.set_state(row.id, db::ObjectState::dead, now);
         if (state == db::ObjectState::pending) {

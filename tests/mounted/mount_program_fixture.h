@@ -71,6 +71,13 @@ class MountProgram : public DriveFixture {
                             ASTER_CLI_PROGRAM);
     return process.wait().value_or(-1);
   }
+  /// `aster_drive check --deep` of the primary; its exit status.
+  int check() {
+    ::unlink((dir / "out").c_str());
+    Process process = start({"--config", (dir / "primary/config.toml").string(), "check", "--deep"},
+                            ASTER_DRIVE_PROGRAM);
+    return process.wait().value_or(-1);
+  }
   std::string output() const { return read_file(dir / "out"); }
   std::string log() const { return read_file(dir / "log"); }
   /// Unmounts and waits until the mount's process has written its last line.

@@ -137,6 +137,8 @@ TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
   EXPECT_NE(output().find("2 files, 2 objects, 600000 bytes compared, 0 findings"),
             std::string::npos)
       << output();
+  EXPECT_EQ(check(), 0) << output();
+  EXPECT_NE(output().find("2 objects asked for\nall is well\n"), std::string::npos) << output();
   const std::string extent = xattr(place() + "/d/damaged", "user.aster.object");
   const std::string object = extent.substr(9, 32);  // "0 300000 OBJECT 0"
   std::string file;
@@ -153,12 +155,37 @@ TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
             std::string::npos)
       << output();
   ASSERT_EQ(::unlink(file.c_str()), 0);
+  EXPECT_EQ(check(), 1);
+  EXPECT_NE(output().find("object that its node has lost: 1\n  object " + object),
+            std::string::npos)
+      << output();
   EXPECT_EQ(verify(place() + "/d/damaged"), 1);
   EXPECT_NE(output().find("object " + object + " is gone"), std::string::npos) << output();
   EXPECT_EQ(verify(place() + "/d/sound"), 0) << output();
   EXPECT_EQ(verify(dir.path().string()), 1);
   EXPECT_NE(output().find("is not on a mounted drive"), std::string::npos) << output();
   unmount();
+}
+
+TEST_F(MountProgram, doctor_finds_a_healthy_drive_and_a_dead_node) {
+  set_up_drive();
+  const auto doctor = [this](const std::string& mode) {
+    ::unlink((dir / "out").c_str());
+    Process process =
+        start({"--config", (dir / mode / "config.toml").string(), "doctor"}, ASTER_DRIVE_PROGRAM);
+    return process.wait().value_or(-1);
+  };
+  EXPECT_EQ(doctor("primary"), 0) << output();
+  for (const char* line :
+       {"ok       namespace: all its rules hold\n",
+        "ok       policies: new files go to presigned\n", "ok       node f1: http://127.0.0.1:"}) {
+    EXPECT_NE(output().find(line), std::string::npos) << line << output();
+  }
+  follower->stop(std::chrono::seconds(1));
+  EXPECT_EQ(doctor("primary"), 1) << output();
+  EXPECT_NE(output().find("wrong    node f1: "), std::string::npos) << output();
+  EXPECT_EQ(doctor("absent"), 1);
+  EXPECT_NE(output().find("absent/config.toml is not there\n"), std::string::npos) << output();
 }
 
 TEST_F(MountProgram, keeps_its_own_directory_hidden_and_unchanged) {
