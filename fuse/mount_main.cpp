@@ -13,6 +13,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "cache/disk_block_cache.h"
 #include "cache/memory_block_cache.h"
@@ -37,6 +38,10 @@ constexpr int kFailure = 1;
 constexpr int kUsage = 2;
 /// Nothing is lost, but not everything is at the servers: the journal keeps it for the next mount.
 constexpr int kKept = 3;
+
+/// How long a cache may be in use by a mount that is ending, and how often it is tried.
+constexpr std::chrono::seconds kCacheWait{5};
+constexpr std::chrono::milliseconds kCachePause{20};
 
 std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);
@@ -198,7 +203,7 @@ class MountedDrive {
     disk.limit_bytes = options_.cache_size;
     std::error_code error;
     std::filesystem::create_directories(disk.directory.parent_path(), error);
-    ASTER_TRY(disk_cache_, DiskBlockCache::open(disk, pool_, clock_));
+    ASTER_TRY(disk_cache_, open_when_free(disk));
     tiered_cache_ = std::make_unique<TieredBlockCache>(*memory_cache_, *disk_cache_);
     cache_ = tiered_cache_.get();
     return ok();
@@ -259,6 +264,18 @@ class MountedDrive {
     }
     if (*recovered > 0) ASTER_LOG(info, "journal_taken_up", {"files", *recovered});
     return ok();
+  }
+
+  /// A mount that was just unmounted may still be ending: umount(8) does not wait for its process.
+  Result<std::unique_ptr<DiskBlockCache>> open_when_free(const DiskCacheOptions& disk) {
+    const auto until = std::chrono::steady_clock::now() + kCacheWait;
+    for (;;) {
+      Result<std::unique_ptr<DiskBlockCache>> opened = DiskBlockCache::open(disk, pool_, clock_);
+      if (!opened.failed_with(Errc::locked) || std::chrono::steady_clock::now() >= until) {
+        return opened;
+      }
+      std::this_thread::sleep_for(kCachePause);
+    }
   }
 
   void build() {

@@ -98,6 +98,9 @@ Task<Result<Found>> Filesystem::lookup(InodeNo parent, std::string name, Caller 
   Task<Result<fs::Attr>> asking = old ? remote_.refreshed<fs::Attr>(std::move(question), who)
                                       : remote_.call<fs::Attr>(std::move(question), who);
   const Result<fs::Attr> attr = co_await std::move(asking);
+  // By number alone only what has a name is found: the primary keeps the nameless for those who
+  // have them open, and for those the kernel knows them.
+  if (name == "." && attr.ok() && attr->nlink == 0) co_return fail(Errc::stale_handle, "removed");
   if (attr.ok()) {
     co_return Found{note_found(parent, name, *attr, ticket), Duration::zero()};
   }

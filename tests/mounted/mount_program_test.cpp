@@ -77,6 +77,19 @@ TEST_F(MountProgram, a_second_mount_does_not_take_the_cache_of_the_first) {
   unmount();
 }
 
+TEST_F(MountProgram, can_be_mounted_again_right_after_umount) {
+  set_up_drive();
+  for (int round = 0; round < 5; ++round) {
+    ASSERT_EQ(mount_drive(), 0) << output();
+    write_file(place() + "/f", std::to_string(round));
+    ASSERT_EQ(::umount2(place().c_str(), 0), 0) << std::strerror(errno);
+  }
+  std::filesystem::remove(dir / "log");  // unmount() waits for the last line of the next one
+  ASSERT_EQ(mount_drive(), 0) << output();
+  EXPECT_EQ(read_file(place() + "/f"), "4");
+  unmount();
+}
+
 TEST_F(MountProgram, shows_what_another_mount_writes) {
   set_up_drive();
   ASSERT_EQ(mount_drive(), 0) << output();
