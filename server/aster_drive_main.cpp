@@ -21,6 +21,7 @@
 #include "server/primary/primary_main.h"
 #include "server/service_notify.h"
 #include "server/user_command.h"
+#include "server/webdav/front_end.h"
 
 namespace aster {
 namespace {
@@ -38,11 +39,15 @@ Result<Running> run_as(Result<std::unique_ptr<Server>> started) {
   return Running{port, [server](std::chrono::milliseconds grace) { server->stop(grace); }};
 }
 
-/// One line per mode.
+/// One branch per mode.
 Result<Running> start_server(const Config& config) {
   const std::string& mode = config.text("server.start_mode");
   if (mode == "follower") return run_as(follower::Follower::start(config));
-  if (mode == "primary") return run_as(primary::Primary::start(config));
+  if (mode == "primary") {
+    primary::PrimaryOptions options;
+    options.front_ends = {webdav::make_front_end};
+    return run_as(primary::Primary::start(config, std::move(options)));
+  }
   return fail(Errc::unsupported, "server.start_mode \"" + mode + "\" is not in this build");
 }
 

@@ -36,8 +36,10 @@ ALLOWED = {
     "server/http": SIGNED | BODIES,
     "server/storage": PROTOCOL | EXCHANGES,
     "server/primary": SERVER | {"server/db"},
+    "server/content": SERVER | {"server/db", "server/primary"},
+    "server/webdav": SERVER | {"server/db", "server/primary", "server/content"},
     "server/follower": SERVER,
-    "server": SERVER | {"server/db", "server/primary", "server/follower"},
+    "server": SERVER | {"server/db", "server/primary", "server/webdav", "server/follower"},
     "tools": CLIENT | {"cache"},
     "tools/bench": CLIENT | {"cache", "fuse/io", "fuse/vfs", "server/db", "server/http",
                              "server/storage", "server/primary", "server/follower"},
@@ -54,7 +56,7 @@ THIRD_PARTY = [
     ("ISA-L", r"isa-l", r"protocol/checksum\.cpp$"),
     ("libargon2", r"argon2", r"server/primary/[^/]+\.cpp$"),
     ("spdlog", r"spdlog/", r"protocol/base/[^/]+\.cpp$"),
-    ("pugixml", r"pugixml", r"server/storage/s3_xml\.cpp$"),
+    ("pugixml", r"pugixml", r"server/storage/s3_xml\.cpp$|server/webdav/xml_request\.cpp$"),
     ("toml++", r"toml\+\+|toml\.hpp$", r"protocol/base/[^/]+\.cpp$"),
 ]
 

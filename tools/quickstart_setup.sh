@@ -176,7 +176,7 @@ write_env() {
     for name in "ASTER_URL=$(url_of primary)" "ASTER_USER=$user" \
       "ASTER_PASSWORD_FILE=$state/user.password" "ASTER_ADMIN_TOKEN_FILE=$state/admin.token" \
       "ASTER_MOUNT=$mount" "ASTER_CACHE_DIR=$state/mount/cache" \
-      "ASTER_CLI=$programs/tools/aster"; do
+      "ASTER_WEBDAV_URL=$(url_of primary)/webdav/" "ASTER_CLI=$programs/tools/aster"; do
       printf 'export %s=%q\n' "${name%%=*}" "${name#*=}"
     done
   } >"$state/env.new"

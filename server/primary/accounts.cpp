@@ -78,32 +78,75 @@ Task<Result<db::UserRow>> Accounts::update_user(UserId id, Change change) {
   }
   auto row = co_await store_.update_user(id, std::move(stored));
   forget(id);
+  if (!row.ok() || !change.quota) co_return row;
+  ASTER_CO_TRY(row->workspace, co_await workspace_of(*row));
+  ASTER_CO_TRY(co_await store_.set_quota(id, *change.quota));
   co_return row;
 }
 
-Task<Result<LoginAnswer>> Accounts::login(std::string name, std::string password,
-                                          std::string peer) {
+Task<Result<void>> Accounts::prove(std::string name, std::optional<std::string> hash,
+                                   std::string password, std::string peer) {
   if (!check_user_name(name).ok() || password.size() > kPasswordMax) {
     co_return fail(Errc::credentials_failed, kLoginRefused);
   }
   ASTER_CO_TRY(throttle_.begin(name, peer));
+  ASTER_CO_TRY(const bool right, co_await hasher_.verify(std::move(hash), std::move(password)));
+  co_await executor_.hop();
+  if (!right) co_return fail(Errc::credentials_failed, kLoginRefused);
+  throttle_.succeeded(name, peer);
+  co_return ok();
+}
+
+Task<Result<std::string>> Accounts::hash_password(std::string password) {
+  ASTER_CO_TRY(std::string hash, co_await hasher_.hash(std::move(password)));
+  co_await executor_.hop();
+  co_return hash;
+}
+
+Task<Result<db::UserRow>> Accounts::user_with(std::string name, std::string password,
+                                              std::string peer) {
+  if (!check_user_name(name).ok()) co_return fail(Errc::credentials_failed, kLoginRefused);
   auto found = co_await store_.user_by_name(name);
   if (!found.ok() && found.error().code != Errc::not_found) co_return std::move(found).error();
   std::optional<std::string> hash;
-  if (found.ok()) hash = found->password_hash;
-  ASTER_CO_TRY(const bool right, co_await hasher_.verify(std::move(hash), std::move(password)));
-  co_await executor_.hop();
-  if (!right || found->status != db::UserStatus::active) {
-    co_return fail(Errc::credentials_failed, kLoginRefused);
-  }
-  throttle_.succeeded(name, peer);
+  // A disabled account answers as one that is not there, at the same cost.
+  if (found.ok() && found->status == db::UserStatus::active) hash = found->password_hash;
+  ASTER_CO_TRY(
+      co_await prove(std::move(name), std::move(hash), std::move(password), std::move(peer)));
+  co_return std::move(*found);
+}
 
+Task<Result<Identity>> Accounts::check_password(std::string name, std::string password,
+                                                std::string peer) {
+  ASTER_CO_TRY(db::UserRow user,
+               co_await user_with(std::move(name), std::move(password), std::move(peer)));
+  co_return co_await as_identity(std::move(user));
+}
+
+Task<Result<Identity>> Accounts::identity_of(UserId id) {
+  auto user = co_await store_.user(id);
+  const bool gone =
+      user.failed_with(Errc::not_found) || (user.ok() && user->status != db::UserStatus::active);
+  if (gone) co_return fail(Errc::token_invalid, "the account is disabled");
+  if (!user.ok()) co_return std::move(user).error();
+  co_return co_await as_identity(std::move(*user));
+}
+
+Task<Result<Identity>> Accounts::as_identity(db::UserRow user) {
+  ASTER_CO_TRY(const uint64_t workspace, co_await workspace_of(user));
+  co_return Identity{.user = user.id, .name = user.name, .role = user.role, .workspace = workspace};
+}
+
+Task<Result<LoginAnswer>> Accounts::login(std::string name, std::string password,
+                                          std::string peer) {
+  ASTER_CO_TRY(db::UserRow user,
+               co_await user_with(std::move(name), std::move(password), std::move(peer)));
   LoginAnswer answer{.token = std::string(kTokenPrefix) + random_hex(kTokenBytes)};
   answer.expires_at = clock_.now_seconds() + options_.token_lifetime.count();
-  db::TokenRow token{.hash = hash_of(answer.token), .user = found->id, .name = "login"};
+  db::TokenRow token{.hash = hash_of(answer.token), .user = user.id, .name = "login"};
   token.expires_at = answer.expires_at;
   ASTER_CO_TRY(token, co_await store_.create_token(std::move(token)));
-  answer.user = std::move(*found);
+  answer.user = std::move(user);
   co_return answer;
 }
 

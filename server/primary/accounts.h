@@ -21,7 +21,7 @@ struct Identity {
   std::string name;
   db::UserRole role = db::UserRole::user;
   uint64_t workspace = 0;
-  std::string token_hash;
+  std::string token_hash;  ///< empty: proven in another way
   int64_t expires_at = 0;  ///< unix seconds, of the token
 };
 
@@ -64,12 +64,26 @@ class Accounts {
     std::optional<std::string> password;
     std::optional<db::UserRole> role;
     std::optional<db::UserStatus> status;
+    std::optional<uint64_t> quota;  ///< bytes of the user's own tree; 0 = no limit
   };
   Task<Result<db::UserRow>> update_user(UserId id, Change change);
 
   /// credentials_failed with one text whatever was wrong; rate_limited while `peer` is held back.
   Task<Result<LoginAnswer>> login(std::string name, std::string password, std::string peer);
   Task<Result<void>> logout(Identity who);
+  /// Who has this name and password, without a token; refuses and slows down as login() does.
+  Task<Result<Identity>> check_password(std::string name, std::string password, std::string peer);
+  /// The same for a password of another kind of account, that is kept elsewhere as `hash` (nullopt:
+  /// there is no such account). credentials_failed, rate_limited.
+  Task<Result<void>> prove(std::string name, std::optional<std::string> hash, std::string password,
+                           std::string peer);
+  Task<Result<std::string>> hash_password(std::string password);
+  /// For accounts that act for a user; token_invalid when that one is gone or disabled.
+  Task<Result<Identity>> identity_of(UserId user);
+  /// Moves on when a proof that was given before may not hold any more.
+  uint64_t revocations() const { return cache_.lock()->revocations; }
+  /// Something that proofs of callers of prove() rest on was changed.
+  void note_revocation() { cache_.lock()->revocations += 1; }
   /// token_invalid for unknown, expired and revoked tokens and for disabled users.
   Task<Result<Identity>> authenticate(std::string token);
   /// The same from memory alone; nullopt when the store has to be asked.
@@ -81,6 +95,8 @@ class Accounts {
     SteadyTime recheck_at;
   };
 
+  Task<Result<db::UserRow>> user_with(std::string name, std::string password, std::string peer);
+  Task<Result<Identity>> as_identity(db::UserRow user);
   Task<Result<uint64_t>> workspace_of(db::UserRow user);
   Task<Result<Identity>> look_up(std::string hash);
   void forget(UserId user);

@@ -25,15 +25,20 @@ Result<void> check_pending(Mutation& m, uint32_t count) {
 Result<fs::Answer> apply(Mutation& m, const fs::Grant& op, ObjectBackends& backends) {
   if (op.count == 0 || op.count > kGrantMax) return fail(Errc::bad_request, "count of grants");
   ASTER_TRY(const db::InodeRow row, m.inode(op.ino));
-  if (row.attr.type == fs::FileType::directory) return fail(Errc::is_directory);
-  const uint64_t size = std::max(op.size_hint, row.attr.size);
+  const bool is_file = row.attr.type != fs::FileType::directory;
+  const uint64_t size = is_file ? std::max(op.size_hint, row.attr.size) : op.size_hint;
   ASTER_TRY(const PolicyId policy, backends.route(m.caller.user, size));
   ASTER_TRY(const PolicyLimits limits, backends.limits(policy));
   if (op.size_hint > limits.max_file) return fail(Errc::too_large, "file over the policy's limit");
   ASTER_TRY(check_pending(m, op.count));
+  // Nobody should upload what a commit will refuse; the commit is what counts exactly.
+  ASTER_TRY(m.check_quota());
   fs::UploadGrants grants;
   grants.part_size = limits.part_size;
   grants.max_object = limits.max_object;
+  // Files up to the hint go where this one goes when the smallest do.
+  const Result<PolicyId> smallest = backends.route(m.caller.user, 0);
+  if (smallest.ok() && *smallest == policy) grants.shared_up_to = size;
   for (uint32_t i = 0; i < op.count; ++i) {
     const ObjectId object = ObjectId::random();
     m.store.objects.insert_pending(object, m.caller.workspace, policy, m.now);

@@ -54,9 +54,10 @@ Result<std::unique_ptr<db::Database>> open_database(std::string url, Executor& e
 
 /// In order of construction; destroyed in reverse.
 struct Primary::Parts {
-  Parts(const Config& c, PrimaryOptions o) : config(c), options(o) {}
+  Parts(const Config& c, PrimaryOptions o) : config(c), options(std::move(o)) {}
 
   Result<void> open();
+  Result<void> make_front_ends();
   void add_routes();
   Result<void> listen();
   Task<Result<void>> check_ready();
@@ -91,6 +92,7 @@ struct Primary::Parts {
   std::optional<ClientApi> client_api;
   std::optional<DataRelay> relay;
   std::optional<Prober> prober;
+  std::vector<std::unique_ptr<FrontEnd>> front_ends;
   std::atomic<uint16_t> port{0};
   std::unique_ptr<http::Server> server;
 };
@@ -123,9 +125,19 @@ Result<void> Primary::Parts::open() {
   return ok();
 }
 
+Result<void> Primary::Parts::make_front_ends() {
+  gate.emplace(*accounts);
+  const FrontEndParts lent{config,      *gate,     *accounts, *account_store, *database,
+                           *namespaces, *backends, work,      disk,           clock};
+  for (const MakeFrontEnd& make : options.front_ends) {
+    ASTER_TRY(std::unique_ptr<FrontEnd> made, make(lent));
+    front_ends.push_back(std::move(made));
+  }
+  return ok();
+}
+
 void Primary::Parts::add_routes() {
   targets.emplace(*registry, *node_store);
-  gate.emplace(*accounts);
   auth_api.emplace(*gate, *accounts, *account_store, clock);
   admin_api.emplace(*gate, AdminParts{*accounts, *account_store, *node_store, *registry,
                                       *enrollment, *targets, *policies, *backends});
@@ -133,6 +145,7 @@ void Primary::Parts::add_routes() {
   node_control_api.emplace(*registry, clock);
   client_api.emplace(*gate, *namespaces);
   relay.emplace(*backends, *relay_urls);
+  for (const auto& front_end : front_ends) front_end->add_routes(router);
   auth_api->add_routes(router);
   admin_api->add_routes(router);
   enrollment_api->add_routes(router);
@@ -170,8 +183,9 @@ Primary::~Primary() {
 }
 
 Result<std::unique_ptr<Primary>> Primary::start(const Config& config, PrimaryOptions options) {
-  auto parts = std::make_unique<Parts>(config, options);
+  auto parts = std::make_unique<Parts>(config, std::move(options));
   ASTER_TRY(parts->open());
+  ASTER_TRY(parts->make_front_ends());
   parts->add_routes();
   ASTER_TRY(parts->listen());
   parts->namespaces->start_duties();

@@ -3,15 +3,18 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "protocol/base/config.h"
 #include "protocol/base/result.h"
+#include "server/primary/front_end.h"
 #include "server/primary/password_hash.h"
 
 namespace aster::primary {
 
 struct PrimaryOptions {
   PasswordCost password_cost;
+  std::vector<MakeFrontEnd> front_ends = {};
 };
 
 /// A running primary: composition root of this mode. Built in order, torn down in reverse.

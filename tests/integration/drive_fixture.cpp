@@ -15,8 +15,9 @@ Result<Config> DriveFixture::config_of(const std::string& mode) {
 void DriveFixture::start_primary() {
   const auto config = config_of("primary");
   ASSERT_TRUE(config.ok()) << config.error().message();
-  auto started =
-      primary::Primary::start(*config, {.password_cost = {.memory_kib = 64, .passes = 1}});
+  primary::PrimaryOptions options{.password_cost = {.memory_kib = 64, .passes = 1}};
+  options.front_ends = front_ends;
+  auto started = primary::Primary::start(*config, std::move(options));
   ASSERT_TRUE(started.ok()) << started.error().message();
   primary = std::move(*started);
 }
@@ -36,7 +37,7 @@ ApiAnswer DriveFixture::send(const std::string& method, const std::string& url, 
   request.url = url;
   request.headers = std::move(headers);
   request.max_body = 64 << 20;
-  request.send_empty_body = method != "GET" && body.empty();
+  request.send_empty_body = method != "GET" && method != "HEAD" && body.empty();
   if (!body.empty()) request.body.push_back(Bytes::from_string(std::move(body)));
   auto response = run_blocking(http.send(std::move(request)));
   ApiAnswer answer;

@@ -27,7 +27,10 @@ struct ApiAnswer {
 /// A primary and a follower of this program over real HTTP, with everything an administrator does.
 class DriveFixture : public ::testing::Test {
  protected:
-  DriveFixture() { start_primary(); }
+  explicit DriveFixture(std::vector<primary::MakeFrontEnd> more = {})
+      : front_ends(std::move(more)) {
+    start_primary();
+  }
 
   void start_primary();
   void start_follower();
@@ -62,6 +65,7 @@ class DriveFixture : public ::testing::Test {
   std::string token;
   std::string user_token;
   std::string enroll_output;
+  const std::vector<primary::MakeFrontEnd> front_ends;  ///< what the primary has besides its API
 };
 
 }  // namespace aster

@@ -323,6 +323,37 @@ TEST_F(Aster, unknown_node_names_the_known_ones) {
   EXPECT_EQ(outcome.err, "aster: there is no node 'cellar' (known: attic)\n");
 }
 
+TEST_F(Aster, node_show_says_what_the_node_can_and_what_it_lacks) {
+  log_in();
+  const std::string able = std::string(kNode).substr(0, std::string(kNode).size() - 1) +
+                           R"(,"capabilities":{"protocol_version":"v5",)"
+                           R"("min_supported_protocol_version":"v4","server_version":"0.4\u001b",)"
+                           R"("features":{"object_get":true,"object_head":true,"object_put":true,)"
+                           R"("object_delete":true,"metadata":true,"range_get":true,"list":true,)"
+                           R"("accept_ranges_header":true,"compose":false},)"
+                           R"("managed_ingress":{"enabled":true,"driver_types":["s3"]}}})";
+  http_.answer(200, list_of(able, 1));
+  http_.answer(200, envelope(able));
+  const std::string out = aster({"node", "show", "attic"}).out;
+  for (const char* line :
+       {"protocol:            v4 to v5\n", "version:             0.4\\x1b\n",
+        "features:            accept_ranges_header, list, metadata, object_delete, object_get, "
+        "object_head, object_put, range_get\n",
+        "target drivers:      s3\n", "capacity:            not shown\n",
+        "relay_stream:        no, lacks compose\n",
+        "presigned uploads:   no, lacks compose, browser_presigned_cors\n"}) {
+    EXPECT_NE(out.find(line), std::string::npos) << line << out;
+  }
+}
+
+TEST_F(Aster, node_show_says_that_a_node_was_never_tested) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(200, envelope(kNode));
+  EXPECT_NE(aster({"node", "show", "attic"}).out.find("not known yet (see: aster node test)\n"),
+            std::string::npos);
+}
+
 TEST_F(Aster, nodes_are_found_by_id_too) {
   log_in();
   http_.answer(200, list_of(kNode, 1));
@@ -523,6 +554,35 @@ TEST_F(Aster, taken_user_name_is_told) {
   log_in();
   http_.answer(409, refusal("conflict", "user name 'bob' is taken"));
   EXPECT_EQ(aster({"user", "add", "bob"}).err, "aster: add user 'bob': user name 'bob' is taken\n");
+}
+
+TEST_F(Aster, webdav_accounts_show_a_password_once_and_go_by_name) {
+  log_in();
+  const std::string account =
+      R"({"id":3,"username":"laptop","root_path":"/photos","read_only":true,"is_active":true,)"
+      R"("password":"0123"})";
+  http_.answer(201, envelope(account));
+  const Outcome made =
+      aster({"webdav-account", "add", "laptop", "--root", "/photos", "--read-only"});
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_NE(made.out.find("password, shown only now: 0123\n"), std::string::npos);
+  EXPECT_EQ(body_of(0),
+            (json::object{{"username", "laptop"}, {"read_only", true}, {"root_path", "/photos"}}));
+  http_.answer(201, envelope(account));
+  const Outcome given = aster({"webdav-account", "add", "laptop", "--json", "--password-file",
+                               secret_file("given password\n")});
+  EXPECT_EQ(given.status, 0) << given.err;
+  EXPECT_EQ(given.out.find("0123"), std::string::npos);
+  EXPECT_EQ(body_of(1).at("password").as_string(), "given password");
+  http_.answer(200, list_of(account, 1));
+  EXPECT_NE(aster({"webdav-account", "list"}).out.find("laptop  /photos"), std::string::npos);
+  http_.answer(200, list_of(account, 1));
+  http_.answer(200, R"({"code":"success","msg":""})");
+  EXPECT_EQ(aster({"webdav-account", "remove", "laptop"}).status, 0);
+  EXPECT_EQ(http_.requests().back().method, "DELETE");
+  EXPECT_EQ(http_.requests().back().url, "http://primary:3000/api/v1/webdav-accounts/3");
+  http_.answer(200, list_of(account, 1));
+  EXPECT_EQ(aster({"webdav-account", "remove", "phone"}).status, 1);
 }
 
 TEST_F(Aster, status_sums_up_for_administrators) {
