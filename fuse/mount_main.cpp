@@ -165,6 +165,7 @@ class MountedDrive {
     vfs.timeout = options_.timeout;
     vfs.hard = options_.hard;
     vfs.read_only = options_.read_only;
+    vfs.access_times = options_.access_times;
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
     filesystem_ = std::make_unique<Filesystem>(
         Filesystem::Parts{*primary_, *io_, notifier_, executor_, clock_}, vfs);

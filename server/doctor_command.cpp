@@ -110,8 +110,8 @@ void check_space(const std::string& what, const filesystem::path& folder, Diagno
                   "is the disk mounted, and may this user read it?");
     return;
   }
-  const std::string text = std::to_string(space.available >> 20) + " MiB free in " +
-                           folder.string();
+  const std::string text =
+      std::to_string(space.available >> 20) + " MiB free in " + folder.string();
   if (space.available < kSpaceLeast) {
     diagnosis.add(Level::wrong, what, text, "free space: writes are about to fail");
   } else if (space.available < kSpaceWarning) {
@@ -150,8 +150,8 @@ void check_peer(HttpClient& http, const std::string& topic, const std::string& u
     return;
   }
   const int64_t skew = skew_of(*answer, SystemClock().now_seconds()).value_or(0);
-  const std::string apart = std::to_string(std::abs(skew)) + " s " +
-                            (skew > 0 ? "ahead of" : "behind") + " this one";
+  const std::string apart =
+      std::to_string(std::abs(skew)) + " s " + (skew > 0 ? "ahead of" : "behind") + " this one";
   if (std::abs(skew) >= kSkewMost) {
     diagnosis.add(Level::wrong, topic, "its clock is " + apart + ": signatures are refused",
                   "set both clocks by NTP");
@@ -208,8 +208,7 @@ void check_policies(db::Database& database, Executor& executor, Diagnosis& diagn
 }
 
 void check_garbage(db::Database& database, Diagnosis& diagnosis) {
-  const int64_t before =
-      SystemClock().now_ns() - std::chrono::nanoseconds(kGarbageAge).count();
+  const int64_t before = SystemClock().now_ns() - std::chrono::nanoseconds(kGarbageAge).count();
   const Result<uint64_t> stuck = database.read([&](db::Txn& txn) -> Result<uint64_t> {
     db::Query q =
         txn.query("SELECT count(*) FROM objects WHERE state=2 AND refs=0 AND since<?1", before);
@@ -233,8 +232,9 @@ void check_namespace(const Config& config, Diagnosis& diagnosis) {
     return;
   }
   for (const db::Finding& finding : inspection->findings) {
-    diagnosis.add(Level::wrong, "namespace", finding.rule + ": " + std::to_string(finding.count),
-                  finding.repairable ? "aster_drive check --repair" : "aster_drive check says where");
+    diagnosis.add(
+        Level::wrong, "namespace", finding.rule + ": " + std::to_string(finding.count),
+        finding.repairable ? "aster_drive check --repair" : "aster_drive check says where");
   }
   if (inspection->findings.empty()) diagnosis.ok("namespace", "all its rules hold");
 }
@@ -287,8 +287,7 @@ void check_binding(HttpClient& http, const follower::BindingStore& store,
   for (const follower::Target& target : store.targets(binding.id)) {
     has_default |= target.info.is_default;
     if (target.info.last_error.empty()) continue;
-    diagnosis.add(Level::wrong, topic,
-                  "target " + target.info.name + ": " + target.info.last_error,
+    diagnosis.add(Level::wrong, topic, "target " + target.info.name + ": " + target.info.last_error,
                   "mend what it names, or aster target remove at the primary");
   }
   if (!has_default) {
@@ -331,8 +330,7 @@ void examine(const DoctorCommand& command, Diagnosis& diagnosis) {
                   "name it with --config, or start the server once");
     return;
   }
-  const Result<Config> config =
-      Config::load(command.config_file, Config::process_environment());
+  const Result<Config> config = Config::load(command.config_file, Config::process_environment());
   if (!config.ok()) {
     diagnosis.add(Level::wrong, "configuration", text_of(config.error()));
     return;

@@ -29,6 +29,8 @@ struct FileHandle {
 
   Guarded<FailedRead> failed;
 
+  /// Whether reading through it moves atime on.
+  bool counts_access() const { return (flags & O_ACCMODE) != O_WRONLY && (flags & O_NOATIME) == 0; }
   bool writes() const { return (flags & O_ACCMODE) != O_RDONLY; }
   bool appends() const { return (flags & O_APPEND) != 0; }
 };

@@ -68,6 +68,7 @@ Task<Result<void>> Filesystem::flush_last(InodeNo ino, std::shared_ptr<FileConte
 }
 
 Task<size_t> Filesystem::flush_all() {
+  if (inodes_.trusted()) co_await send_accesses();
   const auto dirty = inodes_.dirty();
   size_t failed = 0;
   for (size_t begin = 0; begin < dirty.size(); begin += kFlushesAtOnce) {

@@ -4,6 +4,7 @@
 
 #include "protocol/base/log.h"
 #include "server/db/connection.h"
+#include "server/db/schema/acl.h"
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
 #include "server/db/schema/webdav.h"
@@ -16,6 +17,7 @@ namespace {
 constexpr Migration kAll[] = {
     {1, "filesystem", kFilesystemSchema},
     {2, "admin", kAdminSchema},
+    {3, "acl", kAclSchema},
     {4, "webdav", kWebdavSchema},
 };
 

@@ -1,5 +1,7 @@
 #include "server/primary/tree_operations.h"
 
+#include "protocol/fs/acl.h"
+
 namespace aster::primary {
 namespace {
 
@@ -92,6 +94,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Create& op) {
     return fs::Answer(std::move(existing->attr));
   }
   InodeRow child = new_inode(op, m.caller.workspace, m.now);
+  fs::inherit(parent.attr, op.umask, child.attr);
   m.store.inodes.insert(child);
   add_entry(m, parent, op.name, child);
   journal_entry(m, child, parent, op.name);
