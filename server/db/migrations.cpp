@@ -7,6 +7,7 @@
 #include "server/db/schema/acl.h"
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
+#include "server/db/schema/uploads.h"
 #include "server/db/schema/webdav.h"
 #include "server/db/txn.h"
 
@@ -19,6 +20,7 @@ constexpr Migration kAll[] = {
     {2, "admin", kAdminSchema},
     {3, "acl", kAclSchema},
     {4, "webdav", kWebdavSchema},
+    {5, "uploads", kUploadsSchema},
 };
 
 constexpr char kVersionTable[] =
