@@ -16,11 +16,8 @@ namespace {
 
 /// The whole history of the schema. Append only.
 constexpr Migration kAll[] = {
-    {1, "filesystem", kFilesystemSchema},
-    {2, "admin", kAdminSchema},
-    {3, "acl", kAclSchema},
-    {4, "webdav", kWebdavSchema},
-    {5, "uploads", kUploadsSchema},
+    {1, "filesystem", kFilesystemSchema}, {2, "admin", kAdminSchema},     {3, "acl", kAclSchema},
+    {4, "webdav", kWebdavSchema},         {5, "uploads", kUploadsSchema},
 };
 
 constexpr char kVersionTable[] =
