@@ -84,6 +84,9 @@ ASTER_FIELDS(Hold) {
 ASTER_FIELDS(Release) {
   v("ino", x.ino);
 }
+ASTER_FIELDS(ReserveInodes) {
+  v("count", x.count);
+}
 ASTER_FIELDS(Create) {
   v("parent", x.parent);
   v("name", x.name);
@@ -94,6 +97,8 @@ ASTER_FIELDS(Create) {
   v.defaulted("rdev", x.rdev);
   v.defaulted("target", x.target);
   v("exclusive", x.exclusive);
+  v.defaulted("ino", x.ino);
+  v.defaulted("time", x.time);
 }
 ASTER_FIELDS(Link) {
   v("ino", x.ino);
@@ -206,6 +211,10 @@ ASTER_FIELDS(Removed) {
   v("ino", x.ino);
   v("nlink", x.nlink);
 }
+ASTER_FIELDS(InodeRange) {
+  v("first", x.first);
+  v("count", x.count);
+}
 ASTER_FIELDS(Renamed) {
   v("moved", x.moved);
   v.defaulted("replaced", x.replaced);
@@ -242,7 +251,7 @@ ASTER_FIELDS(Invalidation) {
 /// Wire names of the answers, in the order of the variant.
 inline constexpr std::string_view kAnswerNames[] = {"empty",   "attr",     "dir",    "xattr",
                                                     "xattrs",  "manifest", "statfs", "grants",
-                                                    "removed", "renamed"};
+                                                    "removed", "renamed",  "inodes"};
 static_assert(std::size(kAnswerNames) == std::variant_size_v<Answer>);
 
 inline constexpr std::string_view kTypeNames[] = {"regular", "directory", "symlink", "fifo",
