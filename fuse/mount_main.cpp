@@ -22,6 +22,7 @@
 #include "fuse/kernel/session.h"
 #include "fuse/mount_options.h"
 #include "fuse/self_files.h"
+#include "fuse/vfs/local_names.h"
 #include "protocol/base/log.h"
 #include "protocol/client/coalescing_client.h"
 #include "protocol/client/curl_http_client.h"
@@ -69,6 +70,12 @@ std::string default_journal_dir(const std::string& server, const std::string& di
     base += "/aster/journal";
   }
   return base + "/" + folder_name(server, directory);
+}
+
+std::string host_name() {
+  char host[HOST_NAME_MAX + 1] = "";
+  (void)::gethostname(host, sizeof host - 1);
+  return host;
 }
 
 sigset_t end_signals() {
@@ -129,10 +136,10 @@ class MountedDrive {
     }
     stop_events();
     (void)run_blocking(primary_->close_session());
-    if (journal_ && journal_->stats().files > 0) {
-      const WritebackJournal::Stats kept = journal_->stats();
+    const WritebackJournal::Stats kept = journal_ ? journal_->stats() : WritebackJournal::Stats();
+    if (kept.files + kept.names > 0) {
       ASTER_LOG(warn, "ended_with_unsent_data_in_the_journal", {"files", kept.files},
-                {"bytes", kept.bytes});
+                {"names", kept.names}, {"bytes", kept.bytes});
       return kKept;
     }
     ASTER_LOG(info, "ended");
@@ -145,9 +152,7 @@ class MountedDrive {
       ASTER_TRY(credentials.token, run_blocking(log_in(*http_, credentials)));
     }
     primary_ = make_primary_client({credentials.server, credentials.token}, *http_, executor_);
-    char host[HOST_NAME_MAX + 1] = "";
-    (void)::gethostname(host, sizeof host - 1);
-    const fs::SessionRequest request{std::string(host) + ":" + directory_, options_.workspace};
+    const fs::SessionRequest request{host_name() + ":" + directory_, options_.workspace};
     Result<fs::SessionAnswer> answer = run_blocking(primary_->open_session(request));
     if (!answer.ok()) return said_clearly(answer.error(), credentials.server);
     session_answer_ = std::move(*answer);
@@ -191,13 +196,16 @@ class MountedDrive {
     journal.limit_bytes = options_.local_durability ? options_.journal_size : 0;
     journal.identity = server + " " + session_answer_.user + " " + options_.workspace;
     ASTER_TRY(journal_, WritebackJournal::open(journal, executor_));
-    if (!options_.local_durability && journal_->files().empty()) journal_.reset();
+    const WritebackJournal::Stats held = journal_->stats();
+    if (!options_.local_durability && held.files + held.names == 0) journal_.reset();
     return ok();
   }
 
   /// Before the mount is there: nobody may see files without what was promised to be in them.
   Result<void> recover_journal() {
-    const Result<size_t> recovered = run_blocking(filesystem_->recover_journal());
+    if (!names_) return ok();
+    Result<size_t> recovered = run_blocking(names_->prepare());
+    if (recovered.ok()) recovered = run_blocking(filesystem_->recover_journal());
     if (!recovered.ok()) {
       return Error{recovered.error().code,
                    "the write-back journal of the last mount cannot be sent: " +
@@ -215,19 +223,25 @@ class MountedDrive {
     io.parallel_uploads = options_.uploads;
     io.parallel_downloads = options_.downloads;
     io.timeout = options_.timeout;
-    io_ = make_file_io(io, *gathered_, *http_, *cache_, executor_);
+    PrimaryClient* front = gathered_.get();
+    if (journal_) {
+      names_ = std::make_unique<LocalNames>(
+          LocalNamesOptions{host_name(), session_answer_.root, options_.timeout,
+                            options_.local_durability},
+          *gathered_, *journal_, executor_, clock_);
+      front = names_.get();
+    }
+    io_ = make_file_io(io, *front, *http_, *cache_, executor_);
     VfsOptions vfs;
     vfs.root = session_answer_.root;
     vfs.timeout = options_.timeout;
     vfs.hard = options_.hard;
     vfs.read_only = options_.read_only;
     vfs.journal = journal_.get();
-    char host[HOST_NAME_MAX + 1] = "";
-    (void)::gethostname(host, sizeof host - 1);
-    vfs.client = host;
+    vfs.client = host_name();
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
     filesystem_ = std::make_unique<Filesystem>(
-        Filesystem::Parts{*gathered_, *io_, notifier_, executor_, clock_}, vfs);
+        Filesystem::Parts{*front, *io_, notifier_, executor_, clock_}, vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
     add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
                                 *memory_cache_, disk_cache_.get(), journal_.get()});
@@ -235,8 +249,14 @@ class MountedDrive {
 
   void follow_events() {
     PrimaryClient::EventHandlers handlers;
-    handlers.on_event = [this](const fs::Invalidation& event) { filesystem_->on_event(event); };
-    handlers.on_reset = [this] { filesystem_->on_reset(); };
+    handlers.on_event = [this](const fs::Invalidation& event) {
+      if (names_) names_->on_event(event);
+      filesystem_->on_event(event);
+    };
+    handlers.on_reset = [this] {
+      if (names_) names_->on_reset();
+      filesystem_->on_reset();
+    };
     handlers.on_state = [this](bool alive) { filesystem_->on_state(alive); };
     following_ = true;
     aster::start<Result<void>>(primary_->follow_events(std::move(handlers), events_cancel_),
@@ -265,6 +285,7 @@ class MountedDrive {
   std::unique_ptr<PrimaryClient> gathered_;  // the same, for operations
   fs::SessionAnswer session_answer_;
   std::unique_ptr<WritebackJournal> journal_;
+  std::unique_ptr<LocalNames> names_;  // with a journal
   std::unique_ptr<FileIo> io_;
   Notifier notifier_;
   std::unique_ptr<Filesystem> filesystem_;

@@ -105,6 +105,8 @@ class Filesystem {
   Task<Result<size_t>> write(HandleId handle, Bytes data, WriteArgs args, Caller who);
   Task<Result<void>> flush(HandleId handle, Caller who);
   Task<Result<void>> fsync(HandleId handle, Caller who);
+  /// Names that were made in directories are durable when it returns.
+  Task<Result<void>> fsyncdir();
   /// Never fails; data that is still unsent goes on in the background.
   void release(HandleId handle);
   struct RangeArgs {
