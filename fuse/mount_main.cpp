@@ -239,6 +239,7 @@ class MountedDrive {
     vfs.read_only = options_.read_only;
     vfs.journal = journal_.get();
     vfs.client = host_name();
+    vfs.access_times = options_.access_times;
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
     filesystem_ = std::make_unique<Filesystem>(
         Filesystem::Parts{*front, *io_, notifier_, executor_, clock_}, vfs);

@@ -134,6 +134,11 @@ constexpr Row kRows[] = {
      [](MountOptions& o, Value) { return set_allow_other(o, true); }},
     {"no-allow-other", nullptr, "Let nobody else in",
      [](MountOptions& o, Value) { return set_allow_other(o, false); }},
+    {"noatime", nullptr, "Do not keep times of last access",
+     [](MountOptions& o, Value) {
+       o.access_times = false;
+       return ok();
+     }},
     {"foreground", nullptr, "Stay in front and log to standard error",
      [](MountOptions& o, Value) {
        o.foreground = true;
@@ -148,11 +153,10 @@ constexpr Row kRows[] = {
 
 /// Words of mount(8) and fstab(5) that mean nothing to us, or that mount(8) itself obeys.
 constexpr std::string_view kAccepted[] = {
-    "rw",       "auto",       "noauto",     "user",       "users",       "nouser",
-    "owner",    "group",      "_netdev",    "nofail",     "defaults",    "async",
-    "atime",    "noatime",    "norelatime", "relatime",   "strictatime", "nostrictatime",
-    "lazytime", "nolazytime", "diratime",   "nodiratime", "mand",        "nomand",
-    "silent",   "loud",       "iversion",   "noiversion"};
+    "rw",       "auto",        "noauto",        "user",     "users",      "nouser",    "owner",
+    "group",    "_netdev",     "nofail",        "defaults", "async",      "atime",     "norelatime",
+    "relatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "diratime",  "nodiratime",
+    "mand",     "nomand",      "silent",        "loud",     "iversion",   "noiversion"};
 
 /// Flags that the kernel enforces, as libfuse names them.
 constexpr std::string_view kKernelFlags[] = {"suid", "nosuid", "dev",  "nodev",

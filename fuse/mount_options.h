@@ -37,6 +37,7 @@ struct MountOptions {
   std::chrono::milliseconds timeout{30000};
   bool hard = false;
   bool read_only = false;
+  bool access_times = true;
   std::optional<bool> allow_other;  ///< not given: root allows others, nobody else does
   std::vector<std::string> kernel_flags;
 

@@ -14,6 +14,8 @@
 #include "protocol/base/config.h"
 #include "protocol/base/log.h"
 #include "server/backup_command.h"
+#include "server/check_command.h"
+#include "server/doctor_command.h"
 #include "server/enroll_command.h"
 #include "server/follower/follower.h"
 #include "server/primary/primary_main.h"
@@ -125,12 +127,16 @@ struct CommandLine {
   EnrollCommand enroll;
   UserAddCommand user_add;
   BackupCommand backup;
+  CheckCommand check;
+  DoctorCommand doctor;
   CLI::App* serve = nullptr;
   CLI::App* node = nullptr;
   CLI::App* enroll_command = nullptr;
   CLI::App* user_add_command = nullptr;
   CLI::App* backup_command = nullptr;
   CLI::App* restore_command = nullptr;
+  CLI::App* check_command = nullptr;
+  CLI::App* doctor_command = nullptr;
 };
 
 void add_enroll_options(CLI::App& app, EnrollCommand& out) {
@@ -174,6 +180,22 @@ void define_backup(CommandLine& line) {
                                  "Move a database that is there aside");
 }
 
+void define_doctor(CommandLine& line) {
+  line.doctor_command = line.app.add_subcommand(
+      "doctor", "Look at everything this server needs, and say what is wrong");
+  line.doctor_command->fallthrough();
+  line.doctor_command->add_flag("--json", line.doctor.json, "Print JSON");
+}
+
+void define_check(CommandLine& line) {
+  line.check_command =
+      line.app.add_subcommand("check", "Hold this primary's database against its own rules");
+  line.check_command->fallthrough();
+  line.check_command->add_flag("--deep", line.check.deep, "Also ask the nodes for every object");
+  line.check_command->add_flag("--repair", line.check.repair, "Set counters right");
+  line.check_command->add_flag("--json", line.check.json, "Print JSON");
+}
+
 void define(CommandLine& line) {
   line.app.set_version_flag("--version", std::string("aster_drive " ASTER_VERSION));
   line.app.add_option("--config", line.config_file, "Configuration file")->capture_default_str();
@@ -194,6 +216,8 @@ void define(CommandLine& line) {
   line.user_add_command->fallthrough();
   add_user_options(*line.user_add_command, line.user_add);
   define_backup(line);
+  define_check(line);
+  define_doctor(line);
 }
 
 int run(int argc, char** argv) {
@@ -216,6 +240,10 @@ int run(int argc, char** argv) {
   line.backup.config_file = line.config_file;
   if (*line.backup_command) return run_backup(line.backup, std::cout, std::cerr);
   if (*line.restore_command) return run_restore(line.backup, std::cout, std::cerr);
+  line.doctor.config_file = line.config_file;
+  if (*line.doctor_command) return run_doctor(line.doctor, std::cout);
+  line.check.config_file = line.config_file;
+  if (*line.check_command) return run_check(line.check, std::cout, std::cerr);
   const Result<void> served = serve(line.config_file);
   if (served.ok()) return 0;
   ASTER_LOG(error, "cannot serve", {"err", served.error()});

@@ -214,8 +214,10 @@ struct RemoteFile::SeekStep {
 };
 
 Task<Result<uint64_t>> RemoteFile::seek(uint64_t offset, bool hole) {
-  // Looks over holes in growing strides. Checksums of the largest still fit one answer.
-  static constexpr uint64_t kLargestStride = 64ull << 30;
+  // Looks over holes in strides that grow so fast that few answers lead from any place to any
+  // other. The primary ends an answer where it becomes too long.
+  static constexpr uint64_t kLargestStride = 1ull << 62;
+  static constexpr uint64_t kGrowth = 16;
   const auto self = shared_from_this();
   const SteadyTime deadline = context_->clock.steady() + context_->options.timeout;
   uint64_t stride = ManifestMap::kWindow;
@@ -228,7 +230,7 @@ Task<Result<uint64_t>> RemoteFile::seek(uint64_t offset, bool hole) {
     offset = step.at;  // up to here all is hole (or all is data)
     if (context_->clock.steady() >= deadline) co_return fail(Errc::timeout, "seek");
     ASTER_CO_TRY(co_await load_manifest(step.at, deadline, stride));
-    stride = std::min(stride * 2, kLargestStride);
+    stride = std::min(stride, kLargestStride / kGrowth) * kGrowth;
   }
 }
 

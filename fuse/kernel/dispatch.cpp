@@ -29,11 +29,13 @@ void on_init(void*, fuse_conn_info* connection) {
   //
   // Not FUSE_CAP_SPLICE_*: replies come from memory that is shared with caches.
   //
-  // Not FUSE_CAP_POSIX_ACL: access control lists are not kept yet.
-  constexpr unsigned kWanted =
-      FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT |
-      FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
-      FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_EXPIRE_ONLY;
+  // FUSE_CAP_POSIX_ACL: the kernel asks for the lists and checks them, the primary keeps them in
+  // step with the mode. With FUSE_CAP_DONT_MASK, because a default list replaces the umask.
+  constexpr unsigned kWanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC |
+                               FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_READDIRPLUS |
+                               FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
+                               FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA |
+                               FUSE_CAP_EXPIRE_ONLY | FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK;
   connection->want = connection->capable & kWanted;
   connection->max_write = 1 << 20;      // libfuse 3.14 has buffers of 256 pages
   connection->max_readahead = 1 << 20;  // the kernel offers 128 KiB; Session raises it afterwards

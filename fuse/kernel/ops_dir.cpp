@@ -6,6 +6,10 @@ namespace {
 
 using NewNode = Filesystem::NewNode;
 
+uint32_t umask_of(fuse_req_t req) {
+  return fuse_req_ctx(req)->umask;
+}
+
 void make(fuse_req_t req, const char* operation, NewNode node) {
   Dispatch& d = Dispatch::of(req);
   d.serve<Entry>(
@@ -18,18 +22,29 @@ void make(fuse_req_t req, const char* operation, NewNode node) {
 
 void on_mknod(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
   make(req, "mknod",
-       {Dispatch::of(req).ids().inode(parent), name, file_type(mode), mode & 07777u, rdev, {}});
+       {Dispatch::of(req).ids().inode(parent),
+        name,
+        file_type(mode),
+        mode & 07777u,
+        rdev,
+        {},
+        umask_of(req)});
 }
 
 void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode) {
-  make(
-      req, "mkdir",
-      {Dispatch::of(req).ids().inode(parent), name, fs::FileType::directory, mode & 07777u, 0, {}});
+  make(req, "mkdir",
+       {Dispatch::of(req).ids().inode(parent),
+        name,
+        fs::FileType::directory,
+        mode & 07777u,
+        0,
+        {},
+        umask_of(req)});
 }
 
 void on_symlink(fuse_req_t req, const char* target, fuse_ino_t parent, const char* name) {
   make(req, "symlink",
-       {Dispatch::of(req).ids().inode(parent), name, fs::FileType::symlink, 0777, 0, target});
+       {Dispatch::of(req).ids().inode(parent), name, fs::FileType::symlink, 0777, 0, target, 0});
 }
 
 void on_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char* name) {

@@ -30,8 +30,9 @@ void on_create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
   d.serve<Created>(
       req, "create",
       [&](Caller who) {
-        return d.filesystem().create({d.ids().inode(parent), name, mode & 07777u, info->flags},
-                                     who);
+        return d.filesystem().create(
+            {d.ids().inode(parent), name, mode & 07777u, info->flags, fuse_req_ctx(req)->umask},
+            who);
       },
       [&d, info = *info](Request& request, Created created) mutable {
         set_opened(info, created.opened);

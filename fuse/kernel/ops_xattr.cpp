@@ -1,9 +1,14 @@
 #include <sys/xattr.h>
 
+#include <algorithm>
+
 #include "fuse/kernel/dispatch.h"
 
 namespace aster {
 namespace {
+
+/// Groups of one process that are looked at: NGROUPS_MAX.
+constexpr size_t kGroupsMax = 65536;
 
 /// getxattr(2) and listxattr(2): size 0 asks how much there is, a smaller one is ERANGE.
 void answer_sized(Request& request, const std::string& value, size_t size) {
@@ -36,13 +41,24 @@ void on_listxattr(fuse_req_t req, fuse_ino_t node, size_t size) {
       });
 }
 
+/// The groups of the caller, as far as the system tells.
+std::vector<uint32_t> groups_of(fuse_req_t req) {
+  std::vector<gid_t> groups(kGroupsMax);
+  const int count = fuse_req_getgroups(req, static_cast<int>(groups.size()), groups.data());
+  groups.resize(count < 0 ? 0 : std::min(groups.size(), static_cast<size_t>(count)));
+  groups.push_back(fuse_req_ctx(req)->gid);
+  return {groups.begin(), groups.end()};
+}
+
 void on_setxattr(fuse_req_t req, fuse_ino_t node, const char* name, const char* value, size_t size,
                  int flags) {
   Dispatch& d = Dispatch::of(req);
+  fs::SetXattr change{d.ids().inode(node),          name,
+                      std::string(value, size),     (flags & XATTR_CREATE) != 0,
+                      (flags & XATTR_REPLACE) != 0, false};
   d.serve(req, "setxattr", [&](Caller who) {
-    return d.filesystem().setxattr({d.ids().inode(node), name, std::string(value, size),
-                                    (flags & XATTR_CREATE) != 0, (flags & XATTR_REPLACE) != 0},
-                                   who);
+    if (!Filesystem::is_acl(change.name)) return d.filesystem().setxattr(std::move(change), who);
+    return d.filesystem().set_acl(std::move(change), groups_of(req), who);
   });
 }
 

@@ -32,6 +32,8 @@ struct FileHandle {
   Guarded<FailedRead> failed;
   std::atomic<uint64_t> seen_refusal{0};  ///< last failure in the background that was reported
 
+  /// Whether reading through it moves atime on.
+  bool counts_access() const { return (flags & O_ACCMODE) != O_WRONLY && (flags & O_NOATIME) == 0; }
   bool writes() const { return (flags & O_ACCMODE) != O_RDONLY; }
   bool appends() const { return (flags & O_APPEND) != 0; }
 };

@@ -134,6 +134,10 @@ Task<Result<Attributes>> Filesystem::setattr(fs::SetAttr change, Caller who) {
       ASTER_CO_TRY(co_await drain_content(ino, content, who));
     }
   }
+  if (change.atime) {
+    accesses_.lock()->erase(ino.value);
+    inodes_.forget_access(ino);
+  }
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation operation = std::move(change);
   ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
@@ -141,6 +145,7 @@ Task<Result<Attributes>> Filesystem::setattr(fs::SetAttr change, Caller who) {
 }
 
 Task<Result<std::string>> Filesystem::readlink(InodeNo ino, Caller who) {
+  was_read(ino);
   // The target of a symlink never changes.
   if (const std::optional<fs::Attr> known = inodes_.known(ino)) co_return known->target;
   ASTER_CO_TRY(const Attributes attributes, co_await getattr(ino, who));

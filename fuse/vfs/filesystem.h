@@ -64,6 +64,7 @@ class Filesystem {
     uint32_t mode = 0;
     uint64_t rdev = 0;
     std::string target;
+    uint32_t umask = 0;  ///< of the caller, not yet taken off `mode`
   };
   Task<Result<Entry>> make(NewNode node, Caller who);
   Task<Result<Entry>> link(InodeNo ino, InodeNo parent, std::string name, Caller who);
@@ -92,6 +93,7 @@ class Filesystem {
     std::string name;
     uint32_t mode = 0;
     int flags = 0;
+    uint32_t umask = 0;  ///< of the caller, not yet taken off `mode`
   };
   Task<Result<Created>> create(CreateArgs args, Caller who);
   Task<Result<std::vector<Bytes>>> read(HandleId handle, uint64_t offset, uint64_t length,
@@ -114,7 +116,7 @@ class Filesystem {
     uint64_t length = 0;
   };
   /// `mode` as of fallocate(2): 0, FALLOC_FL_PUNCH_HOLE or FALLOC_FL_ZERO_RANGE with or without
-  /// FALLOC_FL_KEEP_SIZE where Linux allows it; unsupported for the rest. Space is not reserved.
+  /// FALLOC_FL_KEEP_SIZE, or that alone; unsupported for the rest. Space is not reserved.
   Task<Result<void>> fallocate(HandleId handle, int mode, RangeArgs range, Caller who);
   Task<Result<uint64_t>> seek(HandleId handle, uint64_t offset, bool hole, Caller who);
   /// Bytes copied, fewer at the end of the source.
@@ -130,8 +132,14 @@ class Filesystem {
 
   // ---- extended attributes (filesystem_xattr.cpp)
   Task<Result<std::string>> getxattr(InodeNo ino, std::string name, Caller who);
+  /// Names that the caller may know: trusted ones are for uid 0.
   Task<Result<std::vector<std::string>>> listxattr(InodeNo ino, Caller who);
   Task<Result<void>> setxattr(fs::SetXattr change, Caller who);
+  /// True for the attributes that set_acl() takes.
+  static bool is_acl(std::string_view name);
+  /// The same for an access control list. Like chmod(2) it takes the set-group-id bit away unless
+  /// the file's group is among the caller's `groups`.
+  Task<Result<void>> set_acl(fs::SetXattr change, std::vector<uint32_t> groups, Caller who);
   Task<Result<void>> removexattr(InodeNo ino, std::string name, Caller who);
 
   // ---- events (filesystem_events.cpp); called one at a time
@@ -154,6 +162,11 @@ class Filesystem {
   const InodeTable& inodes() const { return inodes_; }
 
  private:
+  /// Notes an access, as relatime wants it; the primary learns of it a little later.
+  void was_read(InodeNo ino);
+  bool access_is_news(const fs::Attr& attr) const;
+  Task<void> send_accesses();
+
   Attributes note(const fs::Attr& attr, InodeTable::Ticket ticket, bool own = false);
   Entry note_found(InodeNo parent, const std::string& name, const fs::Attr& attr,
                    InodeTable::Ticket ticket);
@@ -161,11 +174,12 @@ class Filesystem {
   /// Own change below `parent`: its times and link count are other ones now.
   void changed_below(InodeNo parent) { inodes_.expire(parent); }
   std::optional<fs::Attr> old_entry(InodeNo parent, const std::string& name) const;
-  /// Group and mode of something new in `parent`, as set-group-id directories want them.
-  Task<Result<void>> inherit(InodeNo parent, fs::Create& create, Caller who);
   void after_removal(const fs::Removed& removed, bool asked_to_hold);
   Task<Result<Entry>> add(fs::Create create, Caller who);
 
+  Task<Result<std::vector<std::string>>> xattr_names(InodeNo ino, Caller who);
+  /// Access control lists come with the attributes.
+  Task<Result<std::string>> acl(InodeNo ino, std::string name, Caller who);
   Task<Result<std::string>> own_attribute(InodeNo ino, std::string name, Caller who);
   /// Names and one value in a single round trip.
   Task<Result<std::string>> first_getxattr(InodeNo ino, std::string name);
@@ -226,6 +240,7 @@ class Filesystem {
   };
   Guarded<Refusals> refusals_;
   Guarded<std::unordered_set<uint64_t>> finishing_;  // files with a finish_in_background to come
+  Guarded<std::unordered_map<uint64_t, int64_t>> accesses_;  // not yet sent: inode, when
   std::shared_ptr<Lifeline> lifeline_ = std::make_shared<Lifeline>();
 };
 

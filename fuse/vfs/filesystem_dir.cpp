@@ -23,6 +23,7 @@ Task<Result<DirSlice>> Filesystem::readdir(HandleId handle, uint64_t offset, Cal
     co_return fail(Errc::not_found, "removed directory");  // as local file systems say
   }
   if (!page.ok()) co_return std::move(page).error();
+  if (offset == 0) was_read(directory->ino());
   co_return directory->take(offset, std::move(*page), ticket);
 }
 

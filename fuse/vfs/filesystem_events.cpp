@@ -75,6 +75,7 @@ Task<Result<void>> Filesystem::flush_last(InodeNo ino, std::shared_ptr<FileConte
 }
 
 Task<size_t> Filesystem::flush_all() {
+  if (inodes_.trusted()) co_await send_accesses();
   // With a journal everything is made safe there first, whatever the servers do afterwards.
   size_t failed = co_await flush_files(false);
   if (options_.journal != nullptr) {

@@ -47,6 +47,10 @@ Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
   file->ahead = parts_.io.read_ahead();
   Opened opened;
   opened.keep_cache = inodes_.opened(attr.ino, file->writes(), attr.data_version);
+  // The first read after a change counts as an access; from the kernel's pages it would go unseen.
+  // For what one request brings back that is worth it.
+  const bool cheap = attr.size <= kBlockSize;
+  if (cheap && file->counts_access() && access_is_news(attr)) opened.keep_cache = false;
   opened.no_flush = !file->writes();
   opened.handle = files_.add(std::move(file));
   return opened;
@@ -74,6 +78,7 @@ Task<Result<Created>> Filesystem::create(CreateArgs args, Caller who) {
   create.parent = args.parent;
   create.name = args.name;
   create.mode = args.mode;
+  create.umask = args.umask;
   create.exclusive = (args.flags & O_EXCL) != 0;
   ASTER_CO_TRY(Entry entry, co_await add(std::move(create), who));
   Error error{Errc::exists, "not a regular file"};
@@ -95,6 +100,7 @@ Task<Result<Created>> Filesystem::create(CreateArgs args, Caller who) {
 Task<Result<std::vector<Bytes>>> Filesystem::read(HandleId handle, uint64_t offset, uint64_t length,
                                                   Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (file->counts_access()) was_read(file->ino);
   if (!remote_.hard()) {
     {
       const auto failed = file->failed.lock();
@@ -242,11 +248,11 @@ Task<Result<void>> Filesystem::fallocate(HandleId handle, int mode, RangeArgs ra
   const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
   const bool zero = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
   const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
-  // KEEP_SIZE alone only reserves space, and nothing is reserved at followers: say so.
-  if ((mode & ~known) != 0 || (keep_size && !zero)) co_return fail(Errc::unsupported);
+  if ((mode & ~known) != 0) co_return fail(Errc::unsupported);
   if (range.length == 0 || range.offset > fs::kFileSizeMax - range.length) {
     co_return fail(range.length == 0 ? Errc::bad_request : Errc::too_large);
   }
+  if (keep_size && !zero) co_return ok();  // asks for space alone, and none is reserved
   ASTER_CO_TRY(co_await drain_content(file->ino, file->content, who));
   ASTER_CO_TRY(const Attributes now, co_await getattr(file->ino, who));
   const uint64_t end = range.offset + range.length;

@@ -1,31 +1,16 @@
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "fuse/vfs/filesystem.h"
 #include "protocol/base/log.h"
 
 namespace aster {
 
-Task<Result<void>> Filesystem::inherit(InodeNo parent, fs::Create& create, Caller who) {
-  std::optional<fs::Attr> directory = inodes_.known(parent);
-  if (!directory) {
-    ASTER_CO_TRY(const Attributes attributes, co_await getattr(parent, who));
-    directory = attributes.attr;
-  }
-  create.uid = who.uid;
-  create.gid = who.gid;
-  if (directory->mode & S_ISGID) {
-    create.gid = directory->gid;
-    if (create.type == fs::FileType::directory) create.mode |= S_ISGID;
-  }
-  co_return ok();
-}
-
 Task<Result<Entry>> Filesystem::add(fs::Create create, Caller who) {
   if (options_.read_only) co_return fail(Errc::read_only);
   if (create.name.size() > fs::kNameMax) co_return fail(Errc::name_too_long);
-  ASTER_CO_TRY(co_await inherit(create.parent, create, who));
+  create.uid = who.uid;
+  create.gid = who.gid;
   const InodeNo parent = create.parent;
   const std::string name = create.name;
   const InodeTable::Ticket ticket = inodes_.ticket();
@@ -42,6 +27,7 @@ Task<Result<Entry>> Filesystem::make(NewNode node, Caller who) {
   create.type = node.type;
   create.mode = node.mode;
   create.rdev = node.rdev;
+  create.umask = node.umask;
   create.target = std::move(node.target);
   if (create.target.size() > fs::kSymlinkMax) co_return fail(Errc::name_too_long);
   ASTER_CO_TRY(const Entry entry, co_await add(std::move(create), who));

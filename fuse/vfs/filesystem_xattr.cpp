@@ -3,13 +3,24 @@
 #include <algorithm>
 
 #include "fuse/vfs/filesystem.h"
+#include "protocol/fs/acl.h"
 
 namespace aster {
 namespace {
 
-/// Access control lists are not enforced, so they must not be taken and kept as if they were.
-bool refused(const std::string& name) {
-  return name.starts_with("system.posix_acl_");
+constexpr std::string_view kTrusted = "trusted.";
+
+/// What Linux's own file systems say to a name: only these kinds exist, each with something behind
+/// the dot.
+Result<void> check_kind(const std::string& name) {
+  if (fs::is_acl_xattr(name)) return ok();
+  for (const std::string_view kind :
+       {std::string_view("user."), kTrusted, std::string_view("security.")}) {
+    if (!name.starts_with(kind)) continue;
+    if (name.size() == kind.size()) return fail(Errc::bad_request, "attribute without a name");
+    return ok();
+  }
+  return fail(Errc::unsupported, "kind of attribute");
 }
 
 /// What the drive itself says: asked for by name, never listed, never kept here.
@@ -24,7 +35,11 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 }  // namespace
 
 Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Caller who) {
-  if (refused(name)) co_return fail(Errc::unsupported);
+  ASTER_CO_TRY(check_kind(name));
+  if (fs::is_acl_xattr(name)) {
+    auto list = co_await acl(ino, std::move(name), who);
+    co_return list;
+  }
   if (name.starts_with(kOwnPrefix)) {
     auto told = co_await own_attribute(ino, std::move(name), who);
     co_return told;
@@ -33,12 +48,20 @@ Task<Result<std::string>> Filesystem::getxattr(InodeNo ino, std::string name, Ca
     auto value = co_await first_getxattr(ino, std::move(name));
     co_return value;
   }
-  ASTER_CO_TRY(const std::vector<std::string> names, co_await listxattr(ino, who));
+  ASTER_CO_TRY(const std::vector<std::string> names, co_await xattr_names(ino, who));
   if (!has(names, name)) co_return fail(Errc::no_attribute);
   fs::Operation question = fs::GetXattr{ino, name};
   ASTER_CO_TRY(fs::XattrValue value,
                co_await remote_.call<fs::XattrValue>(std::move(question), who));
   co_return std::move(value.value);
+}
+
+Task<Result<std::string>> Filesystem::acl(InodeNo ino, std::string name, Caller who) {
+  ASTER_CO_TRY(const Attributes now, co_await getattr(ino, who));
+  const bool access = name == fs::kAclXattr;
+  std::string list = access ? now.attr.acl : now.attr.default_acl;
+  if (list.empty()) co_return fail(Errc::no_attribute);
+  co_return list;
 }
 
 Task<Result<std::string>> Filesystem::own_attribute(InodeNo ino, std::string name, Caller who) {
@@ -63,6 +86,14 @@ Task<Result<std::string>> Filesystem::first_getxattr(InodeNo ino, std::string na
 }
 
 Task<Result<std::vector<std::string>>> Filesystem::listxattr(InodeNo ino, Caller who) {
+  ASTER_CO_TRY(std::vector<std::string> names, co_await xattr_names(ino, who));
+  if (who.uid != 0) {
+    std::erase_if(names, [](const std::string& name) { return name.starts_with(kTrusted); });
+  }
+  co_return names;
+}
+
+Task<Result<std::vector<std::string>>> Filesystem::xattr_names(InodeNo ino, Caller who) {
   if (const auto known = inodes_.xattr_names(ino)) co_return *known;
   const InodeTable::Ticket ticket = inodes_.ticket();
   const auto old = inodes_.old_xattr_names(ino);
@@ -84,7 +115,7 @@ Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {
     co_return synced;
   }
   if (options_.read_only) co_return fail(Errc::read_only);
-  if (refused(change.name)) co_return fail(Errc::unsupported);
+  ASTER_CO_TRY(check_kind(change.name));
   fs::Operation operation = std::move(change);
   const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);
@@ -93,9 +124,22 @@ Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {
   co_return ok();
 }
 
+bool Filesystem::is_acl(std::string_view name) {
+  return fs::is_acl_xattr(name);
+}
+
+Task<Result<void>> Filesystem::set_acl(fs::SetXattr change, std::vector<uint32_t> groups,
+                                       Caller who) {
+  ASTER_CO_TRY(const Attributes now, co_await getattr(change.ino, who));
+  const bool member = std::find(groups.begin(), groups.end(), now.attr.gid) != groups.end();
+  change.clear_sgid = who.uid != 0 && !member;
+  auto done = co_await setxattr(std::move(change), who);
+  co_return done;
+}
+
 Task<Result<void>> Filesystem::removexattr(InodeNo ino, std::string name, Caller who) {
   if (options_.read_only) co_return fail(Errc::read_only);
-  if (refused(name)) co_return fail(Errc::unsupported);
+  ASTER_CO_TRY(check_kind(name));
   fs::Operation operation = fs::RemoveXattr{ino, std::move(name)};
   const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);

@@ -32,7 +32,38 @@ void InodeTable::set_trusted(bool trusted) {
 }
 
 fs::Attr InodeTable::laid_over(const Inode& inode, const fs::Attr& attr) {
-  return inode.content ? inode.content->overlay(attr) : attr;
+  fs::Attr result = inode.content ? inode.content->overlay(attr) : attr;
+  result.atime = std::max(result.atime, inode.accessed);
+  return result;
+}
+
+bool InodeTable::is_news(const fs::Attr& attr, int64_t now) {
+  static constexpr int64_t kDay = 86400ll * 1'000'000'000;
+  return attr.atime <= attr.mtime || attr.atime <= attr.ctime || attr.atime < now - kDay;
+}
+
+bool InodeTable::accessed(InodeNo ino, int64_t now) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || !it->second.known) return false;
+  Inode& inode = it->second;
+  if (!is_news(laid_over(inode, inode.attr), now)) return false;
+  inode.accessed = now;
+  return true;
+}
+
+void InodeTable::access_sent(InodeNo ino, int64_t at) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || it->second.accessed != at) return;
+  it->second.accessed = INT64_MIN;
+  it->second.attr.atime = std::max(it->second.attr.atime, at);
+}
+
+void InodeTable::forget_access(InodeNo ino) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it != state->inodes.end()) it->second.accessed = INT64_MIN;
 }
 
 Duration InodeTable::ttl_left(const State& state, SteadyTime expires) const {

@@ -57,6 +57,16 @@ class InodeTable {
 
   /// A name that led to the inode when last seen.
   std::optional<std::pair<InodeNo, std::string>> any_name(InodeNo ino) const;
+  /// Whether a read at `now` moves atime on, by the rules of relatime: when the inode was changed
+  /// since the last access, or that is a day ago.
+  static bool is_news(const fs::Attr& attr, int64_t now);
+  /// The inode is being read. True when that is news, which shows from now on and is to be told to
+  /// the primary.
+  bool accessed(InodeNo ino, int64_t now);
+  /// The primary was told.
+  void access_sent(InodeNo ino, int64_t at);
+  /// Its atime was set by somebody: earlier accesses count no more.
+  void forget_access(InodeNo ino);
 
   void forget(InodeNo ino, uint64_t lookups);
   /// The name leads elsewhere or nowhere now (unlinked, renamed, changed by others): listings and
@@ -125,6 +135,7 @@ class InodeTable {
   struct Inode {
     fs::Attr attr;
     bool known = false;
+    int64_t accessed = INT64_MIN;  // by this client, the primary may not know yet
     SteadyTime expires{};
     uint64_t lookups = 0;
     uint64_t opens = 0;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "fuse/io/attribute_change.h"
+#include "protocol/fs/acl.h"
 #include "protocol/fs/json.h"
 
 namespace aster {
@@ -18,9 +19,9 @@ constexpr size_t kOwnNamesMax = 65536;
 constexpr uint32_t kModeMask = 07777;
 
 /// What the primary will say about it: tree_operations.cpp does the same.
-fs::Attr attr_of(const fs::Create& op, InodeNo ino, int64_t now) {
+fs::Attr attr_of(const fs::Create& op, const fs::Attr& parent, int64_t now) {
   fs::Attr attr;
-  attr.ino = ino;
+  attr.ino = *op.ino;
   attr.type = op.type;
   attr.mode = op.mode & kModeMask;
   attr.uid = op.uid;
@@ -31,6 +32,7 @@ fs::Attr attr_of(const fs::Create& op, InodeNo ino, int64_t now) {
   attr.atime = attr.mtime = attr.ctime = attr.btime = now;
   attr.nlink = op.type == fs::FileType::directory ? 2 : 1;
   attr.data_version = attr.change = 1;
+  fs::inherit(parent, op.umask, attr);
   return attr;
 }
 
@@ -141,6 +143,7 @@ std::optional<Result<fs::Answer>> LocalNames::local(State& state, const fs::Crea
   if (own == state.own.end() || op.name.empty() || op.name.size() > fs::kNameMax) {
     return std::nullopt;
   }
+  if (!own->second.attr) return std::nullopt;  // what it hands down is not known
   const auto existing = own->second.children.find(op.name);
   if (existing != own->second.children.end()) {
     if (op.exclusive) return fail(Errc::exists);
@@ -156,7 +159,7 @@ std::optional<Result<fs::Answer>> LocalNames::local(State& state, const fs::Crea
   create.exclusive = true;
   create.ino = InodeNo(state.next_ino);
   create.time = now;
-  const fs::Attr attr = attr_of(create, *create.ino, now);
+  const fs::Attr attr = attr_of(create, *own->second.attr, now);
   if (!enqueue(state, std::move(create), attr.ino)) return std::nullopt;
   ++state.next_ino;
   --state.inos_left;
@@ -164,11 +167,9 @@ std::optional<Result<fs::Answer>> LocalNames::local(State& state, const fs::Crea
   state.unsent[attr.ino.value] = attr;
   Own& directory = own->second;
   directory.children[op.name] = attr.ino.value;
-  if (directory.attr) {
-    directory.attr->mtime = directory.attr->ctime = now;
-    directory.attr->change += 1;
-    if (op.type == fs::FileType::directory) directory.attr->nlink += 1;
-  }
+  directory.attr->mtime = directory.attr->ctime = now;
+  directory.attr->change += 1;
+  if (op.type == fs::FileType::directory) directory.attr->nlink += 1;
   const bool too_many = directory.children.size() > kOwnNamesMax;
   if (op.type == fs::FileType::directory && state.own.size() < kOwnMax) {
     state.own[attr.ino.value] = Own{attr, {}};

@@ -68,6 +68,8 @@ struct VfsOptions {
   /// Repeat for ever instead of failing with unavailable or timeout; the caller can interrupt.
   bool hard = false;
   bool read_only = false;
+  /// Keep times of last access, as relatime of mount(8) does.
+  bool access_times = true;
   /// How long the kernel may believe names and attributes while the event stream lives.
   std::chrono::milliseconds entry_ttl{1000};
   /// With durability=local: what fsync and close wait for. Outlives the file system.

@@ -31,6 +31,8 @@ ASTER_FIELDS(Attr) {
   v.defaulted("data_version", x.data_version);
   v.defaulted("change", x.change);
   v.defaulted("target", x.target);
+  v.defaulted("acl", x.acl);
+  v.defaulted("default_acl", x.default_acl);
 }
 ASTER_FIELDS(Extent) {
   v("offset", x.offset);
@@ -84,6 +86,10 @@ ASTER_FIELDS(Hold) {
 ASTER_FIELDS(Release) {
   v("ino", x.ino);
 }
+ASTER_FIELDS(Touch) {
+  v("ino", x.ino);
+  v("atime", x.atime);
+}
 ASTER_FIELDS(ReserveInodes) {
   v("count", x.count);
 }
@@ -97,6 +103,7 @@ ASTER_FIELDS(Create) {
   v.defaulted("rdev", x.rdev);
   v.defaulted("target", x.target);
   v("exclusive", x.exclusive);
+  v.defaulted("umask", x.umask);
   v.defaulted("ino", x.ino);
   v.defaulted("time", x.time);
 }
@@ -139,6 +146,7 @@ ASTER_FIELDS(SetXattr) {
   v("value", x.value);
   v.defaulted("create_only", x.create_only);
   v.defaulted("replace_only", x.replace_only);
+  v.defaulted("clear_sgid", x.clear_sgid);
 }
 ASTER_FIELDS(RemoveXattr) {
   v("ino", x.ino);

@@ -23,6 +23,8 @@ inline constexpr size_t kXattrNameMax = 255;
 inline constexpr size_t kXattrValueMax = 65536;
 inline constexpr size_t kXattrListMax =
     65536;  ///< all names of an inode with their NULs (listxattr(2))
+inline constexpr size_t kAclMax =
+    4096;  ///< bytes of one access control list: what Linux reads of it
 inline constexpr uint64_t kLinkMax = 65000;  ///< names of one inode, as ext4
 inline constexpr uint64_t kFileSizeMax = INT64_MAX;
 inline constexpr uint32_t kReserveMax = 1 << 20;     ///< inode numbers reserved at once
@@ -59,6 +61,10 @@ struct Attr {
   uint64_t data_version = 0;  ///< grows with every change of content
   uint64_t change = 0;        ///< grows with every change of anything here or below a directory
   std::string target;         ///< symlinks only
+  /// Access control lists in the form of the attributes system.posix_acl_access and _default
+  /// (fs/acl.h). Empty when they say no more than `mode`, or there is none to inherit.
+  std::string acl;
+  std::string default_acl;  ///< directories only
 };
 
 /// `object_offset`.. of `object` stands at `offset`.. of the file. No object: a hole, reads as
@@ -134,12 +140,19 @@ struct Hold {
 struct Release {
   InodeNo ino;
 };
+/// -> Empty. The inode was read: its atime becomes `atime` unless it is later already. Not a
+/// mutation: nothing else moves and nobody is told.
+struct Touch {
+  InodeNo ino;
+  int64_t atime = 0;
+};
 /// -> InodeRange: numbers that no inode has or will get, but by Create::ino. Unused ones are lost.
 struct ReserveInodes {
   uint32_t count = 1;  ///< 1 to kReserveMax
 };
 
-/// -> Attr of the new (or, when not exclusive, the existing regular) inode. Makes any type.
+/// -> Attr of the new (or, when not exclusive, the existing regular) inode. Makes any type. What
+/// the directory hands down (group, access control lists) is added by the primary: fs/acl.h.
 struct Create {
   InodeNo parent;
   std::string name;
@@ -150,6 +163,7 @@ struct Create {
   uint64_t rdev = 0;
   std::string target;           ///< symlinks
   bool exclusive = true;        ///< false: an existing entry is answered as Lookup would
+  uint32_t umask = 0;           ///< taken off `mode` unless the directory has a default list
   std::optional<InodeNo> ino;   ///< its number, a reserved one that was not used yet
   std::optional<int64_t> time;  ///< of its making; default: the primary's now
 };
@@ -183,7 +197,8 @@ struct Rename {
   bool hold = false;  ///< this session has the replaced inode open
 };
 /// -> Attr. Fields that are absent stay. Every SetAttr sets ctime to the primary's now, unless
-/// given. `size` cuts or extends (with a hole) and counts as a change of content.
+/// given. `mode` also changes the access control list. `size` cuts or extends (with a hole) and
+/// counts as a change of content.
 struct SetAttr {
   InodeNo ino;
   std::optional<uint32_t> mode;
@@ -194,15 +209,18 @@ struct SetAttr {
   std::optional<int64_t> mtime;
   std::optional<int64_t> ctime;
 };
-/// -> Empty. exists / no_attribute by the flags; too_large, no_space over the limits above.
+/// -> Empty. exists / no_attribute by the flags; too_large, no_space over the limits above. The
+/// names of access control lists set them, and the mode with them; access_denied for a default list
+/// of what is no directory.
 struct SetXattr {
   InodeNo ino;
   std::string name;
   std::string value;
   bool create_only = false;
   bool replace_only = false;
+  bool clear_sgid = false;  ///< with an access control list: the caller may not keep S_ISGID
 };
-/// -> Empty. no_attribute.
+/// -> Empty. no_attribute, but for access control lists, which may always be taken away.
 struct RemoveXattr {
   InodeNo ino;
   std::string name;
@@ -236,8 +254,8 @@ struct CopyRange {
 };
 
 using Operation = std::variant<Lookup, GetAttr, ReadDir, GetXattr, ListXattr, GetManifest, StatFs,
-                               Grant, Hold, Release, ReserveInodes, Create, Link, Unlink, Rmdir,
-                               Rename, SetAttr, SetXattr, RemoveXattr, Commit, CopyRange>;
+                               Grant, Hold, Release, Touch, ReserveInodes, Create, Link, Unlink,
+                               Rmdir, Rename, SetAttr, SetXattr, RemoveXattr, Commit, CopyRange>;
 
 /// True for the operations that change the namespace and therefore carry an operation id.
 bool is_mutation(const Operation& operation) noexcept;

@@ -3,6 +3,10 @@
 namespace aster::db {
 namespace {
 
+std::optional<Blob> unless_empty(const std::string& bytes) {
+  return bytes.empty() ? std::nullopt : std::optional(Blob{bytes});
+}
+
 /// Reads "inodes.*" that starts at column `at`. Migrations only ever append columns.
 InodeRow read_inode(const Query& q, int at = 0) {
   InodeRow row;
@@ -27,6 +31,8 @@ InodeRow read_inode(const Query& q, int at = 0) {
   row.parent = InodeNo(q.uint64(at + 17));
   row.last_cookie = q.uint64(at + 18);
   if (a.type == fs::FileType::symlink) a.target = q.text(at + 19);
+  a.acl = q.text(at + 20);
+  a.default_acl = q.text(at + 21);
   return row;
 }
 
@@ -52,11 +58,12 @@ void InodeStore::insert(InodeRow& row) {
   if (a.type == fs::FileType::symlink) target = Blob{a.target};
   txn_.exec(
       "INSERT INTO inodes(guid, workspace, type, mode, uid, gid, nlink, size, allocated, rdev, "
-      "atime, mtime, ctime, btime, data_version, change, parent, last_cookie, target, ino) VALUES "
-      "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,NULLIF(?20,0))",
+      "atime, mtime, ctime, btime, data_version, change, parent, last_cookie, target, acl, "
+      "default_acl, ino) VALUES "
+      "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,NULLIF(?22,0))",
       row.guid, row.workspace, a.type, a.mode, a.uid, a.gid, a.nlink, a.size, a.allocated, a.rdev,
       a.atime, a.mtime, a.ctime, a.btime, a.data_version, a.change, row.parent, row.last_cookie,
-      target, a.ino);
+      target, unless_empty(a.acl), unless_empty(a.default_acl), a.ino);
   row.attr.ino = InodeNo(static_cast<uint64_t>(txn_.last_insert_id()));
 }
 
@@ -78,10 +85,15 @@ void InodeStore::update(const InodeRow& row) {
   const fs::Attr& a = row.attr;
   txn_.exec(
       "UPDATE inodes SET mode=?2, uid=?3, gid=?4, nlink=?5, size=?6, allocated=?7, atime=?8, "
-      "mtime=?9, ctime=?10, data_version=?11, change=?12, parent=?13, last_cookie=?14 "
-      "WHERE ino=?1",
+      "mtime=?9, ctime=?10, data_version=?11, change=?12, parent=?13, last_cookie=?14, "
+      "acl=?15, default_acl=?16 WHERE ino=?1",
       a.ino, a.mode, a.uid, a.gid, a.nlink, a.size, a.allocated, a.atime, a.mtime, a.ctime,
-      a.data_version, a.change, row.parent, row.last_cookie);
+      a.data_version, a.change, row.parent, row.last_cookie, unless_empty(a.acl),
+      unless_empty(a.default_acl));
+}
+
+bool InodeStore::touch(InodeNo ino, int64_t atime) {
+  return txn_.exec("UPDATE inodes SET atime=max(atime, ?2) WHERE ino=?1", ino, atime) > 0;
 }
 
 void InodeStore::erase(InodeNo ino) {

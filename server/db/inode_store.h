@@ -36,6 +36,8 @@ class InodeStore {
   bool is_reserved(InodeNo ino);
   /// Writes everything but guid, workspace, type and btime.
   void update(const InodeRow& row);
+  /// Moves atime on to `atime`, never back. False when the inode is not there.
+  bool touch(InodeNo ino, int64_t atime);
   /// Removes the row and its extended attributes.
   void erase(InodeNo ino);
 

@@ -4,6 +4,7 @@
 
 #include "protocol/base/log.h"
 #include "server/db/connection.h"
+#include "server/db/schema/acl.h"
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
 #include "server/db/txn.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr Migration kAll[] = {
     {1, "filesystem", kFilesystemSchema},
     {2, "admin", kAdminSchema},
+    {3, "acl", kAclSchema},
 };
 
 constexpr char kVersionTable[] =

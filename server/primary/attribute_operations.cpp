@@ -1,5 +1,6 @@
 #include "server/primary/attribute_operations.h"
 
+#include "protocol/fs/acl.h"
 #include "server/primary/content_operations.h"
 #include "server/primary/virtual_attributes.h"
 
@@ -7,6 +8,8 @@ namespace aster::primary {
 namespace {
 
 using db::InodeRow;
+
+constexpr uint32_t kSetGid = 02000;
 
 Result<void> check_xattr_name(std::string_view name) {
   if (name.size() > fs::kXattrNameMax) return fail(Errc::name_too_long, "attribute name");
@@ -45,13 +48,48 @@ Result<void> set_size(Mutation& m, InodeRow& row, uint64_t size, ObjectBackends&
   return ok();
 }
 
+/// Linux refuses lists of symbolic links, and default lists of all but directories.
+Result<void> check_acl_place(const InodeRow& row, std::string_view name) {
+  if (row.attr.type == fs::FileType::symlink) return fail(Errc::unsupported);
+  if (name == fs::kDefaultAclXattr && row.attr.type != fs::FileType::directory) {
+    return fail(Errc::access_denied, "only directories have a default list");
+  }
+  return ok();
+}
+
+Result<fs::Answer> set_list(Mutation& m, InodeRow& row, const fs::SetXattr& op) {
+  ASTER_TRY(check_acl_place(row, op.name));
+  if (op.name == fs::kAclXattr) {
+    ASTER_TRY(fs::set_acl(row.attr, op.value));
+    if (op.clear_sgid) row.attr.mode &= ~kSetGid;
+  } else {
+    ASTER_TRY(fs::check_acl(op.value));
+    row.attr.default_acl = op.value;
+  }
+  m.save(row);
+  m.changes.inode = row.guid;
+  m.changes.name = op.name;
+  return fs::Answer(fs::Empty{});
+}
+
+/// The mode stays as it is, as on Linux's own file systems.
+Result<fs::Answer> remove_list(Mutation& m, InodeRow& row, const std::string& name) {
+  std::string& list = name == fs::kAclXattr ? row.attr.acl : row.attr.default_acl;
+  if (list.empty()) return fs::Answer(fs::Empty{});
+  list.clear();
+  m.save(row);
+  m.changes.inode = row.guid;
+  m.changes.name = name;
+  return fs::Answer(fs::Empty{});
+}
+
 }  // namespace
 
 Result<fs::Answer> apply(Mutation& m, const fs::SetAttr& op, ObjectBackends& backends) {
   ASTER_TRY(InodeRow row, m.inode(op.ino));
   if (op.size) ASTER_TRY(set_size(m, row, *op.size, backends));
   fs::Attr& a = row.attr;
-  if (op.mode) a.mode = *op.mode & 07777;
+  if (op.mode) fs::set_mode(a, *op.mode & 07777);
   if (op.uid) a.uid = *op.uid;
   if (op.gid) a.gid = *op.gid;
   if (op.atime) a.atime = *op.atime;
@@ -67,6 +105,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::SetXattr& op) {
   if (op.value.size() > fs::kXattrValueMax) return fail(Errc::too_large, "attribute value");
   if (op.create_only && op.replace_only) return fail(Errc::bad_request, "both flags");
   ASTER_TRY(InodeRow row, m.inode(op.ino));
+  if (fs::is_acl_xattr(op.name)) return set_list(m, row, op);
   const bool there = m.store.inodes.xattr(op.ino, op.name).has_value();
   if (there && op.create_only) return fail(Errc::exists);
   if (!there && op.replace_only) return fail(Errc::no_attribute);
@@ -81,10 +120,18 @@ Result<fs::Answer> apply(Mutation& m, const fs::SetXattr& op) {
 Result<fs::Answer> apply(Mutation& m, const fs::RemoveXattr& op) {
   ASTER_TRY(check_xattr_name(op.name));
   ASTER_TRY(InodeRow row, m.inode(op.ino));
+  if (fs::is_acl_xattr(op.name)) return remove_list(m, row, op.name);
   if (!m.store.inodes.remove_xattr(op.ino, op.name)) return fail(Errc::no_attribute);
   m.save(row);
   m.changes.inode = row.guid;
   m.changes.name = op.name;
+  return fs::Answer(fs::Empty{});
+}
+
+Result<fs::Answer> apply(Mutation& m, const fs::Touch& op) {
+  ASTER_TRY(const InodeRow row, m.inode(op.ino));
+  // One from before the last change may have been overtaken by somebody who set the time.
+  if (op.atime >= row.attr.ctime) m.store.inodes.touch(row.attr.ino, op.atime);
   return fs::Answer(fs::Empty{});
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/fs/acl.h"
 #include "server/primary/mutation.h"
 #include "server/primary/object_backend.h"
 #include "server/primary/virtual_attributes.h"
@@ -22,11 +23,13 @@ size_t text_size(const std::string& text) {
 
 struct Sizer {
   size_t operator()(const fs::Empty&) const { return 16; }
-  size_t operator()(const fs::Attr& a) const { return kAttrSize + text_size(a.target); }
+  size_t operator()(const fs::Attr& a) const {
+    return kAttrSize + text_size(a.target) + text_size(a.acl) + text_size(a.default_acl);
+  }
   size_t operator()(const fs::DirPage& page) const {
     size_t bytes = 64;
     for (const fs::DirEntry& e : page.entries) {
-      bytes += 32 + text_size(e.name) + kAttrSize + text_size(e.attr.target);
+      bytes += 32 + text_size(e.name) + (*this)(e.attr);
     }
     return bytes;
   }
@@ -37,7 +40,7 @@ struct Sizer {
     return bytes;
   }
   size_t operator()(const fs::Manifest& m) const {
-    size_t bytes = kAttrSize + m.extents.size() * 160;
+    size_t bytes = (*this)(m.attr) + m.extents.size() * 160;
     for (const fs::ObjectAccess& o : m.objects) {
       bytes += 200 + o.url.size() + o.crc32c.size() * 6;
     }
@@ -47,9 +50,7 @@ struct Sizer {
   size_t operator()(const fs::UploadGrants& g) const { return 64 + g.grants.size() * 512; }
   size_t operator()(const fs::Removed&) const { return 64; }
   size_t operator()(const fs::InodeRange&) const { return 64; }
-  size_t operator()(const fs::Renamed& r) const {
-    return 64 + kAttrSize + text_size(r.moved.target);
-  }
+  size_t operator()(const fs::Renamed& r) const { return 64 + (*this)(r.moved); }
 };
 
 }  // namespace
@@ -86,6 +87,11 @@ Result<fs::Answer> answer(ReadContext& c, const fs::ReadDir& op) {
 
 Result<fs::Answer> answer(ReadContext& c, const fs::GetXattr& op) {
   ASTER_TRY(const db::InodeRow row, find_inode(c.store, c.caller, op.ino));
+  if (fs::is_acl_xattr(op.name)) {
+    const std::string& list = op.name == fs::kAclXattr ? row.attr.acl : row.attr.default_acl;
+    if (list.empty()) return fail(Errc::no_attribute);
+    return fs::Answer(fs::XattrValue{list});
+  }
   if (is_virtual_attribute(op.name)) {
     ASTER_TRY(std::string text, virtual_attribute(c, row, op.name));
     return fs::Answer(fs::XattrValue{std::move(text)});
@@ -97,7 +103,10 @@ Result<fs::Answer> answer(ReadContext& c, const fs::GetXattr& op) {
 
 Result<fs::Answer> answer(ReadContext& c, const fs::ListXattr& op) {
   ASTER_TRY(const db::InodeRow row, find_inode(c.store, c.caller, op.ino));
-  return fs::Answer(fs::XattrNames{c.store.inodes.xattr_names(row.attr.ino)});
+  fs::XattrNames names{c.store.inodes.xattr_names(row.attr.ino)};
+  if (!row.attr.acl.empty()) names.names.emplace_back(fs::kAclXattr);
+  if (!row.attr.default_acl.empty()) names.names.emplace_back(fs::kDefaultAclXattr);
+  return fs::Answer(std::move(names));
 }
 
 Result<fs::Answer> answer(ReadContext& c, const fs::StatFs& op) {

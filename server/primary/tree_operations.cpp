@@ -1,5 +1,7 @@
 #include "server/primary/tree_operations.h"
 
+#include "protocol/fs/acl.h"
+
 namespace aster::primary {
 namespace {
 
@@ -99,6 +101,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Create& op) {
     }
     child.attr.ino = *op.ino;
   }
+  fs::inherit(parent.attr, op.umask, child.attr);
   m.store.inodes.insert(child);
   add_entry(m, parent, op.name, child);
   journal_entry(m, child, parent, op.name);

@@ -1,29 +1,18 @@
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/xattr.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <map>
 #include <mutex>
 #include <set>
 #include <thread>
 
-#include "tests/integration/drive_fixture.h"
-#include "tests/support/process.h"
+#include "tests/mounted/mount_program_fixture.h"
 #include "tests/support/tcp_proxy.h"
 
 namespace aster {
 namespace {
-
-using testing::Process;
-using testing::read_file;
-using testing::write_file;
 
 /// The value, or "error NUMBER".
 std::string xattr(const std::string& path, const char* name) {
@@ -32,73 +21,6 @@ std::string xattr(const std::string& path, const char* name) {
   if (length < 0) return "error " + std::to_string(errno);
   return std::string(value, static_cast<size_t>(length));
 }
-
-/// mount.aster itself, against a primary and a follower of this program.
-class MountProgram : public DriveFixture {
- protected:
-  void SetUp() override {
-    ASSERT_EQ(::mkdir(place().c_str(), 0755), 0);
-    secret("token", "wrong");
-  }
-  void TearDown() override {
-    ::umount2(place().c_str(), MNT_DETACH);
-    DriveFixture::TearDown();
-  }
-
-  std::string place() const { return dir / "mnt"; }
-  std::string secret(const char* name, const std::string& content) {
-    const std::string path = dir / name;
-    write_file(path, content);
-    ::chmod(path.c_str(), 0600);
-    return path;
-  }
-  void set_up_drive() {
-    set_up_accounts();
-    enroll_follower();
-    add_target();
-    add_policy("presigned");
-    secret("token", user_token);
-  }
-  /// Runs mount.aster to the end of its foreground part; its exit status. Output is in output().
-  int mount(std::vector<std::string> arguments) {
-    ::unlink((dir / "out").c_str());
-    Process process = start(std::move(arguments));
-    return process.wait().value_or(-1);
-  }
-  int mount_drive(const std::string& options = "") {
-    return mount({primary_url(), place(), "-o",
-                  "token_file=" + (dir / "token").string() + ",cache_dir=" +
-                      (dir / "cache").string() + ",log_file=" + (dir / "log").string() + options});
-  }
-  Process start(std::vector<std::string> arguments, const char* program = ASTER_MOUNT_PROGRAM) {
-    Process::Options options;
-    options.argv = {program};
-    options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
-    options.env = {{"ASTER_CONFIG_DIR", dir / "config"}};
-    options.output = dir / "out";
-    return std::move(Process::spawn(std::move(options)).value());
-  }
-  /// `aster verify --deep PATH`; its exit status.
-  int verify(const std::string& path) {
-    Process process = start({"verify", "--deep", path, "--server", primary_url(), "--token-file",
-                             (dir / "token").string()},
-                            ASTER_CLI_PROGRAM);
-    return process.wait().value_or(-1);
-  }
-  std::string output() const { return read_file(dir / "out"); }
-  std::string log() const { return read_file(dir / "log"); }
-  /// Unmounts and waits until the mount's process has written its last line.
-  void unmount() {
-    ASSERT_EQ(::umount2(place().c_str(), 0), 0) << std::strerror(errno);
-    while (log().find("event=ended") == std::string::npos) ::usleep(1000);
-  }
-  bool is_mounted() const {
-    struct stat here {};
-    struct stat above {};
-    return ::stat(place().c_str(), &here) == 0 && ::stat(dir.path().c_str(), &above) == 0 &&
-           here.st_dev != above.st_dev;
-  }
-};
 
 TEST_F(MountProgram, refuses_what_cannot_work_with_one_clear_line) {
   EXPECT_EQ(mount({}), 2);
@@ -221,6 +143,8 @@ TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
   EXPECT_NE(output().find("2 files, 2 objects, 600000 bytes compared, 0 findings"),
             std::string::npos)
       << output();
+  EXPECT_EQ(check(), 0) << output();
+  EXPECT_NE(output().find("2 objects asked for\nall is well\n"), std::string::npos) << output();
   const std::string extent = xattr(place() + "/d/damaged", "user.aster.object");
   const std::string object = extent.substr(9, 32);  // "0 300000 OBJECT 0"
   std::string file;
@@ -237,12 +161,37 @@ TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
             std::string::npos)
       << output();
   ASSERT_EQ(::unlink(file.c_str()), 0);
+  EXPECT_EQ(check(), 1);
+  EXPECT_NE(output().find("object that its node has lost: 1\n  object " + object),
+            std::string::npos)
+      << output();
   EXPECT_EQ(verify(place() + "/d/damaged"), 1);
   EXPECT_NE(output().find("object " + object + " is gone"), std::string::npos) << output();
   EXPECT_EQ(verify(place() + "/d/sound"), 0) << output();
   EXPECT_EQ(verify(dir.path().string()), 1);
   EXPECT_NE(output().find("is not on a mounted drive"), std::string::npos) << output();
   unmount();
+}
+
+TEST_F(MountProgram, doctor_finds_a_healthy_drive_and_a_dead_node) {
+  set_up_drive();
+  const auto doctor = [this](const std::string& mode) {
+    ::unlink((dir / "out").c_str());
+    Process process =
+        start({"--config", (dir / mode / "config.toml").string(), "doctor"}, ASTER_DRIVE_PROGRAM);
+    return process.wait().value_or(-1);
+  };
+  EXPECT_EQ(doctor("primary"), 0) << output();
+  for (const char* line :
+       {"ok       namespace: all its rules hold\n",
+        "ok       policies: new files go to presigned\n", "ok       node f1: http://127.0.0.1:"}) {
+    EXPECT_NE(output().find(line), std::string::npos) << line << output();
+  }
+  follower->stop(std::chrono::seconds(1));
+  EXPECT_EQ(doctor("primary"), 1) << output();
+  EXPECT_NE(output().find("wrong    node f1: "), std::string::npos) << output();
+  EXPECT_EQ(doctor("absent"), 1);
+  EXPECT_NE(output().find("absent/config.toml is not there\n"), std::string::npos) << output();
 }
 
 TEST_F(MountProgram, keeps_its_own_directory_hidden_and_unchanged) {

@@ -1,7 +1,11 @@
 #include "tests/support/fake_primary.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <utility>
+
+#include "protocol/fs/acl.h"
 
 namespace aster::testing {
 
@@ -56,6 +60,11 @@ class FakePrimary::Rules {
     const InodeNo first(s_.next_ino);
     s_.next_ino += op.count;
     return Answer(fs::InodeRange{first, op.count});
+  }
+  Result<Answer> operator()(const fs::Touch& op) {
+    ASTER_TRY(Node * node, find(op.ino));
+    node->attr.atime = std::max(node->attr.atime, op.atime);
+    return Answer(fs::Empty{});
   }
   Result<Answer> operator()(const fs::Create& op);
   Result<Answer> operator()(const fs::Link& op);
@@ -167,6 +176,7 @@ Result<Answer> FakePrimary::Rules::operator()(const fs::Create& op) {
   node.attr.nlink = op.type == FileType::directory ? 2 : 1;
   node.attr.data_version = 1;
   node.parent = op.parent;
+  fs::inherit(parent->attr, op.umask, node.attr);
   node.attr.btime = node.attr.atime = node.attr.mtime = node.attr.ctime = touch(node);
   if (op.type == FileType::directory) ++parent->attr.nlink;
   put(*parent, op.name, ino);
@@ -270,7 +280,7 @@ Result<Answer> FakePrimary::Rules::operator()(const fs::SetAttr& op) {
     node->data.resize(*op.size);
     content_changed(*node);
   }
-  if (op.mode) node->attr.mode = *op.mode & 07777;
+  if (op.mode) fs::set_mode(node->attr, *op.mode & 07777);
   if (op.uid) node->attr.uid = *op.uid;
   if (op.gid) node->attr.gid = *op.gid;
   if (op.atime) node->attr.atime = *op.atime;
@@ -282,6 +292,17 @@ Result<Answer> FakePrimary::Rules::operator()(const fs::SetAttr& op) {
 
 Result<Answer> FakePrimary::Rules::operator()(const fs::SetXattr& op) {
   ASTER_TRY(Node * node, find(op.ino));
+  if (op.name == fs::kAclXattr) ASTER_TRY(fs::set_acl(node->attr, op.value));
+  if (op.name == fs::kDefaultAclXattr) {
+    ASTER_TRY(fs::check_acl(op.value));
+    if (node->attr.type != FileType::directory) return fail(Errc::access_denied);
+    node->attr.default_acl = op.value;
+  }
+  if (fs::is_acl_xattr(op.name)) {
+    if (op.clear_sgid) node->attr.mode &= ~static_cast<uint32_t>(S_ISGID);
+    node->attr.ctime = touch(*node);
+    return Answer(fs::Empty{});
+  }
   const bool there = node->xattrs.contains(op.name);
   if (op.create_only && there) return fail(Errc::exists);
   if (op.replace_only && !there) return fail(Errc::no_attribute);
@@ -292,7 +313,10 @@ Result<Answer> FakePrimary::Rules::operator()(const fs::SetXattr& op) {
 
 Result<Answer> FakePrimary::Rules::operator()(const fs::RemoveXattr& op) {
   ASTER_TRY(Node * node, find(op.ino));
-  if (node->xattrs.erase(op.name) == 0) return fail(Errc::no_attribute);
+  if (op.name == fs::kAclXattr) node->attr.acl.clear();
+  if (op.name == fs::kDefaultAclXattr) node->attr.default_acl.clear();
+  if (node->xattrs.erase(op.name) == 0 && !fs::is_acl_xattr(op.name))
+    return fail(Errc::no_attribute);
   node->attr.ctime = touch(*node);
   return Answer(fs::Empty{});
 }

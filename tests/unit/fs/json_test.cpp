@@ -28,6 +28,8 @@ Attr sample_attr() {
   attr.size = UINT64_MAX;
   attr.mtime = INT64_MIN;
   attr.target = std::string("to\0nowhere\xff", 11);
+  attr.acl = std::string("\2\0\0\0", 4);
+  attr.default_acl = "\xff";
   return attr;
 }
 
@@ -44,13 +46,14 @@ TEST(FsJson, every_operation_survives_the_wire) {
       Grant{InodeNo(8), 1 << 20, 3},
       Hold{InodeNo(9)},
       Release{InodeNo(10)},
-      Create{InodeNo(1), "\xff\xfe", FileType::block_device, 0644, 1, 2, 0x801, "", false},
+      Touch{InodeNo(11), -5},
+      Create{InodeNo(1), "\xff\xfe", FileType::block_device, 0644, 1, 2, 0x801, "", false, 027},
       Link{InodeNo(1), InodeNo(2), "n"},
       Unlink{InodeNo(1), "n", true},
       Rmdir{InodeNo(1), "d"},
       Rename{InodeNo(1), "a", InodeNo(2), "b", true, false, true},
       SetAttr{InodeNo(1), 0755, {}, 5, 123456789012, {}, -1, {}},
-      SetXattr{InodeNo(1), "user.y", std::string("\0\x80", 2), true, false},
+      SetXattr{InodeNo(1), "user.y", std::string("\0\x80", 2), true, false, true},
       RemoveXattr{InodeNo(1), "user.y"},
       Commit{InodeNo(1),
              9,

@@ -204,6 +204,19 @@ TEST(FileWrite, sparse_files_read_zeros_and_tell_their_holes) {
   EXPECT_EQ(drive.follower.bytes("PUT"), 4u);
 }
 
+TEST(FileWrite, the_only_byte_of_the_largest_file_is_found_in_few_questions) {
+  Drive drive;
+  const fs::Attr attr = drive.primary.create();
+  const auto file = drive.open(attr);
+  ASSERT_TRUE(write(*file, fs::kFileSizeMax - 1, "x").ok());
+  ASSERT_TRUE(flush(*file).ok());
+  const auto other = drive.open(drive.primary.attr(attr.ino));
+  const Result<uint64_t> found = run_blocking(other->seek(5, false));
+  ASSERT_TRUE(found.ok()) << found.error().message();
+  EXPECT_EQ(*found, fs::kFileSizeMax - 1);
+  EXPECT_LT(drive.primary.count("manifest"), 16u);
+}
+
 TEST(FileWrite, appends_of_several_threads_never_overlap) {
   Drive drive;
   const fs::Attr attr = drive.primary.create();

@@ -56,6 +56,16 @@ TEST(Convert, times_survive_also_before_1970) {
   }
 }
 
+TEST(Convert, times_out_of_range_become_the_nearest_inside) {
+  EXPECT_EQ(to_ns({9'223'372'036, 854'775'807}), INT64_MAX);
+  EXPECT_EQ(to_ns({9'223'372'036, 854'775'808}), INT64_MAX);
+  EXPECT_EQ(to_ns({INT64_MAX, 0}), INT64_MAX);
+  EXPECT_EQ(to_ns({INT64_MIN, 999'999'999}), INT64_MIN);
+  EXPECT_EQ(to_timespec(INT64_MAX).tv_sec, 9'223'372'036);
+  EXPECT_EQ(to_timespec(INT64_MIN).tv_sec, -9'223'372'037);
+  EXPECT_EQ(to_timespec(INT64_MIN).tv_nsec, 145'224'192);
+}
+
 TEST(Convert, types_survive) {
   for (int i = 0; i <= static_cast<int>(fs::FileType::block_device); ++i) {
     const auto type = static_cast<fs::FileType>(i);

@@ -112,9 +112,62 @@ TEST_F(Listing, xattr_names_are_remembered) {
   EXPECT_TRUE(run(fs().listxattr(ino, who)).value().empty());
 }
 
-TEST_F(Listing, access_control_lists_are_refused) {
-  EXPECT_TRUE(run(fs().setxattr({root(), "system.posix_acl_access", "x", false, false}, who))
-                  .failed_with(Errc::unsupported));
+/// rwx for the owner and user 1000, nothing for the rest.
+const std::string kList(
+    "\2\0\0\0\1\0\7\0\xff\xff\xff\xff\2\0\7\0\xe8\3\0\0\4\0\0\0\xff\xff\xff\xff"
+    "\x10\0\7\0\xff\xff\xff\xff\x20\0\0\0\xff\xff\xff\xff",
+    44);
+const std::string kListName = "system.posix_acl_access";
+
+TEST_F(Listing, access_control_lists_come_with_the_attributes) {
+  const InodeNo ino = make(fs::FileType::regular, root(), "a", 0640).attr.ino;
+  EXPECT_TRUE(run(fs().getxattr(ino, kListName, who)).failed_with(Errc::no_attribute));
+  EXPECT_EQ(primary.calls("getxattr"), 0u);
+  ASSERT_TRUE(run(fs().set_acl({ino, kListName, kList, false, false, false}, {100}, who)).ok());
+  EXPECT_EQ(run(fs().getattr(ino, who)).value().attr.mode, 0770u);
+  const size_t trips = primary.round_trips();
+  EXPECT_EQ(run(fs().getxattr(ino, kListName, who)).value(), kList);
+  EXPECT_EQ(primary.round_trips(), trips);
+  ASSERT_TRUE(run(fs().removexattr(ino, kListName, who)).ok());
+  EXPECT_TRUE(run(fs().getxattr(ino, kListName, who)).failed_with(Errc::no_attribute));
+}
+
+TEST_F(Listing, setting_a_list_takes_the_group_bit_from_strangers) {
+  const InodeNo ino = make(fs::FileType::regular, root(), "a", 02750).attr.ino;
+  const auto mode_after = [&](std::vector<uint32_t> groups, Caller caller) {
+    fs::SetAttr change;
+    change.ino = ino;
+    change.mode = 02750;
+    EXPECT_TRUE(run(fs().setattr(change, who)).ok());
+    fs::SetXattr list{ino, kListName, kList, false, false, false};
+    EXPECT_TRUE(run(fs().set_acl(list, std::move(groups), caller)).ok());
+    return run(fs().getattr(ino, who)).value().attr.mode;
+  };
+  EXPECT_EQ(mode_after({5, 100}, who), 02770u);
+  EXPECT_EQ(mode_after({5}, who), 0770u);
+  EXPECT_EQ(mode_after({5}, Caller{0, 0, nullptr}), 02770u);
+}
+
+TEST_F(Listing, only_the_kinds_of_attributes_that_linux_knows_are_taken) {
+  const InodeNo ino = make(fs::FileType::regular, root(), "a").attr.ino;
+  const auto set = [&](const std::string& name) {
+    return run(fs().setxattr({ino, name, "v", false, false, false}, who));
+  };
+  EXPECT_TRUE(set("plain").failed_with(Errc::unsupported));
+  EXPECT_TRUE(set("system.other").failed_with(Errc::unsupported));
+  EXPECT_TRUE(set("user.").failed_with(Errc::bad_request));
+  EXPECT_TRUE(run(fs().getxattr(ino, "plain", who)).failed_with(Errc::unsupported));
+  EXPECT_TRUE(run(fs().removexattr(ino, "plain", who)).failed_with(Errc::unsupported));
+  EXPECT_TRUE(set("security.label").ok());
+}
+
+TEST_F(Listing, trusted_attributes_show_to_root_only) {
+  const InodeNo ino = make(fs::FileType::regular, root(), "a").attr.ino;
+  const Caller administrator{0, 0, nullptr};
+  ASSERT_TRUE(run(fs().setxattr({ino, "trusted.t", "v", false, false, false}, administrator)).ok());
+  ASSERT_TRUE(run(fs().setxattr({ino, "user.u", "v", false, false, false}, who)).ok());
+  EXPECT_EQ(run(fs().listxattr(ino, who)).value(), std::vector<std::string>{"user.u"});
+  EXPECT_EQ(run(fs().listxattr(ino, administrator)).value().size(), 2u);
 }
 
 }  // namespace

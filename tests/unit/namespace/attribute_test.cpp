@@ -76,6 +76,99 @@ TEST_F(Attributes, size_is_for_regular_files_within_limits) {
   EXPECT_TRUE(call<Attr>(op).failed_with(Errc::too_large));
 }
 
+/// Owner rwx, user 1000 rwx, group nothing, mask `mask`, others nothing.
+std::string list(char mask) {
+  std::string acl(
+      "\2\0\0\0\1\0\7\0\xff\xff\xff\xff\2\0\7\0\xe8\3\0\0\4\0\0\0\xff\xff\xff\xff"
+      "\x10\0\7\0\xff\xff\xff\xff\x20\0\0\0\xff\xff\xff\xff",
+      44);
+  acl[30] = mask;
+  return acl;
+}
+
+TEST_F(Attributes, access_lists_and_modes_follow_each_other_and_survive_a_restart) {
+  const std::string name = "system.posix_acl_access";
+  const InodeNo ino = make(root_, "f").ino;
+  const Attr before = attr(ino);
+  ASSERT_TRUE(call<fs::Empty>(fs::SetXattr{ino, name, list(6)}).ok());
+  EXPECT_EQ(attr(ino).mode, 0760u);
+  EXPECT_GT(attr(ino).change, before.change);
+  SetAttr chmod;
+  chmod.ino = ino;
+  chmod.mode = 0740;
+  ASSERT_TRUE(call<Attr>(chmod).ok());
+  restart();
+  EXPECT_EQ(attr(ino).acl, list(4));
+  EXPECT_EQ(lookup(root_, "f")->acl, list(4));
+  EXPECT_EQ(call<fs::XattrValue>(fs::GetXattr{ino, name})->value, list(4));
+  EXPECT_EQ(call<fs::XattrNames>(fs::ListXattr{ino})->names, std::vector<std::string>{name});
+  ASSERT_TRUE(call<fs::Empty>(fs::RemoveXattr{ino, name}).ok());
+  ASSERT_TRUE(call<fs::Empty>(fs::RemoveXattr{ino, name}).ok());
+  EXPECT_TRUE(call<fs::XattrValue>(fs::GetXattr{ino, name}).failed_with(Errc::no_attribute));
+  EXPECT_EQ(attr(ino).mode, 0740u);
+}
+
+TEST_F(Attributes, default_lists_belong_to_directories_and_are_handed_down) {
+  const std::string name = "system.posix_acl_default";
+  const Attr directory = make_dir(root_, "d");
+  ASSERT_TRUE(call<fs::Empty>(fs::SetXattr{directory.ino, name, list(7)}).ok());
+  EXPECT_EQ(attr(directory.ino).mode, directory.mode);
+  fs::Create create;
+  create.parent = directory.ino;
+  create.name = "f";
+  create.mode = 0664;
+  create.umask = 077;
+  const auto file = call<Attr>(create);
+  ASSERT_TRUE(file.ok());
+  EXPECT_EQ(file->mode, 0660u);
+  EXPECT_EQ(attr(file->ino).acl.size(), 44u);
+  EXPECT_EQ(attr(make_dir(directory.ino, "below").ino).default_acl, list(7));
+  EXPECT_TRUE(
+      call<fs::Empty>(fs::SetXattr{file->ino, name, list(7)}).failed_with(Errc::access_denied));
+  const InodeNo link = make(root_, "l", fs::FileType::symlink).ino;
+  EXPECT_TRUE(call<fs::Empty>(fs::SetXattr{link, name, list(7)}).failed_with(Errc::unsupported));
+  EXPECT_TRUE(
+      call<fs::Empty>(fs::SetXattr{directory.ino, name, "xx"}).failed_with(Errc::bad_request));
+}
+
+TEST_F(Attributes, a_new_inode_gets_the_group_of_a_sgid_directory_and_the_umask_off) {
+  const InodeNo directory = make_dir(root_, "d").ino;
+  SetAttr op;
+  op.ino = directory;
+  op.mode = 02775;
+  op.gid = 77;
+  ASSERT_TRUE(call<Attr>(op).ok());
+  fs::Create create;
+  create.parent = directory;
+  create.name = "f";
+  create.mode = 0666;
+  create.umask = 022;
+  EXPECT_EQ(call<Attr>(create)->gid, 77u);
+  EXPECT_EQ(lookup(directory, "f")->mode, 0644u);
+  EXPECT_EQ(make_dir(directory, "below").mode, 02755u);
+}
+
+TEST_F(Attributes, an_access_moves_atime_on_and_nothing_else) {
+  const Attr before = make(root_, "f");
+  ASSERT_TRUE(call<fs::Empty>(fs::Touch{before.ino, before.atime + 5}).ok());
+  ASSERT_TRUE(call<fs::Empty>(fs::Touch{before.ino, before.atime + 3}).ok());
+  const Attr after = attr(before.ino);
+  EXPECT_EQ(after.atime, before.atime + 5);
+  EXPECT_EQ(after.ctime, before.ctime);
+  EXPECT_EQ(after.change, before.change);
+  EXPECT_TRUE(call<fs::Empty>(fs::Touch{InodeNo(999), 1}).failed_with(Errc::stale_handle));
+  fs::SetAttr set;
+  set.ino = before.ino;
+  set.atime = 7;
+  clock_.advance(std::chrono::seconds(1));
+  ASSERT_TRUE(call<Attr>(set).ok());
+  ASSERT_TRUE(call<fs::Empty>(fs::Touch{before.ino, before.atime + 5}).ok());
+  EXPECT_EQ(attr(before.ino).atime, 7);  // the access was before
+  primary::Caller reader = caller_;
+  reader.read_only = true;
+  EXPECT_TRUE(call_as<fs::Empty>(reader, fs::Touch{before.ino, 1}).failed_with(Errc::read_only));
+}
+
 TEST_F(Attributes, xattrs_keep_bytes_and_flags) {
   const InodeNo ino = make(root_, "f").ino;
   const std::string value("a\0\xff", 3);

@@ -1,0 +1,153 @@
+#include "server/db/consistency.h"
+
+namespace aster::db {
+namespace {
+
+constexpr size_t kExamplesMax = 10;
+
+/// `find` gives one line of text for each row that breaks the rule. `repair` may be null.
+struct Rule {
+  const char* name;
+  const char* find;
+  const char* repair;
+};
+
+// Types of inodes and states of objects are as fs::FileType and ObjectState have them: 0 is a
+// regular file, 1 a directory; 0 is pending, 1 live, 2 dead. Blocks have 131072 bytes.
+constexpr Rule kRules[] = {
+    {"name without inode",
+     "SELECT 'name ' || quote(name) || ' in inode ' || parent FROM dirents "
+     "WHERE ino NOT IN (SELECT ino FROM inodes)",
+     nullptr},
+    {"name in something that is no directory",
+     "SELECT 'name ' || quote(name) || ' in inode ' || parent FROM dirents "
+     "WHERE parent NOT IN (SELECT ino FROM inodes WHERE type=1)",
+     nullptr},
+    {"inode without name that nobody holds",
+     "SELECT 'inode ' || ino FROM inodes WHERE ino NOT IN (SELECT ino FROM dirents) "
+     "AND ino NOT IN (SELECT ino FROM orphans) AND ino NOT IN (SELECT root FROM workspaces)",
+     nullptr},
+    {"directory with several names or another parent than its name's",
+     "SELECT 'inode ' || i.ino FROM inodes i JOIN dirents d ON d.ino=i.ino "
+     "WHERE i.type=1 AND d.parent<>i.parent",
+     nullptr},
+    {"directory that no way leads to",
+     "WITH RECURSIVE reached(ino) AS (SELECT root FROM workspaces UNION "
+     "SELECT d.ino FROM reached r JOIN dirents d ON d.parent=r.ino "
+     "JOIN inodes i ON i.ino=d.ino WHERE i.type=1) "
+     "SELECT 'inode ' || ino FROM inodes WHERE type=1 AND ino NOT IN (SELECT ino FROM reached) "
+     "AND ino NOT IN (SELECT ino FROM orphans)",
+     nullptr},
+    {"workspace without root directory",
+     "SELECT 'workspace ' || id FROM workspaces "
+     "WHERE root NOT IN (SELECT ino FROM inodes WHERE type=1)",
+     nullptr},
+    {"extents that overlap",
+     "SELECT 'inode ' || ino || ' at ' || offset FROM (SELECT ino, offset, length, "
+     "lead(offset) OVER (PARTITION BY ino ORDER BY offset) AS next FROM extents) "
+     "WHERE next < offset + length",
+     nullptr},
+    {"extent of something that is no file",
+     "SELECT 'inode ' || ino || ' at ' || offset FROM extents "
+     "WHERE ino NOT IN (SELECT ino FROM inodes WHERE type=0)",
+     nullptr},
+    {"extent beyond the end of its file",
+     "SELECT 'inode ' || e.ino || ' at ' || e.offset FROM extents e "
+     "JOIN inodes i ON i.ino=e.ino WHERE e.offset + e.length > i.size",
+     nullptr},
+    {"extent whose object is not there or not live",
+     "SELECT 'inode ' || ino || ' at ' || offset FROM extents "
+     "WHERE object NOT IN (SELECT id FROM objects WHERE state=1)",
+     nullptr},
+    {"extent beyond the end of its object",
+     "SELECT 'inode ' || e.ino || ' at ' || e.offset FROM extents e "
+     "JOIN objects o ON o.id=e.object WHERE e.object_offset + e.length > o.size",
+     nullptr},
+    {"object without all its checksums",
+     "SELECT 'object ' || hex(o.name) FROM objects o LEFT JOIN (SELECT object, "
+     "sum(length(crcs)) / 4 AS blocks FROM object_checksums GROUP BY object) c ON c.object=o.id "
+     "WHERE o.state=1 AND coalesce(c.blocks, 0) <> (o.size + 131071) / 131072",
+     nullptr},
+    {"object whose references are counted wrong",
+     "SELECT 'object ' || hex(o.name) || ': ' || o.refs || ', but ' || coalesce(e.n, 0) "
+     "FROM objects o LEFT JOIN (SELECT object, count(*) AS n FROM extents GROUP BY object) e "
+     "ON e.object=o.id WHERE o.refs <> coalesce(e.n, 0)",
+     "UPDATE objects SET refs=(SELECT count(*) FROM extents WHERE object=objects.id) "
+     "WHERE refs <> (SELECT count(*) FROM extents WHERE object=objects.id)"},
+    {"file whose names are counted wrong",
+     "SELECT 'inode ' || i.ino || ': ' || i.nlink || ', but ' || coalesce(d.n, 0) FROM inodes i "
+     "LEFT JOIN (SELECT ino, count(*) AS n FROM dirents GROUP BY ino) d ON d.ino=i.ino "
+     "WHERE i.type<>1 AND i.nlink <> coalesce(d.n, 0)",
+     "UPDATE inodes SET nlink=n.n FROM (SELECT ino, count(*) AS n FROM dirents GROUP BY ino "
+     "UNION ALL SELECT ino, 0 FROM orphans WHERE ino NOT IN (SELECT ino FROM dirents)) n "
+     "WHERE n.ino=inodes.ino AND type<>1 AND nlink<>n.n"},
+    {"directory whose folders are counted wrong",
+     "SELECT 'inode ' || i.ino || ': ' || i.nlink || ', but ' || (2 + coalesce(s.n, 0)) "
+     "FROM inodes i LEFT JOIN (SELECT d.parent AS ino, count(*) AS n FROM dirents d "
+     "JOIN inodes c ON c.ino=d.ino WHERE c.type=1 GROUP BY d.parent) s ON s.ino=i.ino "
+     "WHERE i.type=1 AND i.nlink<>0 AND i.nlink <> 2 + coalesce(s.n, 0)",
+     "UPDATE inodes SET nlink=2 + n.n FROM (SELECT p.ino, count(c.ino) AS n FROM inodes p "
+     "LEFT JOIN dirents d ON d.parent=p.ino LEFT JOIN inodes c ON c.ino=d.ino AND c.type=1 "
+     "WHERE p.type=1 GROUP BY p.ino) n "
+     "WHERE n.ino=inodes.ino AND nlink<>0 AND nlink<>2 + n.n"},
+    {"file whose stored bytes are counted wrong",
+     "SELECT 'inode ' || i.ino || ': ' || i.allocated || ', but ' || coalesce(e.n, 0) "
+     "FROM inodes i LEFT JOIN (SELECT ino, sum(length) AS n FROM extents GROUP BY ino) e "
+     "ON e.ino=i.ino WHERE i.allocated <> coalesce(e.n, 0)",
+     "UPDATE inodes SET allocated="
+     "coalesce((SELECT sum(length) FROM extents WHERE ino=inodes.ino), 0) WHERE allocated <> "
+     "coalesce((SELECT sum(length) FROM extents WHERE ino=inodes.ino), 0)"},
+    {"workspace whose use is counted wrong",
+     "SELECT 'workspace ' || w.id FROM workspaces w LEFT JOIN (SELECT workspace, count(*) AS n, "
+     "sum(allocated) AS bytes FROM inodes GROUP BY workspace) i ON i.workspace=w.id "
+     "LEFT JOIN (SELECT workspace, count(*) AS n FROM objects WHERE state=0 GROUP BY workspace) o "
+     "ON o.workspace=w.id WHERE w.inodes <> coalesce(i.n, 0) OR w.bytes <> coalesce(i.bytes, 0) "
+     "OR w.pending_objects <> coalesce(o.n, 0)",
+     "UPDATE workspaces SET inodes=(SELECT count(*) FROM inodes WHERE workspace=workspaces.id), "
+     "bytes=coalesce((SELECT sum(allocated) FROM inodes WHERE workspace=workspaces.id), 0), "
+     "pending_objects=(SELECT count(*) FROM objects WHERE workspace=workspaces.id AND state=0)"},
+    {"attribute of an inode that is gone",
+     "SELECT 'attribute ' || quote(name) || ' of inode ' || ino FROM xattrs "
+     "WHERE ino NOT IN (SELECT ino FROM inodes)",
+     "DELETE FROM xattrs WHERE ino NOT IN (SELECT ino FROM inodes)"},
+    {"hold on an inode that is gone",
+     "SELECT 'inode ' || ino FROM holds WHERE ino NOT IN (SELECT ino FROM inodes)",
+     "DELETE FROM holds WHERE ino NOT IN (SELECT ino FROM inodes)"},
+    {"file without name that has a name or is gone",
+     "SELECT 'inode ' || ino FROM orphans WHERE ino IN (SELECT ino FROM dirents) "
+     "OR ino NOT IN (SELECT ino FROM inodes)",
+     "DELETE FROM orphans WHERE ino IN (SELECT ino FROM dirents) "
+     "OR ino NOT IN (SELECT ino FROM inodes)"},
+};
+
+}  // namespace
+
+std::vector<Finding> check_consistency(Txn& txn) {
+  std::vector<Finding> findings;
+  for (const Rule& rule : kRules) {
+    Finding finding{rule.name, 0, {}, rule.repair != nullptr};
+    Query q = txn.query(rule.find);
+    while (q.next()) {
+      ++finding.count;
+      if (finding.examples.size() < kExamplesMax) finding.examples.push_back(q.text(0));
+    }
+    if (finding.count > 0) findings.push_back(std::move(finding));
+  }
+  return findings;
+}
+
+uint64_t repair_consistency(Txn& txn) {
+  uint64_t changed = 0;
+  for (const Rule& rule : kRules) {
+    if (rule.repair == nullptr) continue;
+    bool broken = false;
+    {
+      Query q = txn.query(rule.find);
+      broken = q.next();
+    }
+    if (broken) changed += static_cast<uint64_t>(txn.exec(rule.repair));
+  }
+  return changed;
+}
+
+}  // namespace aster::db
