@@ -98,9 +98,14 @@ def unpack_many(content, target):
 
 
 def check(content, target):
-    for name, data in content.items():
+    """Side by side: one after the other would take some round trips for each file."""
+    def one(item):
+        name, data = item
         if pathlib.Path(target, name).read_bytes() != data:
             raise AssertionError(f"{name} is not what was unpacked")
+
+    with concurrent.futures.ThreadPoolExecutor(UNPACKERS) as pool:
+        list(pool.map(one, content.items()))
 
 
 def measured_on(options, content, archive, how, durability):
@@ -111,8 +116,10 @@ def measured_on(options, content, archive, how, durability):
         target = drive.mountpoint / "unpacked"
         target.mkdir()
         seconds = timed(lambda: how(content, archive, target))
-        check(content, target)
         sent = timed(lambda: os.setxattr(target, "user.aster.sync", b"1"))
+        print(f"durability={durability}: unpacked in {seconds:.2f} s, at the servers "
+              f"{sent:.2f} s later", flush=True)
+        check(content, target)
         if drive.unmount(600) != 0:
             raise AssertionError(drive.log("mount")[-3000:])
         drive.start("mount")
