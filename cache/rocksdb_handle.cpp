@@ -65,7 +65,7 @@ rocksdb::BlockBasedTableOptions table_options(const RocksDbOptions& options) {
   return table;
 }
 
-rocksdb::DBOptions db_options(rocksdb::Env* env) {
+rocksdb::DBOptions db_options(const RocksDbOptions& options, rocksdb::Env* env) {
   rocksdb::DBOptions db;
   db.env = env;
   db.create_if_missing = true;
@@ -81,7 +81,9 @@ rocksdb::DBOptions db_options(rocksdb::Env* env) {
   db.skip_stats_update_on_db_open = true;
   // Preallocated space would count against a limit and help nothing at this size.
   db.allow_fallocate = false;
-  db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  db.wal_recovery_mode = options.strict_log
+                             ? rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords
+                             : rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   return db;
 }
 
@@ -129,8 +131,8 @@ Result<std::unique_ptr<RocksDbHandle>> RocksDbHandle::open(const RocksDbOptions&
   std::unique_ptr<RocksDbHandle> handle(new RocksDbHandle(options.directory));
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
-      rocksdb::DB::Open(db_options(handle->env_.get()), options.directory.string(), descriptors,
-                        &handle->families_, &db);
+      rocksdb::DB::Open(db_options(options, handle->env_.get()), options.directory.string(),
+                        descriptors, &handle->families_, &db);
   if (!status.ok()) return rocksdb_error(status, "open " + options.directory.string());
   handle->db_.reset(db);
   return handle;

@@ -25,6 +25,9 @@ struct RocksDbOptions {
   std::vector<std::string> families;
   uint64_t write_buffer_bytes = 4 << 20;
   uint64_t block_cache_bytes = 8 << 20;
+  /// Refuse a log that is damaged anywhere but at its unsynced end; else what comes after the
+  /// damage is dropped.
+  bool strict_log = false;
   /// Applies to all families; may be null. Its calls come from a background thread.
   std::shared_ptr<rocksdb::CompactionFilterFactory> filter;
 };

@@ -10,11 +10,15 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "cache/disk_block_cache.h"
 #include "cache/memory_block_cache.h"
 #include "cache/tiered_block_cache.h"
+#include "cache/writeback_journal.h"
 #include "fuse/credentials.h"
 #include "fuse/io/file_content.h"
 #include "fuse/kernel/daemonize.h"
@@ -22,7 +26,9 @@
 #include "fuse/mount_options.h"
 #include "fuse/self_files.h"
 #include "protocol/base/log.h"
+#include "protocol/client/coalescing_client.h"
 #include "protocol/client/curl_http_client.h"
+#include "protocol/client/lock_client.h"
 #include "protocol/client/primary_client.h"
 
 namespace aster {
@@ -30,11 +36,25 @@ namespace {
 
 constexpr int kFailure = 1;
 constexpr int kUsage = 2;
+/// Nothing is lost, but not everything is at the servers: the journal keeps it for the next mount.
+constexpr int kKept = 3;
+
+/// How long a cache may be in use by a mount that is ending, and how often it is tried.
+constexpr std::chrono::seconds kCacheWait{5};
+constexpr std::chrono::milliseconds kCachePause{20};
 
 std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);
   if (value == nullptr || *value == '\0') return std::nullopt;
   return value;
+}
+
+std::string folder_name(const std::string& server, const std::string& directory) {
+  std::string name = server.substr(server.find("://") + 3) + directory;
+  std::replace_if(
+      name.begin(), name.end(),
+      [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '-'; }, '_');
+  return name.substr(0, 200);
 }
 
 /// The block cache of this mount when none was named: one folder per drive and mount point, so that
@@ -45,11 +65,18 @@ std::string default_cache_dir(const std::string& server, const std::string& dire
     base = environment("XDG_CACHE_HOME").value_or(environment("HOME").value_or("/tmp") + "/.cache");
     base += "/aster";
   }
-  std::string name = server.substr(server.find("://") + 3) + directory;
-  std::replace_if(
-      name.begin(), name.end(),
-      [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '-'; }, '_');
-  return base + "/" + name.substr(0, 200);
+  return base + "/" + folder_name(server, directory);
+}
+
+/// The journal is no cache: it has what exists nowhere else.
+std::string default_journal_dir(const std::string& server, const std::string& directory) {
+  std::string base = "/var/lib/aster/journal";
+  if (::geteuid() != 0) {
+    base = environment("XDG_STATE_HOME")
+               .value_or(environment("HOME").value_or("/var/tmp") + "/.local/state");
+    base += "/aster/journal";
+  }
+  return base + "/" + folder_name(server, directory);
 }
 
 sigset_t end_signals() {
@@ -58,6 +85,17 @@ sigset_t end_signals() {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
   return signals;
 }
+
+/// Goes on while the machine sleeps, as the primary's leases do.
+class BootClock final : public Clock {
+ public:
+  int64_t now_ns() const override { return SystemClock().now_ns(); }
+  SteadyTime steady() const override {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return SteadyTime(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+  }
+};
 
 /// Everything a mount consists of, in the order of its making; destroyed in reverse.
 class MountedDrive {
@@ -71,10 +109,18 @@ class MountedDrive {
     CurlHttpClientOptions curl;
     curl.ca_file = options_.ca_file;
     http_ = std::make_unique<CurlHttpClient>(curl, executor_);
+    control_http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     ASTER_TRY(connect(credentials));
     ASTER_TRY(open_cache(credentials.server));
     server_ = credentials.server;
+    ASTER_TRY(open_journal(credentials.server));
+    end_last_sessions(credentials);
     build();
+    // Known from the beginning, so that looking at the mount point never depends on the primary.
+    const Result<Attributes> root =
+        run_blocking(filesystem_->getattr(filesystem_->root(), Caller()));
+    if (!root.ok()) return root.error();
+    ASTER_TRY(recover_journal());
     const MountPlace place{directory_, credentials.server,
                            options_.allow_other.value_or(::geteuid() == 0), options_.read_only,
                            options_.kernel_flags};
@@ -107,7 +153,15 @@ class MountedDrive {
       return kFailure;
     }
     stop_events();
-    (void)run_blocking(primary_->close_session());
+    if (run_blocking(primary_->close_session()).ok()) {
+      for (const std::filesystem::path& file : session_files_) (void)std::remove(file.c_str());
+    }
+    if (journal_ && journal_->stats().files > 0) {
+      const WritebackJournal::Stats kept = journal_->stats();
+      ASTER_LOG(warn, "ended_with_unsent_data_in_the_journal", {"files", kept.files},
+                {"bytes", kept.bytes});
+      return kKept;
+    }
     ASTER_LOG(info, "ended");
     return 0;
   }
@@ -117,13 +171,15 @@ class MountedDrive {
     if (credentials.token.empty()) {
       ASTER_TRY(credentials.token, run_blocking(log_in(*http_, credentials)));
     }
-    primary_ = make_primary_client({credentials.server, credentials.token}, *http_, executor_);
+    primary_ = make_primary_client({credentials.server, credentials.token}, *http_, executor_,
+                                   control_http_.get());
     char host[HOST_NAME_MAX + 1] = "";
     (void)::gethostname(host, sizeof host - 1);
     const fs::SessionRequest request{std::string(host) + ":" + directory_, options_.workspace};
     Result<fs::SessionAnswer> answer = run_blocking(primary_->open_session(request));
     if (!answer.ok()) return said_clearly(answer.error(), credentials.server);
     session_answer_ = std::move(*answer);
+    gathered_ = make_coalescing_client({}, *primary_, executor_);
     return ok();
   }
 
@@ -142,41 +198,122 @@ class MountedDrive {
     cache_ = memory_cache_.get();
     if (options_.cache_size == 0) return ok();
     DiskCacheOptions disk;
-    disk.directory = options_.cache_dir.value_or(default_cache_dir(server, directory_));
+    cache_dir_ = options_.cache_dir.value_or(default_cache_dir(server, directory_));
+    disk.directory = cache_dir_;
     disk.limit_bytes = options_.cache_size;
     std::error_code error;
     std::filesystem::create_directories(disk.directory.parent_path(), error);
-    ASTER_TRY(disk_cache_, DiskBlockCache::open(disk, pool_, clock_));
+    ASTER_TRY(disk_cache_, open_when_free(disk));
     tiered_cache_ = std::make_unique<TieredBlockCache>(*memory_cache_, *disk_cache_);
     cache_ = tiered_cache_.get();
     return ok();
   }
 
+  /// Ends the sessions of the last mounts that used this cache and this journal, if they were
+  /// killed: their leases and locks would stand in the way of others, and of this mount, until they
+  /// lapse. Nobody else can be using them, because cache and journal are ours alone.
+  void end_last_sessions(const Credentials& credentials) {
+    if (disk_cache_ != nullptr) session_files_.push_back(cache_dir_.string() + ".session");
+    if (journal_ != nullptr) session_files_.push_back(journal_dir_ / "session");
+    for (const std::filesystem::path& file : session_files_) {
+      std::string server;
+      uint64_t last = 0;
+      if (std::ifstream(file) >> server >> last && server == server_ && last != 0) {
+        end_session(credentials, last);
+      }
+      const std::filesystem::path temp = file.string() + ".new";
+      std::ofstream(temp) << server_ << " " << session_answer_.session.value << "\n";
+      // Without the file the next mount only has to wait for the lease.
+      (void)std::rename(temp.c_str(), file.c_str());
+    }
+  }
+  void end_session(const Credentials& credentials, uint64_t session) {
+    HttpClientRequest request;
+    request.method = "DELETE";
+    request.url = server_ + "/api/v1/fs/session/" + std::to_string(session);
+    request.headers.emplace_back("Authorization", "Bearer " + credentials.token);
+    request.total_timeout = options_.timeout;
+    const auto ended = run_blocking(http_->send(std::move(request)));
+    ASTER_LOG(info, "last_session_ended", {"session", session},
+              {"status", ended.ok() ? ended->status : 0});
+  }
+
+  Result<void> open_journal(const std::string& server) {
+    JournalOptions journal;
+    journal_dir_ = options_.journal_dir.empty() ? default_journal_dir(server, directory_)
+                                                : options_.journal_dir;
+    journal.directory = journal_dir_;
+    // What an earlier mount left is sent also when this one keeps no journal.
+    const bool left_over = std::filesystem::exists(journal.directory / "journal");
+    if (options_.read_only || (!options_.local_durability && !left_over)) return ok();
+    // With durability=remote it takes nothing new: a limit of nothing sends writers to the servers.
+    journal.limit_bytes = options_.local_durability ? options_.journal_size : 0;
+    journal.identity = server + " " + session_answer_.user + " " + options_.workspace;
+    ASTER_TRY(journal_, WritebackJournal::open(journal, executor_));
+    if (!options_.local_durability && journal_->files().empty()) journal_.reset();
+    return ok();
+  }
+
+  /// Before the mount is there: nobody may see files without what was promised to be in them.
+  Result<void> recover_journal() {
+    const Result<size_t> recovered = run_blocking(filesystem_->recover_journal());
+    if (!recovered.ok()) {
+      return Error{recovered.error().code,
+                   "the write-back journal of the last mount cannot be sent: " +
+                       recovered.error().message()};
+    }
+    if (*recovered > 0) ASTER_LOG(info, "journal_taken_up", {"files", *recovered});
+    return ok();
+  }
+
+  /// A mount that was just unmounted may still be ending: umount(8) does not wait for its process.
+  Result<std::unique_ptr<DiskBlockCache>> open_when_free(const DiskCacheOptions& disk) {
+    const auto until = std::chrono::steady_clock::now() + kCacheWait;
+    for (;;) {
+      Result<std::unique_ptr<DiskBlockCache>> opened = DiskBlockCache::open(disk, pool_, clock_);
+      if (!opened.failed_with(Errc::locked) || std::chrono::steady_clock::now() >= until) {
+        return opened;
+      }
+      std::this_thread::sleep_for(kCachePause);
+    }
+  }
+
   void build() {
     FileIoOptions io;
+    io.journal = journal_.get();
     io.dirty_limit = options_.dirty_limit;
     io.read_ahead_budget = options_.read_ahead;
     io.parallel_uploads = options_.uploads;
     io.parallel_downloads = options_.downloads;
     io.timeout = options_.timeout;
-    io_ = make_file_io(io, *primary_, *http_, *cache_, executor_);
+    io_ = make_file_io(io, *gathered_, *http_, *cache_, executor_);
     VfsOptions vfs;
     vfs.root = session_answer_.root;
     vfs.timeout = options_.timeout;
     vfs.hard = options_.hard;
     vfs.read_only = options_.read_only;
     vfs.access_times = options_.access_times;
+    vfs.journal = journal_.get();
+    char host[HOST_NAME_MAX + 1] = "";
+    (void)::gethostname(host, sizeof host - 1);
+    vfs.client = host;
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
-    filesystem_ = std::make_unique<Filesystem>(
-        Filesystem::Parts{*primary_, *io_, notifier_, executor_, clock_}, vfs);
+    if (options_.leases) vfs.lease_term = std::chrono::milliseconds(session_answer_.lease_ms);
+    filesystem_ =
+        std::make_unique<Filesystem>(Filesystem::Parts{*gathered_, *io_, notifier_, executor_,
+                                                       boot_clock_, lock_client_of(*primary_)},
+                                     vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
     add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
-                                *memory_cache_, disk_cache_.get()});
+                                *memory_cache_, disk_cache_.get(), journal_.get()});
   }
 
   void follow_events() {
     PrimaryClient::EventHandlers handlers;
-    handlers.on_event = [this](const fs::Invalidation& event) { filesystem_->on_event(event); };
+    handlers.on_event = [this](const fs::Invalidation& event, bool recalled) {
+      filesystem_->on_event(event, recalled);
+    };
+    handlers.on_lease = [this](uint64_t lease) { filesystem_->on_lease(lease); };
     handlers.on_reset = [this] { filesystem_->on_reset(); };
     handlers.on_state = [this](bool alive) { filesystem_->on_state(alive); };
     following_ = true;
@@ -194,16 +331,24 @@ class MountedDrive {
   const MountOptions options_;
   const std::string directory_;
   std::string server_;
+  std::filesystem::path cache_dir_;
+  std::filesystem::path journal_dir_;
+  /// Name the session to the next mount with the same cache or journal.
+  std::vector<std::filesystem::path> session_files_;
   const SystemClock clock_;
+  const BootClock boot_clock_;
   BlockPool pool_{64 << 20};
   Executor executor_{{"core", 8, 65536}};
   std::unique_ptr<CurlHttpClient> http_;
+  std::unique_ptr<CurlHttpClient> control_http_;  // events and acknowledgements
   std::unique_ptr<MemoryBlockCache> memory_cache_;
   std::unique_ptr<DiskBlockCache> disk_cache_;
   std::unique_ptr<TieredBlockCache> tiered_cache_;
   BlockCache* cache_ = nullptr;
   std::unique_ptr<PrimaryClient> primary_;
+  std::unique_ptr<PrimaryClient> gathered_;  // the same, for operations
   fs::SessionAnswer session_answer_;
+  std::unique_ptr<WritebackJournal> journal_;
   std::unique_ptr<FileIo> io_;
   Notifier notifier_;
   std::unique_ptr<Filesystem> filesystem_;
@@ -269,6 +414,7 @@ void make_absolute(MountOptions& options) {
   fix(options.password_file);
   fix(options.ca_file);
   if (options.cache_dir) fix(*options.cache_dir);
+  fix(options.journal_dir);
 }
 
 void prepare_process() {

@@ -78,6 +78,17 @@ constexpr Row kRows[] = {
      [](MountOptions& o, Value v) { return set_size(o.memory_cache, v); }},
     {"dirty-limit", "SIZE", "Unsent writes of all files; beyond, writers wait (default: 256M)",
      [](MountOptions& o, Value v) { return set_size(o.dirty_limit, v); }},
+    {"durability", "WHERE",
+     "What fsync and close wait for: remote (default) or local (the journal)",
+     [](MountOptions& o, Value v) -> Result<void> {
+       if (v != "remote" && v != "local") return fail(Errc::bad_request, "remote or local");
+       o.local_durability = v == "local";
+       return ok();
+     }},
+    {"journal-dir", "DIR", "Folder of the write-back journal, of its own for each mount",
+     [](MountOptions& o, Value v) { return set_path(o.journal_dir, v); }},
+    {"journal-size", "SIZE", "Unsent data that the journal takes at most (default: 1G)",
+     [](MountOptions& o, Value v) { return set_size(o.journal_size, v); }},
     {"read-ahead", "SIZE", "Bytes of read-ahead under way (default: 64M)",
      [](MountOptions& o, Value v) { return set_size(o.read_ahead, v); }},
     {"uploads", "N", "Uploads at the same time (default: 8)",
@@ -97,6 +108,12 @@ constexpr Row kRows[] = {
     {"hard", nullptr, "Wait for the servers as long as it takes",
      [](MountOptions& o, Value) {
        o.hard = true;
+       return ok();
+     }},
+    {"consistency", "HOW", "lease or ttl: never stale, or stale for a second (default: lease)",
+     [](MountOptions& o, Value v) -> Result<void> {
+       if (v != "lease" && v != "ttl") return fail(Errc::bad_request, "lease or ttl is needed");
+       o.leases = v == "lease";
        return ok();
      }},
     {"ro", nullptr, "Change nothing",
@@ -274,6 +291,10 @@ Result<void> check(const MountOptions& options) {
   constexpr uint64_t kLeastCache = 16 << 20;
   if (options.cache_size != 0 && options.cache_size < kLeastCache) {
     return fail(Errc::bad_request, "option cache-size: 16M at least, or 0 for none");
+  }
+  constexpr uint64_t kLeastJournal = 32 << 20;
+  if (options.journal_size < kLeastJournal) {
+    return fail(Errc::bad_request, "option journal-size: 32M at least");
   }
   constexpr uint64_t kLeastDirty = 8 << 20;
   if (options.dirty_limit < kLeastDirty) {

@@ -27,12 +27,16 @@ struct MountOptions {
   uint64_t cache_size = 10ull << 30;     ///< bytes on disk; 0: no disk cache
   uint64_t memory_cache = 256ull << 20;  ///< bytes
   uint64_t dirty_limit = 256ull << 20;
+  bool local_durability = false;  ///< fsync and close wait for the journal, not for the servers
+  std::string journal_dir;        ///< empty: the default
+  uint64_t journal_size = 1ull << 30;
   uint64_t read_ahead = 64ull << 20;
   uint32_t uploads = 8;
   uint32_t downloads = 16;
 
   std::chrono::milliseconds timeout{30000};
   bool hard = false;
+  bool leases = true;  ///< consistency=lease, else ttl
   bool read_only = false;
   bool access_times = true;
   std::optional<bool> allow_other;  ///< not given: root allows others, nobody else does

@@ -32,6 +32,8 @@ std::string configuration(const SelfSources& s) {
   lines.add("ro", o.read_only).add("hard", o.hard);
   lines.add("timeout_ms", static_cast<uint64_t>(o.timeout.count()));
   lines.add("cache_size", o.cache_size).add("memory_cache", o.memory_cache);
+  lines.add("durability", o.local_durability ? "local" : "remote");
+  lines.add("journal_size", o.journal_size);
   lines.add("dirty_limit", o.dirty_limit).add("read_ahead", o.read_ahead);
   lines.add("uploads", uint64_t{o.uploads}).add("downloads", uint64_t{o.downloads});
   return lines.take();
@@ -44,6 +46,11 @@ std::string state(const SelfSources& s) {
   lines.add("inodes", s.filesystem.inodes().size());
   lines.add("dirty_files", s.filesystem.inodes().dirty().size());
   lines.add("dirty_bytes", io.dirty_bytes);
+  if (s.journal != nullptr) {
+    const WritebackJournal::Stats journal = s.journal->stats();
+    lines.add("journal_files", journal.files).add("journal_bytes", journal.bytes);
+    lines.add("journal_limit", journal.limit);
+  }
   lines.add("failed_uploads", io.failed_uploads);
   lines.add("uploaded_bytes", io.bytes_uploaded);
   lines.add("downloaded_bytes", io.bytes_read_remote);

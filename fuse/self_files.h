@@ -4,13 +4,14 @@
 
 #include "cache/disk_block_cache.h"
 #include "cache/memory_block_cache.h"
+#include "cache/writeback_journal.h"
 #include "fuse/kernel/dispatch.h"
 #include "fuse/mount_options.h"
 
 namespace aster {
 
 /// What the files of `/.aster` tell about. Everything must outlive the session; `disk` is null
-/// without a cache on disk.
+/// without a cache on disk, `journal` without a journal.
 struct SelfSources {
   const MountOptions& options;
   std::string server;
@@ -19,6 +20,7 @@ struct SelfSources {
   FileIo& io;
   const MemoryBlockCache& memory;
   const DiskBlockCache* disk = nullptr;
+  const WritebackJournal* journal = nullptr;
 };
 
 /// Fills `dispatch.self()`: configuration, statistics, cache, state, policies, nodes. See

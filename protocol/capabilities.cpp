@@ -43,6 +43,23 @@ void read_features(const json::object* features, Capabilities& out) {
   }
 }
 
+std::vector<std::string> lacking_of_browsers(const Capabilities& c,
+                                             std::initializer_list<std::string_view> allowed,
+                                             std::initializer_list<std::string_view> exposed) {
+  const std::string name(feature::kBrowserCors);
+  if (!c.has(name)) return {name};
+  std::vector<std::string> out;
+  for (const std::string_view header : allowed) {
+    if (contains_header(c.cors_allowed_headers, header)) continue;
+    out.push_back(name + " (request header " + std::string(header) + ")");
+  }
+  for (const std::string_view header : exposed) {
+    if (contains_header(c.cors_exposed_headers, header)) continue;
+    out.push_back(name + " (answer header " + std::string(header) + ")");
+  }
+  return out;
+}
+
 }  // namespace
 
 bool Capabilities::has(std::string_view feature) const {
@@ -54,26 +71,25 @@ std::optional<uint16_t> Capabilities::version() const {
   return parse_protocol_version(protocol_version);
 }
 
-bool Capabilities::can_serve_objects() const {
-  if (version() == 1) return true;
-  const std::initializer_list<std::string_view> demanded = {
-      feature::kObjectGet, feature::kObjectHead,   feature::kObjectPut,
-      feature::kMetadata,  feature::kObjectDelete, feature::kRangeGet,
-      feature::kList,      feature::kAcceptRanges, feature::kCompose};
-  return std::all_of(demanded.begin(), demanded.end(),
-                     [&](std::string_view name) { return has(name); });
+std::vector<std::string> Capabilities::lacking_for_objects() const {
+  std::vector<std::string> out;
+  if (version() == 1) return out;
+  for (const std::string_view name :
+       {feature::kObjectGet, feature::kObjectHead, feature::kObjectPut, feature::kObjectDelete,
+        feature::kMetadata, feature::kRangeGet, feature::kAcceptRanges, feature::kList,
+        feature::kCompose}) {
+    if (!has(name)) out.emplace_back(name);
+  }
+  return out;
 }
 
-bool Capabilities::can_presign_downloads() const {
-  return has(feature::kBrowserCors) && contains_header(cors_allowed_headers, "range") &&
-         contains_header(cors_exposed_headers, "Accept-Ranges") &&
-         contains_header(cors_exposed_headers, "Content-Range") &&
-         contains_header(cors_exposed_headers, "Content-Length");
+std::vector<std::string> Capabilities::lacking_for_presigned_downloads() const {
+  return lacking_of_browsers(*this, {"range"},
+                             {"Accept-Ranges", "Content-Range", "Content-Length"});
 }
 
-bool Capabilities::can_presign_uploads() const {
-  return has(feature::kBrowserCors) && contains_header(cors_allowed_headers, "content-type") &&
-         contains_header(cors_exposed_headers, "ETag");
+std::vector<std::string> Capabilities::lacking_for_presigned_uploads() const {
+  return lacking_of_browsers(*this, {"content-type"}, {"ETag"});
 }
 
 bool Capabilities::takes_target_driver(std::string_view driver) const {
@@ -95,7 +111,8 @@ Capabilities own_capabilities(std::vector<std::string> drivers) {
        {feature::kObjectGet, feature::kObjectHead, feature::kObjectPut, feature::kObjectDelete,
         feature::kList, feature::kRangeGet, feature::kAcceptRanges, feature::kBrowserCors,
         feature::kCompose, feature::kMetadata, feature::kBindingStatePull, feature::kIngestCrc32c,
-        feature::kComposeKeepParts}) {
+        feature::kComposeKeepParts, feature::kIngestCrc32cQuery, feature::kComposeRanges,
+        feature::kBatchDelete}) {
     out.features.emplace(name, true);
   }
   out.cors_allowed_headers = {"content-type", "range"};

@@ -30,10 +30,17 @@ inline constexpr std::string_view kBindingStatePull = "binding_state_pull";
 inline constexpr std::string_view kIngestCrc32c = "ingest_crc32c";
 /// Compose takes the query `keep_parts=true`: the parts stay after success.
 inline constexpr std::string_view kComposeKeepParts = "compose_keep_parts";
+/// PUT takes the same as the query `crc32c`, which a signature covers (kCrc32cQuery).
+inline constexpr std::string_view kIngestCrc32cQuery = "ingest_crc32c_query";
+/// Compose takes `part_ranges`: pieces of objects, which all stay.
+inline constexpr std::string_view kComposeRanges = "compose_ranges";
+/// POST batch-delete removes many objects in one call.
+inline constexpr std::string_view kBatchDelete = "batch_delete";
 }  // namespace feature
 
 /// CRC32C of a whole request body, 8 hex digits.
 inline constexpr std::string_view kCrc32cHeader = "x-aster-crc32c";
+inline constexpr std::string_view kCrc32cQuery = "crc32c";
 
 /// What a follower can do, as it says at GET capabilities and as the primary stores it.
 struct Capabilities {
@@ -54,10 +61,11 @@ struct Capabilities {
   bool has(std::string_view feature) const;
   /// The protocol number; nullopt when it cannot be read.
   std::optional<uint16_t> version() const;
-  /// A v1 follower announces no features: it has every v1 operation.
-  bool can_serve_objects() const;
-  bool can_presign_downloads() const;
-  bool can_presign_uploads() const;
+  /// What a use of the follower demands and it does not announce, by name; empty when it can be
+  /// used so. A v1 follower announces no features: it has every v1 operation.
+  std::vector<std::string> lacking_for_objects() const;
+  std::vector<std::string> lacking_for_presigned_downloads() const;  ///< beyond those for objects
+  std::vector<std::string> lacking_for_presigned_uploads() const;    ///< likewise
   /// Whether a target of this driver ("local", "s3") can be created there.
   bool takes_target_driver(std::string_view driver) const;
 };

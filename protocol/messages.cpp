@@ -67,6 +67,31 @@ Result<TargetInfo> read_target(const json::object& object) {
   return reader.finish(std::move(out));
 }
 
+/// The objects in an array member; none when it is absent.
+Result<std::vector<const json::object*>> objects_of(const json::object& object,
+                                                    json::string_view name) {
+  std::vector<const json::object*> out;
+  const json::value* member = object.if_contains(name);
+  if (!member || member->is_null()) return out;
+  const Error wrong = fail(Errc::bad_request, "member '" + std::string(name.data(), name.size()) +
+                                                  "' must be an array of objects");
+  if (!member->is_array()) return wrong;
+  for (const json::value& item : member->get_array()) {
+    if (!item.is_object()) return wrong;
+    out.push_back(&item.get_object());
+  }
+  return out;
+}
+
+Result<PartRange> read_part_range(const json::object& object) {
+  PartRange out;
+  JsonReader reader(object);
+  reader.required("key", out.key);
+  reader.required("offset", out.offset);
+  reader.required("length", out.length);
+  return reader.finish(std::move(out));
+}
+
 Result<void> check_driver(const std::string& driver) {
   if (driver == "local" || driver == "s3") return ok();
   return fail(Errc::bad_request, "member 'driver_type' must be local or s3");
@@ -129,9 +154,30 @@ std::string to_json(const ObjectMetadata& m) {
 }
 
 std::string to_json(const ComposeRequest& m) {
-  return json::serialize(json::object{{"target_key", m.target_key},
-                                      {"part_keys", to_array(m.part_keys)},
-                                      {"expected_size", m.expected_size}});
+  json::object out{{"target_key", m.target_key}};
+  if (m.part_ranges.empty()) {
+    out["part_keys"] = to_array(m.part_keys);
+  } else {
+    json::array& ranges = out["part_ranges"].emplace_array();
+    for (const PartRange& r : m.part_ranges) {
+      ranges.push_back(json::object{{"key", r.key}, {"offset", r.offset}, {"length", r.length}});
+    }
+  }
+  out["expected_size"] = m.expected_size;
+  return json::serialize(out);
+}
+
+std::string to_json(const BatchDelete& m) {
+  return json::serialize(json::object{{"keys", to_array(m.keys)}});
+}
+
+std::string to_json(const BatchDeleteAnswer& m) {
+  json::object out{{"deleted", m.deleted}};
+  json::array& failed = out["failed"].emplace_array();
+  for (const auto& f : m.failed) {
+    failed.push_back(json::object{{"key", f.key}, {"code", f.code}, {"msg", f.message}});
+  }
+  return json::serialize(out);
 }
 
 std::string to_json(const ComposeAnswer& m) {
@@ -265,8 +311,45 @@ Result<ComposeRequest> from_json(std::string_view text) {
   ComposeRequest out;
   JsonReader reader(object);
   reader.required("target_key", out.target_key);
-  reader.required("part_keys", out.part_keys);
+  ASTER_TRY(const auto ranges, objects_of(object, "part_ranges"));
+  if (ranges.empty()) {
+    reader.required("part_keys", out.part_keys);
+  } else if (object.contains("part_keys")) {
+    return fail(Errc::bad_request, "'part_keys' and 'part_ranges' exclude each other");
+  }
+  for (const json::object* range : ranges) {
+    ASTER_TRY(PartRange part, read_part_range(*range));
+    out.part_ranges.push_back(std::move(part));
+  }
   reader.required("expected_size", out.expected_size);
+  return reader.finish(std::move(out));
+}
+
+template <>
+Result<BatchDelete> from_json(std::string_view text) {
+  ASTER_TRY(const json::object object, parse_json_object(text, kMaxJsonRequest));
+  BatchDelete out;
+  JsonReader reader(object);
+  reader.required("keys", out.keys);
+  return reader.finish(std::move(out));
+}
+
+template <>
+Result<BatchDeleteAnswer> from_json(std::string_view text) {
+  ASTER_TRY(const json::object object, parse_json_object(text, kMaxJsonRequest));
+  BatchDeleteAnswer out;
+  JsonReader reader(object);
+  reader.required("deleted", out.deleted);
+  ASTER_TRY(const auto failed, objects_of(object, "failed"));
+  for (const json::object* item : failed) {
+    JsonReader member(*item);
+    BatchDeleteAnswer::Failure failure;
+    member.required("key", failure.key);
+    member.optional("code", failure.code);
+    member.optional("msg", failure.message);
+    ASTER_TRY(failure, member.finish(std::move(failure)));
+    out.failed.push_back(std::move(failure));
+  }
   return reader.finish(std::move(out));
 }
 

@@ -72,14 +72,39 @@ struct ObjectMetadata {
   std::optional<std::string> content_type;
 };
 
+/// A piece of an object.
+struct PartRange {
+  std::string key;
+  uint64_t offset = 0;
+  uint64_t length = 0;  ///< bytes, not 0
+};
+
 struct ComposeRequest {
   std::string target_key;  ///< key of the object that is made (not a storage target)
   std::vector<std::string> part_keys;
+  /// Ours (feature::kComposeRanges), in place of `part_keys`.
+  std::vector<PartRange> part_ranges;
   int64_t expected_size = 0;
 };
 
 struct ComposeAnswer {
   uint64_t bytes_written = 0;
+};
+
+/// POST batch-delete (ours, feature::kBatchDelete). Objects that are not there count as deleted.
+struct BatchDelete {
+  std::vector<std::string> keys;  ///< 1 to kMostDeleted
+};
+inline constexpr size_t kMostDeleted = 1000;
+
+struct BatchDeleteAnswer {
+  struct Failure {
+    std::string key;
+    std::string code;  ///< of the string dialect
+    std::string message;
+  };
+  uint64_t deleted = 0;
+  std::vector<Failure> failed;
 };
 
 struct Capacity {
@@ -123,6 +148,8 @@ std::string to_json(const ObjectList& message);
 std::string to_json(const ObjectMetadata& message);
 std::string to_json(const ComposeRequest& message);
 std::string to_json(const ComposeAnswer& message);
+std::string to_json(const BatchDelete& message);
+std::string to_json(const BatchDeleteAnswer& message);
 std::string to_json(const Capacity& message);  ///< with its outer {"capacity": ...}
 std::string to_json(const RedeemRequest& message);
 std::string to_json(const RedeemAnswer& message);
@@ -155,6 +182,10 @@ template <>
 Result<ComposeRequest> from_json(std::string_view json);
 template <>
 Result<ComposeAnswer> from_json(std::string_view json);
+template <>
+Result<BatchDelete> from_json(std::string_view json);
+template <>
+Result<BatchDeleteAnswer> from_json(std::string_view json);
 template <>
 Result<Capacity> from_json(std::string_view json);
 template <>

@@ -142,6 +142,7 @@ int run(World& world, const std::vector<std::string>& arguments) {
   add_user_commands(commands);
   add_webdav_account_commands(commands);
   add_status_command(commands);
+  add_sync_command(commands);
   add_verify_command(commands);
   try {
     // CLI11 takes them from the back.

@@ -89,6 +89,7 @@ void add_policy_commands(Commands& commands);
 void add_user_commands(Commands& commands);
 void add_webdav_account_commands(Commands& commands);
 void add_status_command(Commands& commands);
+void add_sync_command(Commands& commands);
 void add_verify_command(Commands& commands);
 
 /// The whole program. Exit status: 0 done, 1 it failed, 2 wrong usage.

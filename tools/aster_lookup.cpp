@@ -12,7 +12,7 @@ Result<json::object> find_item(const json::array& items, std::string_view kind,
   std::string known;
   const json::value* by_key = nullptr;
   for (const json::value& item : items) {
-    const std::string name = field(item, "name");
+    const std::string name = field(item, {"name", "username"});
     if (name == wanted) return item.as_object();
     for (const std::string_view key : keys) {
       if (!by_key && field(item, key) == wanted) by_key = &item;

@@ -14,8 +14,8 @@ inline constexpr std::string_view kNodesPath = "/api/v1/admin/remote-nodes";
 inline constexpr std::string_view kPoliciesPath = "/api/v1/admin/policies";
 inline constexpr std::string_view kUsersPath = "/api/v1/admin/users";
 
-/// The item that `wanted` names: by `name`, else by one of `keys` (numbers or strings). not_found
-/// names what there is instead; `kind` is the word for it, e.g. "node".
+/// The item that `wanted` names: by `name` (or `username`), else by one of `keys` (numbers or
+/// strings). not_found names what there is instead; `kind` is the word for it, e.g. "node".
 Result<boost::json::object> find_item(const boost::json::array& items, std::string_view kind,
                                       const std::string& wanted,
                                       std::initializer_list<std::string_view> keys);

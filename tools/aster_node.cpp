@@ -1,5 +1,6 @@
 #include <boost/json/object.hpp>
 
+#include "tools/aster_abilities.h"
 #include "tools/aster_command.h"
 #include "tools/aster_lookup.h"
 #include "tools/aster_output.h"
@@ -25,16 +26,19 @@ std::string last_error(const json::value& node) {
 }
 
 std::string describe_node(const json::value& node) {
-  return describe({{"name", field(node, "name")},
-                   {"id", field(node, "id")},
-                   {"namespace", field(node, {"namespace", "storage_namespace"})},
-                   {"base URL", field(node, "base_url")},
-                   {"enabled", field(node, "is_enabled")},
-                   {"enrolment", field(node, "enrollment_status")},
-                   {"transport", field(node, "transport_mode")},
-                   {"last checked", field(node, {"last_checked_at", "last_probe_at"})},
-                   {"last error", last_error(node)},
-                   {"created", field(node, "created_at")}});
+  std::vector<std::pair<std::string, std::string>> lines{
+      {"name", field(node, "name")},
+      {"id", field(node, "id")},
+      {"namespace", field(node, {"namespace", "storage_namespace"})},
+      {"base URL", field(node, "base_url")},
+      {"enabled", field(node, "is_enabled")},
+      {"enrolment", field(node, "enrollment_status")},
+      {"transport", field(node, "transport_mode")},
+      {"last checked", field(node, {"last_checked_at", "last_probe_at"})},
+      {"last error", last_error(node)},
+      {"created", field(node, "created_at")}};
+  for (auto& line : describe_abilities(node)) lines.push_back(std::move(line));
+  return describe(lines);
 }
 
 Result<Report> add_node(Session& session, const NodeOptions& options) {

@@ -15,20 +15,6 @@ const json::value* find(const json::value& object, std::string_view name) {
   return value && !value->is_null() ? value : nullptr;
 }
 
-std::string printable(std::string_view text) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      out += c;
-    } else {
-      out.append("\\x").append({kHex[byte >> 4], kHex[byte & 15]});
-    }
-  }
-  return out;
-}
-
 std::string to_text(const json::value& value) {
   if (value.is_bool()) return value.get_bool() ? "yes" : "no";
   if (value.is_string()) {
@@ -45,6 +31,20 @@ size_t width(const std::string& text) {
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      out.append("\\x").append({kHex[byte >> 4], kHex[byte & 15]});
+    }
+  }
+  return out;
+}
 
 std::string field(const json::value& object, std::initializer_list<std::string_view> names) {
   for (const std::string_view name : names) {

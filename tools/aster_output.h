@@ -9,9 +9,11 @@
 
 namespace aster::cli {
 
-/// A member as text for people: strings as they are (control characters escaped: the text may come
-/// from a stranger), numbers, "yes" and "no"; "-" when absent, null or empty. The first of `names`
-/// that is there counts.
+/// Text of a stranger for a terminal: control characters escaped.
+std::string printable(std::string_view text);
+
+/// A member as text for people: printable strings, numbers, "yes" and "no"; "-" when absent, null
+/// or empty. The first of `names` that is there counts.
 std::string field(const boost::json::value& object, std::initializer_list<std::string_view> names);
 inline std::string field(const boost::json::value& object, std::string_view name) {
   return field(object, {name});

@@ -16,6 +16,14 @@ struct UserOptions {
   bool is_admin = false;
 };
 
+struct UserChange {
+  std::string name;
+  std::string quota;  ///< "none" or a size
+  std::string role;
+  bool enable = false;
+  bool disable = false;
+};
+
 Result<Report> add_user(Session& session, const UserOptions& options) {
   const std::string doing = "add user '" + options.name + "'";
   ASTER_TRY(Api api, session.api());
@@ -30,12 +38,33 @@ Result<Report> add_user(Session& session, const UserOptions& options) {
 Result<Report> list_users(Session& session) {
   ASTER_TRY(Api api, session.api());
   ASTER_TRY(json::array users, api.list(kUsersPath, "list users"));
-  Table table({"ID", "NAME", "ROLE", "STATUS", "CREATED"});
+  Table table({"ID", "NAME", "ROLE", "STATUS", "USED", "QUOTA", "CREATED"});
   for (const json::value& user : users) {
     table.add({field(user, "id"), field(user, "username"), field(user, "role"),
-               field(user, "status"), field(user, "created_at")});
+               field(user, "status"), byte_field(user, "storage_used"),
+               byte_field(user, "storage_quota"), field(user, "created_at")});
   }
   return Report{std::move(users), table.text(), {}};
+}
+
+Result<Report> set_user(Session& session, const UserChange& change) {
+  json::object body;
+  if (!change.role.empty()) body["role"] = change.role;
+  if (change.enable) body["status"] = "active";
+  if (change.disable) body["status"] = "disabled";
+  if (!change.quota.empty()) {
+    body["storage_quota"] = change.quota == "none" ? 0 : std::stoull(change.quota);
+  }
+  if (body.empty()) {
+    return fail(Errc::bad_request,
+                "nothing to change: give --quota, --role, --enable or --disable");
+  }
+  ASTER_TRY(Api api, session.api());
+  ASTER_TRY(const json::array users, api.list(kUsersPath, "list users"));
+  ASTER_TRY(const json::object user, find_item(users, "user", change.name, {"id"}));
+  ASTER_TRY(json::value changed,
+            api.patch(item_path(kUsersPath, user), body, "change user '" + change.name + "'"));
+  return Report{std::move(changed), "user '" + change.name + "' is changed\n", {}};
 }
 
 }  // namespace
@@ -50,6 +79,22 @@ void add_user_commands(Commands& commands) {
                   "File with the password ('-': standard input); else it is asked for");
   add->add_flag("--admin", options->is_admin, "Make it an administrator");
   commands.add(group, "list", "List the accounts", list_users);
+  auto change = std::make_shared<UserChange>();
+  CLI::App* set = commands.add(group, "set", "Change an account",
+                               [change](Session& s) { return set_user(s, *change); });
+  set->add_option("NAME", change->name, "Name or id of the account")->required();
+  const CLI::AsSizeValue as_size(false);
+  set->add_option("--quota", change->quota, "Bytes its files may cover, e.g. 10G; or 'none'")
+      ->transform([as_size](std::string text) {
+        if (text == "none") return text;
+        const std::string problem = as_size(text);
+        if (!problem.empty()) throw CLI::ValidationError("--quota", problem);
+        return text;
+      });
+  set->add_option("--role", change->role, "'admin' or 'user'")
+      ->check(CLI::IsMember({"admin", "user"}));
+  auto* enable = set->add_flag("--enable", change->enable, "Let it log in again");
+  set->add_flag("--disable", change->disable, "End its logins")->excludes(enable);
 }
 
 }  // namespace aster::cli

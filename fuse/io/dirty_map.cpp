@@ -11,7 +11,7 @@ constexpr size_t kChecksumsMax = 1 << 18;
 
 bool continues(const fs::Extent& before, uint64_t offset, const PendingPiece& piece) {
   return before.offset + before.length == offset && before.object == piece.object->access->id &&
-         before.object_offset + before.length == piece.object_offset;
+         before.object_offset + before.length == piece.object->base + piece.object_offset;
 }
 
 }  // namespace
@@ -180,12 +180,14 @@ std::vector<PlannedCommit> DirtyMap::commits(InodeNo ino) const {
       checksums = 0;
     }
     PlannedCommit& last = commits.back();
-    last.commit.extents.push_back({offset, entry.length, object->access->id, piece.object_offset});
+    const uint64_t object_offset = object->base + piece.object_offset;
+    last.commit.extents.push_back({offset, entry.length, object->access->id, object_offset});
     if (named.insert(object).second) last.objects.push_back(object->access);
     if (is_new) {
       recorded.insert(object);
       checksums += more;
-      last.commit.objects.push_back({object->access->id, object->size, object->access->crc32c});
+      last.commit.objects.push_back(
+          {object->access->id, object->access->size, object->access->crc32c});
     }
   }
   return commits;

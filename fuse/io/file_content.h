@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "protocol/base/bytes.h"
@@ -16,6 +17,7 @@ namespace aster {
 /// Read-ahead state of one open handle, used only by FileContent::read. Reads of one handle may
 /// overlap, as the kernel sends them.
 class ReadAhead;
+struct RecoveredWrites;
 
 /// The bytes of one regular file as this client sees them: the manifest from the primary with the
 /// writes that were not committed yet laid over it. Shared by all handles of the inode.
@@ -24,7 +26,8 @@ class ReadAhead;
 /// Write path: write() copies into dirty memory -> a sealed part is uploaded in the background
 /// -> flush() uploads the rest, then commits extents at the primary. What survives kill -9: before
 /// flush() returned, nothing is promised and the file is as its last commit left it (uploaded
-/// objects without a commit are collected by the primary); after it returned, everything.
+/// objects without a commit are collected by the primary); after it returned, everything. With a
+/// journal (durability=local) flush() returns when the journal has the data; uploads follow.
 class FileContent {
  public:
   virtual ~FileContent() = default;
@@ -49,6 +52,19 @@ class FileContent {
   /// readable, nothing of it is visible to others, and the next flush tries again. `sealed`: the
   /// last writer closes.
   virtual Task<Result<void>> flush(bool sealed) = 0;
+  /// flush() that always goes to the servers, also with a journal: others see everything when it
+  /// returns ok.
+  virtual Task<Result<void>> drain(bool sealed) { return flush(sealed); }
+  /// Takes over a change of attributes (not of the size), to be sent with the data that flush()
+  /// sends next, in one transaction, or alone soon. False: there is no unsent data it could travel
+  /// with; send it at once.
+  virtual bool defer(const fs::SetAttr& /*change*/) { return false; }
+  /// With a journal: a name of the file, in case a conflict copy must be put beside it.
+  virtual void known_as(InodeNo /*parent*/, const std::string& /*name*/) {}
+  /// What the journal of an earlier mount holds of this file: dirty again, and journaled already.
+  virtual Task<Result<void>> recover(std::shared_ptr<const RecoveredWrites> /*writes*/) {
+    return unsupported_here();
+  }
 
   /// Attributes from the primary with the size, mtime and blocks of dirty data laid over. When this
   /// content knows newer ones (by `change`) from its own commit, truncate or manifest, those are
@@ -65,9 +81,15 @@ class FileContent {
   /// Data (or hole, `hole` = true) at or after `offset`, lseek(2) SEEK_DATA/SEEK_HOLE.
   /// no_attribute stands for ENXIO (past the end).
   virtual Task<Result<uint64_t>> seek(uint64_t offset, bool hole) = 0;
+
+ private:
+  static Task<Result<void>> unsupported_here() { co_return fail(Errc::unsupported); }
 };
 
+class WritebackJournal;
+
 struct FileIoOptions {
+  WritebackJournal* journal = nullptr;       ///< null: durability=remote
   uint64_t dirty_limit = 256ull << 20;       ///< bytes of unsent writes of the whole mount
   uint64_t read_ahead_budget = 64ull << 20;  ///< bytes of prefetch under way, whole mount
   uint64_t part_size_max = 64ull << 20;

@@ -3,6 +3,7 @@
 #include "fuse/io/block_reader.h"
 #include "fuse/io/file_content.h"
 #include "fuse/io/io_context.h"
+#include "fuse/io/packer.h"
 #include "fuse/io/prefetcher.h"
 #include "fuse/io/remote_file.h"
 
@@ -12,14 +13,16 @@ namespace {
 class RemoteFileIo final : public FileIo {
  public:
   explicit RemoteFileIo(std::shared_ptr<IoContext> context)
-      : context_(std::move(context)), reader_(std::make_shared<BlockReader>(context_)) {}
+      : context_(std::move(context)),
+        reader_(std::make_shared<BlockReader>(context_)),
+        packer_(std::make_shared<Packer>(context_)) {}
   ~RemoteFileIo() override {
     context_->stop();
     context_->wait_idle();
   }
 
   std::shared_ptr<FileContent> content(const fs::Attr& attr) override {
-    return std::make_shared<RemoteFile>(context_, reader_, attr);
+    return std::make_shared<RemoteFile>(context_, reader_, packer_, attr);
   }
   std::shared_ptr<ReadAhead> read_ahead() override {
     auto ahead = std::make_shared<ReadAhead>(context_);
@@ -43,6 +46,7 @@ class RemoteFileIo final : public FileIo {
  private:
   const std::shared_ptr<IoContext> context_;
   const std::shared_ptr<BlockReader> reader_;
+  const std::shared_ptr<Packer> packer_;
 };
 
 }  // namespace

@@ -17,7 +17,9 @@ Task<Result<fs::UploadGrant>> GrantPool::take(uint64_t size, GrantHint hint, Ste
   const auto turn = co_await asking_.acquire();
   ready = take_ready(size);  // somebody asked meanwhile
   if (ready) co_return std::move(*ready);
-  ASTER_CO_TRY(co_await ask(std::max(size, hint.file_size), hint.likely, deadline));
+  fs::Grant question{shared_ ? hint.ino : ino_, std::max(size, hint.file_size), hint.likely};
+  if (shared_) question.size_hint = hint.file_size;
+  ASTER_CO_TRY(co_await ask(question, deadline));
   auto state = state_.lock();
   if (state->ready.empty()) co_return fail(Errc::unavailable, "upload grant: none was given");
   fs::UploadGrant grant = std::move(state->ready.back().grant);
@@ -30,7 +32,8 @@ Task<Result<uint64_t>> GrantPool::part_size(GrantHint hint, SteadyTime deadline)
   if (known != 0) co_return known;
   const auto turn = co_await asking_.acquire();
   if (known_part_size() == 0) {
-    ASTER_CO_TRY(co_await ask(hint.file_size, hint.likely, deadline));
+    const fs::Grant question{ino_, hint.file_size, hint.likely};
+    ASTER_CO_TRY(co_await ask(question, deadline));
   }
   co_return known_part_size();
 }
@@ -49,18 +52,29 @@ std::optional<fs::UploadGrant> GrantPool::take_ready(uint64_t size) {
   return grant;
 }
 
-Task<Result<void>> GrantPool::ask(uint64_t size_hint, uint32_t count, SteadyTime deadline) {
+// Whoever comes again and again (a database that syncs) gets more at a time.
+Task<Result<void>> GrantPool::ask(fs::Grant question, SteadyTime deadline) {
+  constexpr uint32_t kByExperience = 32;
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - context_->clock.steady());
   if (left.count() <= 0) co_return fail(Errc::timeout, "upload grant");
   if (context_->stopped()) co_return fail(Errc::interrupted, "the mount is ending");
-  const fs::Grant ask{ino_, size_hint, std::clamp<uint32_t>(count, 1, kGrantsMax)};
+  {
+    auto state = state_.lock();
+    const uint32_t wanted = std::max(question.count, std::min(state->asked, kByExperience));
+    question.count = std::clamp<uint32_t>(wanted, 1, kGrantsMax);
+    state->asked += question.count;
+  }
   ASTER_CO_TRY(fs::UploadGrants grants,
-               co_await context_->primary.call<fs::UploadGrants>(ask, left));
+               co_await context_->primary.call<fs::UploadGrants>(question, left));
+  if (shared_ && grants.shared_up_to < question.size_hint) {
+    co_return fail(Errc::unsupported, "upload grants of small files are not shared here");
+  }
+  const uint64_t good_for = shared_ ? UINT64_MAX : question.size_hint;
   auto state = state_.lock();
   state->part_size = usable_part_size(grants);
   for (fs::UploadGrant& grant : grants.grants) {
-    state->ready.push_back({std::move(grant), size_hint});
+    state->ready.push_back({std::move(grant), good_for});
   }
   co_return ok();
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fuse/io/attribute_change.h"
+
 namespace aster {
 namespace {
 
@@ -15,13 +17,15 @@ Error too_large() {
 }  // namespace
 
 RemoteFile::RemoteFile(std::shared_ptr<IoContext> context, std::shared_ptr<BlockReader> reader,
-                       const fs::Attr& attr)
+                       std::shared_ptr<Packer> packer, const fs::Attr& attr)
     : context_(std::move(context)),
       reader_(std::move(reader)),
+      packer_(std::move(packer)),
       ino_(attr.ino),
       uploader_(context_, attr.ino),
       turn_(context_->executor),
       loading_(context_->executor),
+      journaling_(context_->executor),
       state_(context_->dirty_budget, context_->pool, attr) {
   if (attr.size == 0) state_.lock()->manifest.install_empty();
 }
@@ -98,7 +102,13 @@ uint64_t RemoteFile::accept_at_end(const Bytes& data) {
 // Puts the bytes into dirty memory and seals the parts that are full now.
 std::vector<UploadObjectPtr> RemoteFile::take_in(State& state, uint64_t offset, const Bytes& data) {
   state.dirty.write(offset, data.view());
+  if (journal() != nullptr) {
+    const auto [begin, before] = state.unjournaled.ending_at(offset);
+    const uint64_t from = before != nullptr ? begin : offset;
+    state.unjournaled.insert(from, offset + data.size() - from, {});
+  }
   state.written_at = context_->clock.now_ns();
+  if (state.deferred) state.deferred->mtime.reset();  // this write is later
   register_while_dirty(state);
   const bool later =
       state.collecting || context_->stopped() || context_->clock.steady() < state.retry_after;
@@ -127,13 +137,30 @@ void RemoteFile::after_write(std::vector<UploadObjectPtr> full) {
 
 Task<Result<fs::Attr>> RemoteFile::truncate(fs::SetAttr change) {
   const auto self = shared_from_this();
+  if (journaled()) {
+    // A cut that overtook journaled writes would be undone when they are sent.
+    ASTER_CO_TRY(co_await drain(false));
+  }
   const auto turn = co_await turn_.acquire();
+  ASTER_CO_TRY(co_await repeat_unanswered());
   const uint64_t epoch = state_.lock()->epoch;
-  ASTER_CO_TRY(const fs::Attr attr,
-               co_await context_->primary.call<fs::Attr>(change, context_->options.timeout));
+  fs::SetAttr whole = change;
+  if (const std::optional<fs::SetAttr> deferred = take_deferred()) add_below(*deferred, whole);
+  if (change.size) whole.mtime = change.mtime;  // the cut is later than a time that was set before
+  const Result<fs::Attr> answer =
+      co_await context_->primary.call<fs::Attr>(whole, context_->options.timeout);
+  if (!answer.ok()) {
+    deferred_sent(answer.error());
+    co_return answer.error();
+  }
+  const fs::Attr attr = *answer;
+  deferred_sent(ok());
   {
     auto state = state_.lock();
-    if (change.size) state->dirty.cut(*change.size);
+    if (change.size) {
+      state->dirty.cut(*change.size);
+      state->unjournaled.erase(*change.size, UINT64_MAX);
+    }
     register_while_dirty(*state);
     adopt(*state, attr);
     if (state->epoch == epoch && change.size) state->stale = false;
@@ -153,6 +180,8 @@ fs::Attr RemoteFile::overlay(fs::Attr attr) const {
   auto state = state_.lock();
   // An answer from before our own commit: all of it is older, not only the size.
   if (attr.data_version < state->attr.data_version) attr = state->attr;
+  lay_over(state->sending, state->deferred_at, attr);
+  lay_over(state->deferred, state->deferred_at, attr);
   if (state->dirty.empty()) return attr;
   attr.size = std::max(attr.size, state->dirty.end());
   attr.allocated = std::min(attr.size, attr.allocated + state->dirty.bytes());
@@ -164,7 +193,8 @@ fs::Attr RemoteFile::overlay(fs::Attr attr) const {
 }
 
 bool RemoteFile::dirty() const {
-  return !state_.lock()->dirty.empty();
+  auto state = state_.lock();
+  return !state->dirty.empty() || state->deferred || state->sending;
 }
 
 std::optional<uint64_t> RemoteFile::size() const {

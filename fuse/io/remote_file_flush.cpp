@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "fuse/io/remote_file.h"
+#include "protocol/base/fault_point.h"
 #include "protocol/base/log.h"
 
 namespace aster {
@@ -22,24 +23,53 @@ bool is_whole_file(const fs::Commit& commit, const fs::Attr& attr) {
          commit.extents[0].length == attr.size;
 }
 
+Result<fs::Attr> attr_of(const Result<fs::BatchAnswer>& answer, size_t index) {
+  if (!answer.ok()) return answer.error();
+  if (index >= answer->results.size()) return fail(Errc::internal, "batch answer is too short");
+  const Result<fs::Answer>& one = answer->results[index];
+  if (!one.ok()) return one.error();
+  const auto* attr = std::get_if<fs::Attr>(&*one);
+  if (attr == nullptr) return fail(Errc::internal, "answer is of another type");
+  return *attr;
+}
+
+/// The request may have reached the primary although its answer did not come.
+bool may_have_been_applied(const Error& error) {
+  return error.code == Errc::unavailable || error.code == Errc::timeout ||
+         error.code == Errc::interrupted || error.code == Errc::internal;
+}
+
 }  // namespace
 
 GrantHint RemoteFile::grant_hint(uint32_t likely) const {
   return {visible_size(*state_.lock()), likely};
 }
 
-void RemoteFile::start_upload(UploadObjectPtr object, uint32_t likely) {
+void RemoteFile::start_upload(UploadObjectPtr object, uint32_t likely, bool packed) {
   ++context_->uploads_under_way;
-  context_->spawn(run_upload(std::move(object), grant_hint(likely)));
+  context_->spawn(run_upload(std::move(object), grant_hint(likely), packed));
+}
+
+// All that is unsent of a small file, so that it makes one object of its own or a share of one.
+bool RemoteFile::fits_a_pack() const {
+  auto state = state_.lock();
+  return packer_->usable() && !state->dirty.fresh().empty() && state->dirty.pending().empty() &&
+         visible_size(*state) <= Packer::kSmallFile;
 }
 
 void RemoteFile::start_uploads(std::vector<UploadObjectPtr> objects) {
   for (UploadObjectPtr& object : objects) start_upload(std::move(object), kPartsAhead);
 }
 
-Task<void> RemoteFile::run_upload(UploadObjectPtr object, GrantHint hint) {
+Task<void> RemoteFile::run_upload(UploadObjectPtr object, GrantHint hint, bool packed) {
   const auto self = shared_from_this();
-  const Uploader::Outcome outcome = co_await uploader_.upload(object, hint);
+  Uploader::Outcome outcome = Error{Errc::unsupported, {}};
+  if (packed) {
+    outcome = co_await packer_->upload(object, ino_);
+  }
+  if (!outcome.ok() && (!packed || outcome.failed_with(Errc::unsupported))) {
+    outcome = co_await uploader_.upload(object, hint);
+  }
   settle(object, outcome);
   --context_->uploads_under_way;
   context_->relieve();
@@ -132,12 +162,14 @@ Task<void> RemoteFile::learn_part_size(GrantHint hint) {
   context_->relieve();
 }
 
-Task<Result<void>> RemoteFile::flush(bool sealed) {
+Task<Result<void>> RemoteFile::drain(bool sealed) {
   const auto self = shared_from_this();
   const SteadyTime deadline = context_->clock.steady() + context_->options.timeout;
   {
     auto state = state_.lock();
-    if (state->dirty.empty() && !(sealed && state->unsealed)) co_return ok();
+    const bool told =
+        !state->deferred && !state->sending && !(sealed && state->unsealed) && !journaled();
+    if (state->dirty.empty() && told) co_return ok();
   }
   const auto turn = co_await turn_.acquire();
   {
@@ -146,6 +178,7 @@ Task<Result<void>> RemoteFile::flush(bool sealed) {
     if (state->flush_error && context_->clock.steady() >= deadline) co_return *state->flush_error;
   }
   const Result<void> flushed = co_await flush_in_turn(sealed, deadline);
+  if (flushed.ok() && journaled()) co_await retire_all();
   {
     auto state = state_.lock();
     state->flush_error.reset();
@@ -156,10 +189,12 @@ Task<Result<void>> RemoteFile::flush(bool sealed) {
 }
 
 Task<Result<void>> RemoteFile::flush_in_turn(bool sealed, SteadyTime deadline) {
+  ASTER_CO_TRY(co_await repeat_unanswered());
   const Result<void> uploaded = co_await upload_everything(deadline);
   std::vector<PlannedCommit> commits;
   std::vector<UploadObjectPtr> full;
   bool tell_sealed = false;
+  uint64_t covers = 0;
   {
     auto state = state_.lock();
     if (uploaded.ok()) commits = state->dirty.commits(ino_);
@@ -169,40 +204,55 @@ Task<Result<void>> RemoteFile::flush_in_turn(bool sealed, SteadyTime deadline) {
       full = state->dirty.seal_full_parts(0, state->dirty.fresh().end(), part_size);
     }
     tell_sealed = sealed && state->unsealed && commits.empty();
+    covers = state->sealed_number;
   }
   start_uploads(std::move(full));
   if (!uploaded.ok()) co_return uploaded;
+  if (commits.empty()) {
+    const std::optional<fs::SetAttr> attributes = take_deferred();
+    if (attributes) {
+      ASTER_CO_TRY(co_await send_attributes(*attributes));
+    }
+  }
   if (tell_sealed) {
     // All data is safe already: whether composition starts now or later is nobody's failure.
     std::vector<PlannedCommit> nothing(1);
     nothing[0].commit.ino = ino_;
-    const Result<void> told = co_await send_commits(std::move(nothing), true);
+    const Result<void> told = co_await send_commits(std::move(nothing), true, 0);
     if (!told.ok()) ASTER_LOG(debug, "sealing_failed", {"ino", ino_.value}, {"err", told.error()});
     co_return ok();
   }
-  const Result<void> sent = co_await send_commits(std::move(commits), sealed);
+  const Result<void> sent = co_await send_commits(std::move(commits), sealed, covers);
   co_return sent;
 }
 
 // Seals what is fresh and waits for every object under way. On success and on failure the caller
 // ends `collecting`.
 Task<Result<void>> RemoteFile::upload_everything(SteadyTime deadline) {
-  const uint64_t fresh = sealable_bytes();
-  uint64_t part_size = kUsualPart;
-  if (fresh != 0) {
-    const auto likely = static_cast<uint32_t>(std::min<uint64_t>(1 + fresh / kUsualPart, 64));
-    ASTER_CO_TRY(part_size, co_await uploader_.grants().part_size(grant_hint(likely), deadline));
-  }
+  bool packed = fits_a_pack();
   std::vector<UploadObjectPtr> objects;
   std::vector<UploadObjectPtr> under_way;
-  {
+  for (bool sealed = false; !sealed;) {
+    uint64_t part_size = kUsualPart;
+    const uint64_t fresh = sealable_bytes();
+    if (fresh != 0 && !packed) {
+      const auto likely = static_cast<uint32_t>(std::min<uint64_t>(1 + fresh / kUsualPart, 64));
+      ASTER_CO_TRY(part_size, co_await uploader_.grants().part_size(grant_hint(likely), deadline));
+    }
+    // What the journal is just taking must not be retired before it is there.
+    const auto quiet = co_await journaling_.acquire();
     auto state = state_.lock();
+    const bool grown = packed && visible_size(*state) > Packer::kSmallFile;
+    packed = packed && !grown;
+    sealed = !grown;
+    if (grown) continue;
+    state->sealed_number = state->last_number;
     state->collecting = true;
     objects = state->dirty.seal_all(part_size);
     under_way = state->dirty.under_way();
   }
   const auto likely = static_cast<uint32_t>(objects.size());
-  for (UploadObjectPtr& object : objects) start_upload(std::move(object), likely);
+  for (UploadObjectPtr& object : objects) start_upload(std::move(object), likely, packed);
   Result<void> all = ok();
   for (const UploadObjectPtr& object : under_way) {
     const Completion<Result<void>> done = object->done;
@@ -212,11 +262,17 @@ Task<Result<void>> RemoteFile::upload_everything(SteadyTime deadline) {
   co_return all;
 }
 
-Task<Result<void>> RemoteFile::send_commits(std::vector<PlannedCommit> commits, bool sealed) {
+// `covers`: what of the journal these commits make superfluous, once the last is answered.
+Task<Result<void>> RemoteFile::send_commits(std::vector<PlannedCommit> commits, bool sealed,
+                                            uint64_t covers) {
   for (size_t i = 0; i < commits.size(); ++i) {
     commits[i].commit.mtime = state_.lock()->written_at;
     commits[i].commit.sealed = sealed && i + 1 == commits.size();
-    ASTER_CO_TRY(co_await send_commit(std::move(commits[i])));
+    std::optional<fs::SetAttr> attributes;
+    const bool last = i + 1 == commits.size();
+    if (last) attributes = take_deferred();
+    ASTER_CO_TRY(
+        co_await send_commit(std::move(commits[i]), std::move(attributes), last ? covers : 0));
   }
   auto state = state_.lock();
   if (state->dirty.empty()) state->written_at.reset();
@@ -225,26 +281,68 @@ Task<Result<void>> RemoteFile::send_commits(std::vector<PlannedCommit> commits, 
 
 // With the known version as base first: when nobody else changed the file, the manifest after the
 // commit is known without asking. Otherwise the last writer wins, byte by byte.
-Task<Result<void>> RemoteFile::send_commit(PlannedCommit planned) {
-  uint64_t epoch = 0;
+Task<Result<void>> RemoteFile::send_commit(PlannedCommit planned,
+                                           std::optional<fs::SetAttr> attributes, uint64_t covers) {
+  auto sent = std::make_shared<SentCommit>();
+  sent->covers = covers;
   {
     auto state = state_.lock();
-    epoch = state->epoch;
+    sent->epoch = state->epoch;
     if (!state->stale && !planned.commit.extents.empty()) {
       planned.commit.base = state->attr.data_version;
     }
   }
-  Result<fs::Attr> attr =
-      co_await context_->primary.call<fs::Attr>(planned.commit, context_->options.timeout);
+  sent->planned = std::move(planned);
+  // Attributes first: a file that becomes private does so before its data can be seen.
+  if (attributes) sent->items.push_back({*attributes, OperationId::random()});
+  sent->items.push_back({sent->planned.commit, OperationId::random()});
+  Result<void> attributes_set = ok();
+  Result<fs::Attr> attr = co_await exchange(sent, attributes ? &attributes_set : nullptr);
+  if (attributes) deferred_sent(attributes_set);
   if (attr.failed_with(Errc::stale_version)) {
     invalidate();
-    epoch = state_.lock()->epoch;
-    planned.commit.base.reset();
-    attr = co_await context_->primary.call<fs::Attr>(planned.commit, context_->options.timeout);
+    sent->epoch = state_.lock()->epoch;
+    sent->planned.commit.base.reset();
+    sent->items.assign(1, fs::BatchItem{sent->planned.commit, OperationId::random()});
+    attr = co_await exchange(sent, nullptr);
   }
   if (!attr.ok()) co_return std::move(attr).error();
-  committed(planned, attr.value(), epoch);
-  co_return ok();
+  committed(sent->planned, attr.value(), sent->epoch);
+  co_return attributes_set;
+}
+
+// Whatever was not answered may have been applied. It is asked for again as it was, before anything
+// new: a new commit would meet the version that this one made, and take it for somebody else's.
+Task<Result<void>> RemoteFile::repeat_unanswered() {
+  const std::shared_ptr<SentCommit> sent = state_.lock()->unanswered;
+  if (!sent) co_return ok();
+  Result<fs::Attr> attr = co_await exchange(sent, nullptr);
+  if (attr.ok()) {
+    committed(sent->planned, attr.value(), sent->epoch);
+    co_return ok();
+  }
+  if (state_.lock()->unanswered) co_return std::move(attr).error();
+  co_return ok();  // refused: everything is planned anew
+}
+
+// `first`: what became of the first of several operations. The answer is that of the last.
+Task<Result<fs::Attr>> RemoteFile::exchange(std::shared_ptr<SentCommit> sent, Result<void>* first) {
+  co_await note_sent(*sent);
+  ASTER_FAULT_POINT("commit.before_send");
+  std::vector<fs::BatchItem> items = sent->items;
+  const size_t count = items.size();
+  const Result<fs::BatchAnswer> answer =
+      co_await context_->primary.batch(std::move(items), context_->options.timeout);
+  ASTER_FAULT_POINT("commit.after_answer");
+  if (first != nullptr) {
+    const Result<fs::Attr> one = attr_of(answer, 0);
+    if (!one.ok()) *first = one.error();
+  }
+  Result<fs::Attr> attr = attr_of(answer, count - 1);
+  const bool unknown = !attr.ok() && may_have_been_applied(attr.error());
+  state_.lock()->unanswered = unknown ? sent : nullptr;
+  note_answer(attr, sent->covers);
+  co_return attr;
 }
 
 void RemoteFile::committed(const PlannedCommit& planned, const fs::Attr& attr, uint64_t epoch) {
@@ -259,6 +357,7 @@ void RemoteFile::committed(const PlannedCommit& planned, const fs::Attr& attr, u
     if (undisturbed && attr.data_version == state->attr.data_version) state->stale = false;
   }
   state->dirty.committed(commit);
+  forget_journaled(*state, commit);
   register_while_dirty(*state);
   state->unsealed = !commit.sealed && !is_whole_file(commit, attr);
 }
@@ -266,12 +365,14 @@ void RemoteFile::committed(const PlannedCommit& planned, const fs::Attr& attr, u
 Task<Result<void>> RemoteFile::commit_uploaded() {
   const auto self = shared_from_this();
   const auto turn = co_await turn_.acquire();
+  ASTER_CO_TRY(co_await repeat_unanswered());
   std::vector<PlannedCommit> commits;
   {
     auto state = state_.lock();
     commits = state->dirty.commits(ino_);
   }
-  const Result<void> sent = co_await send_commits(std::move(commits), false);
+  // It may be that more was sealed than uploaded, so this covers nothing for sure.
+  const Result<void> sent = co_await send_commits(std::move(commits), false, 0);
   co_return sent;
 }
 

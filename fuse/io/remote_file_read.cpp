@@ -131,7 +131,8 @@ void RemoteFile::plan_pending(const State& state, uint64_t offset, uint64_t leng
           plan.slices.push_back({at, n, piece.memory.data, nullptr, 0});
           return;
         }
-        plan.slices.push_back({at, n, {}, piece.object->access, piece.object_offset});
+        plan.slices.push_back(
+            {at, n, {}, piece.object->access, piece.object->base + piece.object_offset});
         plan.uncommitted = true;
       },
       [&](uint64_t at, uint64_t n) { plan_manifest(state, at, n, plan); });

@@ -25,6 +25,9 @@ struct UploadObject {
   // Constant after sealing, but for `body`, which the uploading coroutine drops at its end.
   uint64_t size = 0;
   std::vector<Range> ranges;
+  /// Where it begins in the object that the follower has: more than 0 in a pack. Set before it is
+  /// uploaded.
+  uint64_t base = 0;
   std::vector<Bytes> body;        ///< the object's bytes in order
   bool keep_until_commit = true;  ///< false: the bytes leave memory as soon as they are uploaded
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "protocol/base/log.h"
+#include "protocol/capabilities.h"
 #include "protocol/checksum.h"
 #include "protocol/envelope.h"
 
@@ -29,6 +30,21 @@ bool may_pass(Errc code) {
     case Errc::forbidden:
     case Errc::precondition_failed: return true;
     default: return false;
+  }
+}
+
+// What a writer is told. The words of a follower about its objects ("not found", "precondition")
+// mean nothing to somebody who writes a file: close(2) must not say that the file does not exist.
+Error seen_by_writer(Error error) {
+  switch (error.code) {
+    case Errc::no_space:
+    case Errc::quota_exceeded:
+    case Errc::too_large:
+    case Errc::timeout:
+    case Errc::interrupted:
+    case Errc::unavailable:
+    case Errc::out_of_resources: return error;
+    default: error.code = Errc::io_error; return error;
   }
 }
 
@@ -91,12 +107,13 @@ Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint)
   const BudgetShare slot(context_->upload_slots, 1);
   if (object->size > kBlockSize) co_await context_->executor.hop();
   std::vector<uint32_t> checksums = block_checksums(object->body);
+  const uint32_t crc = crc32c_of_blocks(checksums, object->size);
   const SteadyTime deadline = context_->clock.steady() + context_->options.timeout;
   Backoff backoff;
   for (;;) {
     ASTER_CO_TRY(fs::UploadGrant grant, co_await grants_.take(object->size, hint, deadline));
     const ObjectId id = grant.object;
-    const Result<void> sent = co_await put(object, std::move(grant));
+    const Result<void> sent = co_await put(object, std::move(grant), crc);
     if (sent.ok()) {
       auto access = std::make_shared<fs::ObjectAccess>();
       access->id = id;
@@ -108,17 +125,19 @@ Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint)
       co_return access;
     }
     ++context_->failed_uploads;
-    if (!may_pass(sent.error().code)) co_return sent.error();
+    if (!may_pass(sent.error().code)) co_return seen_by_writer(sent.error());
     ASTER_LOG(debug, "upload_failed", {"object", id.hex()}, {"err", sent.error()});
     const Duration pause = backoff.next();
-    if (context_->clock.steady() + pause >= deadline) co_return sent.error();
+    if (context_->clock.steady() + pause >= deadline) co_return seen_by_writer(sent.error());
     const bool go_on = co_await context_->pause(pause);
     if (!go_on) co_return fail(Errc::interrupted, "the mount is ending");
   }
 }
 
-Task<Result<void>> Uploader::put(UploadObjectPtr object, fs::UploadGrant grant) {
+Task<Result<void>> Uploader::put(UploadObjectPtr object, fs::UploadGrant grant, uint32_t crc) {
   HttpClientRequest request;
+  // Checked by our followers and passed on by a relay; others skip a header that they do not know.
+  request.headers.emplace_back(kCrc32cHeader, crc32c_hex(crc));
   request.method = "PUT";
   request.url = context_->primary.absolute(grant.url);
   request.body = object->body;

@@ -17,16 +17,22 @@ class Uploader {
   Uploader(std::shared_ptr<IoContext> context, InodeNo ino)
       : context_(std::move(context)), grants_(context_, ino) {}
 
+  /// For packs: grants that files share; GrantHint::ino names one of them.
+  struct SharedGrants {};
+  Uploader(std::shared_ptr<IoContext> context, SharedGrants)
+      : context_(std::move(context)), grants_(context_, InodeNo(), true) {}
+
   GrantPool& grants() { return grants_; }
 
   using Outcome = Result<std::shared_ptr<const fs::ObjectAccess>>;
   /// Checksums, grant, PUT, and the blocks into the cache. A PUT that failed is tried again as
-  /// another object, until the timeout since the first one began. no_space and quota_exceeded come
-  /// through as such. `object->body` is dropped at the end. Ends on another thread than it began.
+  /// another object, until the timeout since the first one began. no_space, quota_exceeded and
+  /// too_large come through as such, other refusals of the follower as io_error. `object->body` is
+  /// dropped at the end. Ends on another thread than it began.
   Task<Outcome> upload(UploadObjectPtr object, GrantHint hint);
 
  private:
-  Task<Result<void>> put(UploadObjectPtr object, fs::UploadGrant grant);
+  Task<Result<void>> put(UploadObjectPtr object, fs::UploadGrant grant, uint32_t crc);
 
   const std::shared_ptr<IoContext> context_;
   GrantPool grants_;

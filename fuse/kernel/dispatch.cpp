@@ -31,11 +31,11 @@ void on_init(void*, fuse_conn_info* connection) {
   //
   // FUSE_CAP_POSIX_ACL: the kernel asks for the lists and checks them, the primary keeps them in
   // step with the mode. With FUSE_CAP_DONT_MASK, because a default list replaces the umask.
-  constexpr unsigned kWanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC |
-                               FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_READDIRPLUS |
-                               FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
-                               FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA |
-                               FUSE_CAP_EXPIRE_ONLY | FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK;
+  constexpr unsigned kWanted =
+      FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT |
+      FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
+      FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_POSIX_ACL |
+      FUSE_CAP_DONT_MASK | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS;
   connection->want = connection->capable & kWanted;
   connection->max_write = 1 << 20;      // libfuse 3.14 has buffers of 256 pages
   connection->max_readahead = 1 << 20;  // the kernel offers 128 KiB; Session raises it afterwards
@@ -53,6 +53,7 @@ fuse_lowlevel_ops Dispatch::operations() {
   add_dir_operations(table);
   add_file_operations(table);
   add_xattr_operations(table);
+  add_lock_operations(table);
   add_self_operations(table);
   return table;
 }

@@ -36,6 +36,18 @@ class Dispatch {
   /// The files of `/.aster`; filled before the session begins.
   SelfTree& self() { return self_; }
 
+  /// An answer with what is left of its times to believe. Asked for at the moment of the answer: a
+  /// process that was stopped (SIGSTOP) before it must not hand on time that is over.
+  Attributes current(Attributes attributes) const {
+    attributes.ttl = filesystem_.inodes().still_believed(attributes.ttl);
+    return attributes;
+  }
+  Entry current(Entry entry) const {
+    entry.attr_ttl = filesystem_.inodes().still_believed(entry.attr_ttl);
+    entry.entry_ttl = filesystem_.inodes().still_believed(entry.entry_ttl);
+    return entry;
+  }
+
   /// Requests from now on are answered with ENOTCONN; waits for those under way.
   void drain() { under_way_->close(); }
 
@@ -119,6 +131,7 @@ void add_meta_operations(fuse_lowlevel_ops& table);
 void add_dir_operations(fuse_lowlevel_ops& table);
 void add_file_operations(fuse_lowlevel_ops& table);
 void add_xattr_operations(fuse_lowlevel_ops& table);
+void add_lock_operations(fuse_lowlevel_ops& table);
 /// Last: lays `/.aster` over what the table has.
 void add_self_operations(fuse_lowlevel_ops& table);
 

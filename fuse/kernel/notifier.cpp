@@ -1,15 +1,33 @@
 #include "fuse/kernel/notifier.h"
 
 #include <pthread.h>
+#include <sys/uio.h>
+
+#include <algorithm>
 
 #include "protocol/base/log.h"
 
 namespace aster {
 namespace {
 
-/// Above this many waiting jobs names and attributes are no longer queued: the kernel believes them
-/// for about a second only. Contents always are; there are as many as cached inodes at most.
-constexpr size_t kQueueLimit = 65536;
+/// Of each lane. A call that waits in the kernel for one of our answers keeps a thread.
+constexpr size_t kThreads = 4;
+
+/// FUSE_NOTIFY_INC_EPOCH of include/uapi/linux/fuse.h since protocol 7.44 (Linux 6.16): every name
+/// that the kernel believes so far is looked up again. Newer than libfuse 3.14.
+constexpr int kNotifyIncEpoch = 8;
+struct OutHeader {
+  uint32_t length;
+  int32_t code;
+  uint64_t unique;
+};
+static_assert(sizeof(OutHeader) == 16);
+
+bool increase_epoch(fuse_session* session) {
+  OutHeader header{sizeof(OutHeader), kNotifyIncEpoch, 0};
+  iovec vector{&header, sizeof header};
+  return ::writev(fuse_session_fd(session), &vector, 1) == sizeof header;
+}
 
 }  // namespace
 
@@ -18,18 +36,34 @@ void Notifier::attach(fuse_session* session, NodeIds ids) {
   session_ = session;
   ids_ = ids;
   running_ = true;
-  thread_ = std::jthread([this] { work(); });
+  epochs_ = increase_epoch(session);  // nothing is believed yet; EINVAL when it is not known
+  for (Lane* lane : {&contents_, &others_}) {
+    for (size_t i = 0; i < kThreads; ++i) {
+      lane->threads.emplace_back([this, lane] { work(*lane); });
+    }
+  }
 }
 
 void Notifier::stop() {
+  std::vector<DropToken> tokens;  // their ends may call back
+  std::deque<Job> jobs[2];
   {
     std::lock_guard lock(mutex_);
     running_ = false;
-    queue_.clear();
+    epochs_ = false;
+    jobs[0].swap(contents_.queue);
+    jobs[1].swap(others_.queue);
+    for (auto& [ino, waiting] : queued_contents_) {
+      tokens.insert(tokens.end(), waiting.begin(), waiting.end());
+    }
+    for (auto& [ino, waiting] : entry_tokens_) {
+      for (EntryToken& one : waiting) tokens.push_back(std::move(one.token));
+    }
     queued_contents_.clear();
+    entry_tokens_.clear();
   }
   wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  for (Lane* lane : {&contents_, &others_}) lane->threads.clear();
 }
 
 void Notifier::add(Job job) {
@@ -37,41 +71,84 @@ void Notifier::add(Job job) {
     std::lock_guard lock(mutex_);
     if (!running_) return;
     if (job.kind == Kind::content) {
-      if (!queued_contents_.insert(job.ino.value).second) return;
-    } else if (queue_.size() >= kQueueLimit) {
-      return;
+      const auto [waiting, added] = queued_contents_.try_emplace(job.ino.value);
+      if (job.token) waiting->second.push_back(std::move(job.token));
+      if (!added) return;
+      contents_.queue.push_back(std::move(job));
+    } else {
+      job.number = ++next_number_;
+      if (job.kind == Kind::entry && job.token) {
+        entry_tokens_[job.ino.value].push_back({job.number, std::move(job.token)});
+      }
+      others_.queue.push_back(std::move(job));
     }
-    queue_.push_back(std::move(job));
   }
-  wake_.notify_one();
+  wake_.notify_all();
 }
 
-void Notifier::drop_content(InodeNo ino) {
-  add({Kind::content, ino, {}});
+void Notifier::drop_content(InodeNo ino, DropToken token) {
+  add({Kind::content, ino, {}, 0, std::move(token)});
 }
 
-void Notifier::drop_attributes(InodeNo ino) {
-  add({Kind::attributes, ino, {}});
+void Notifier::drop_attributes(InodeNo ino, DropToken token) {
+  add({Kind::attributes, ino, {}, 0, std::move(token)});
 }
 
-void Notifier::drop_entry(InodeNo parent, std::string name) {
-  add({Kind::entry, parent, std::move(name)});
+void Notifier::drop_entry(InodeNo parent, std::string name, DropToken token) {
+  add({Kind::entry, parent, std::move(name), 0, std::move(token)});
 }
 
-void Notifier::work() {
+std::vector<DropToken> Notifier::pending_entries(InodeNo parent) {
+  std::vector<DropToken> tokens;
+  std::lock_guard lock(mutex_);
+  const auto found = entry_tokens_.find(parent.value);
+  if (found == entry_tokens_.end()) return tokens;
+  for (EntryToken& one : found->second) tokens.push_back(std::move(one.token));
+  entry_tokens_.erase(found);
+  return tokens;
+}
+
+bool Notifier::drop_all_names() {
+  return epochs_ && increase_epoch(session_);
+}
+
+void Notifier::work(Lane& lane) {
   pthread_setname_np(pthread_self(), "notifier");
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return !running_ || !queue_.empty(); });
+    wake_.wait(lock, [&] { return !running_ || !lane.queue.empty(); });
     if (!running_) return;
-    const Job job = std::move(queue_.front());
-    queue_.pop_front();
-    // Before the call: a change that comes during it needs another one.
-    if (job.kind == Kind::content) queued_contents_.erase(job.ino.value);
+    Job job = std::move(lane.queue.front());
+    lane.queue.pop_front();
+    std::vector<DropToken> tokens;
+    if (job.kind == Kind::content) {
+      // Before the call: a change that comes during it needs another one.
+      const auto waiting = queued_contents_.find(job.ino.value);
+      tokens.swap(waiting->second);
+      queued_contents_.erase(waiting);
+    }
     lock.unlock();
     carry_out(job);
+    if (job.kind == Kind::entry) tokens = finish(job);
+    // Without the lock: their end may ask for more.
+    tokens.clear();
+    job.token.reset();
     lock.lock();
   }
+}
+
+std::vector<DropToken> Notifier::finish(const Job& job) {
+  std::vector<DropToken> tokens;
+  std::lock_guard lock(mutex_);
+  const auto found = entry_tokens_.find(job.ino.value);
+  if (found == entry_tokens_.end()) return tokens;
+  std::erase_if(found->second, [&](EntryToken& one) {
+    if (one.number != job.number) return false;
+    tokens.push_back(std::move(one.token));
+    return true;
+  });
+  if (found->second.empty()) entry_tokens_.erase(found);
+  return tokens;
 }
 
 void Notifier::carry_out(const Job& job) {
@@ -81,14 +158,10 @@ void Notifier::carry_out(const Job& job) {
     case Kind::content: result = fuse_lowlevel_notify_inval_inode(session_, node, 0, 0); break;
     // A negative offset: attributes only.
     case Kind::attributes: result = fuse_lowlevel_notify_inval_inode(session_, node, -1, 0); break;
+    // Not expire_entry: a look-up of the same name that is under way would set the time anew when
+    // it comes back with what we said before. A name that was taken out is found by nobody.
     case Kind::entry:
-      // Expiring makes the kernel look the name up again without unmounting what is mounted below
-      // it; kernels before 6.2 cannot.
-      result = fuse_lowlevel_notify_expire_entry(session_, node, job.name.data(), job.name.size(),
-                                                 FUSE_LL_EXPIRE_ONLY);
-      if (result == -ENOSYS) {
-        result = fuse_lowlevel_notify_inval_entry(session_, node, job.name.data(), job.name.size());
-      }
+      result = fuse_lowlevel_notify_inval_entry(session_, node, job.name.data(), job.name.size());
       break;
   }
   // ENOENT: the kernel does not know it (any more).

@@ -15,7 +15,7 @@ void make(fuse_req_t req, const char* operation, NewNode node) {
   d.serve<Entry>(
       req, operation, [&](Caller who) { return d.filesystem().make(std::move(node), who); },
       [&d](Request& request, Entry entry) {
-        if (request.entry(to_entry(d.ids(), entry))) return;
+        if (request.entry(to_entry(d.ids(), d.current(entry)))) return;
         d.filesystem().forget(entry.attr.ino, 1);
       });
 }
@@ -55,7 +55,7 @@ void on_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char* nam
         return d.filesystem().link(d.ids().inode(node), d.ids().inode(parent), name, who);
       },
       [&d](Request& request, Entry entry) {
-        if (request.entry(to_entry(d.ids(), entry))) return;
+        if (request.entry(to_entry(d.ids(), d.current(entry)))) return;
         d.filesystem().forget(entry.attr.ino, 1);
       });
 }
@@ -136,7 +136,7 @@ std::string pack_plus(Dispatch& d, InodeNo directory, const DirSlice& slice, siz
     if (!item.dot) {
       counted.push_back(item.attr.ino);
       const Entry entry = d.filesystem().listed(directory, item, slice.page->ticket);
-      param = to_entry(d.ids(), entry);
+      param = to_entry(d.ids(), d.current(entry));
     }
     used +=
         fuse_add_direntry_plus(nullptr, out.data() + used, left, item.name.c_str(), &param, next);

@@ -36,7 +36,7 @@ void on_create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
       },
       [&d, info = *info](Request& request, Created created) mutable {
         set_opened(info, created.opened);
-        if (request.create(to_entry(d.ids(), created.entry), info)) return;
+        if (request.create(to_entry(d.ids(), d.current(created.entry)), info)) return;
         d.filesystem().release(created.opened.handle);
         d.filesystem().forget(created.entry.attr.ino, 1);
       });
@@ -68,9 +68,10 @@ void on_write(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t o
 void on_flush(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
   Dispatch& d = Dispatch::of(req);
   const bool ending = d.filesystem().hard() && is_ending(fuse_req_ctx(req)->pid);
+  const uint64_t owner = info->lock_owner;
   d.serve(req, "flush", [&](Caller who) {
     who.ending = ending;
-    return d.filesystem().flush(info->fh, who);
+    return d.filesystem().flush(info->fh, who, owner);
   });
 }
 
@@ -148,7 +149,6 @@ void add_file_operations(fuse_lowlevel_ops& table) {
   table.fallocate = on_fallocate;
   table.lseek = on_lseek;
   table.copy_file_range = on_copy_file_range;
-  // No flock, getlk, setlk: the kernel keeps locks itself, for this machine.
 }
 
 }  // namespace aster

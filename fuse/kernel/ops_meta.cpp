@@ -12,14 +12,15 @@ constexpr uint64_t kStatUnit = 4096;
 /// Answers with an entry; the look-up it stands for is undone when nobody took it.
 auto answer_entry(Dispatch& dispatch) {
   return [&dispatch](Request& request, Entry entry) {
-    if (request.entry(to_entry(dispatch.ids(), entry))) return;
+    if (request.entry(to_entry(dispatch.ids(), dispatch.current(entry)))) return;
     dispatch.filesystem().forget(entry.attr.ino, 1);
   };
 }
 
-auto answer_attributes() {
-  return [](Request& request, Attributes attributes) {
-    request.attr(to_stat(attributes.attr), seconds(attributes.ttl));
+auto answer_attributes(const Dispatch& dispatch) {
+  return [&dispatch](Request& request, Attributes attributes) {
+    const Duration ttl = dispatch.current(attributes).ttl;
+    request.attr(to_stat(attributes.attr), seconds(ttl));
   };
 }
 
@@ -31,8 +32,9 @@ void on_lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
       [&d](Request& request, Found found) {
         if (found.entry) return answer_entry(d)(request, *found.entry);
         fuse_entry_param nothing{};  // node 0: the kernel remembers that the name is not there
-        nothing.entry_timeout = seconds(found.ttl);
-        if (found.ttl <= Duration::zero()) {
+        const Duration ttl = d.filesystem().inodes().still_believed(found.ttl);
+        nothing.entry_timeout = seconds(ttl);
+        if (ttl <= Duration::zero()) {
           request.error(ENOENT);
         } else {
           request.entry(nothing);
@@ -58,7 +60,7 @@ void on_getattr(fuse_req_t req, fuse_ino_t node, fuse_file_info*) {
   Dispatch& d = Dispatch::of(req);
   d.serve<Attributes>(
       req, "getattr", [&](Caller who) { return d.filesystem().getattr(d.ids().inode(node), who); },
-      answer_attributes());
+      answer_attributes(d));
 }
 
 fs::SetAttr to_change(InodeNo ino, const struct stat& attr, int set) {
@@ -83,7 +85,7 @@ void on_setattr(fuse_req_t req, fuse_ino_t node, struct stat* attr, int set, fus
       [&](Caller who) {
         return d.filesystem().setattr(to_change(d.ids().inode(node), *attr, set), who);
       },
-      answer_attributes());
+      answer_attributes(d));
 }
 
 void on_readlink(fuse_req_t req, fuse_ino_t node) {

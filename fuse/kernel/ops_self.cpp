@@ -201,6 +201,9 @@ void add_self_operations(fuse_lowlevel_ops& table) {
   table.fsync = refuse_node<&Ops::fsync, 0>;
   table.fsyncdir = refuse_node<&Ops::fsyncdir, 0>;
   table.releasedir = refuse_node<&Ops::releasedir, 0>;
+  table.getlk = refuse_node<&Ops::getlk, EOPNOTSUPP>;
+  table.setlk = refuse_node<&Ops::setlk, EOPNOTSUPP>;
+  table.flock = refuse_node<&Ops::flock, EOPNOTSUPP>;
   table.lseek = refuse_node<&Ops::lseek, EINVAL>;
   table.getxattr = refuse_node<&Ops::getxattr, ENODATA>;
   table.setxattr = refuse_node<&Ops::setxattr, EPERM>;

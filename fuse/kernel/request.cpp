@@ -223,6 +223,10 @@ bool Request::offset(off_t offset) {
   ASTER_ANSWER(fuse_reply_lseek(req_, offset));
 }
 
+bool Request::lock(const struct flock& lock) {
+  ASTER_ANSWER(fuse_reply_lock(req_, &lock));
+}
+
 #undef ASTER_ANSWER
 
 }  // namespace aster

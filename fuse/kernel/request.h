@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 
 #include <atomic>
@@ -55,6 +56,7 @@ class Request : public std::enable_shared_from_this<Request> {
   bool readlink(const char* target);
   bool statfs(const struct statvfs& stat);
   bool offset(off_t offset);
+  bool lock(const struct flock& lock);
 
  private:
   void listen();

@@ -33,7 +33,8 @@ std::optional<DirSlice> DirHandle::at_hand(uint64_t offset) const {
   return slice;
 }
 
-DirSlice DirHandle::take(uint64_t offset, fs::DirPage fetched, InodeTable::Ticket ticket) {
+std::shared_ptr<const DirItems> DirHandle::page_of(uint64_t offset, fs::DirPage fetched,
+                                                   InodeTable::Ticket ticket) const {
   auto page = std::make_shared<DirItems>();
   page->end = fetched.end || fetched.entries.empty();
   page->ticket = ticket;
@@ -46,6 +47,10 @@ DirSlice DirHandle::take(uint64_t offset, fs::DirPage fetched, InodeTable::Ticke
   for (fs::DirEntry& entry : fetched.entries) {
     page->items.push_back({std::move(entry.name), entry.cookie + 2, std::move(entry.attr), false});
   }
+  return page;
+}
+
+DirSlice DirHandle::take(uint64_t offset, std::shared_ptr<const DirItems> page) {
   *page_.lock() = page;
   return after(std::move(page), offset);
 }

@@ -46,8 +46,11 @@ class DirHandle {
   std::optional<DirSlice> at_hand(uint64_t offset) const;
   /// Where the fetch for `offset` has to begin: ReadDir::after.
   static uint64_t cookie_of(uint64_t offset) { return offset <= 2 ? 0 : offset - 2; }
-  /// Takes a fetched page and gives the part after `offset`.
-  DirSlice take(uint64_t offset, fs::DirPage fetched, InodeTable::Ticket ticket);
+  /// A fetched page for the listing after `offset`.
+  std::shared_ptr<const DirItems> page_of(uint64_t offset, fs::DirPage fetched,
+                                          InodeTable::Ticket ticket) const;
+  /// Takes a page and gives the part after `offset`.
+  DirSlice take(uint64_t offset, std::shared_ptr<const DirItems> page);
 
  private:
   const InodeNo ino_;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <atomic>
 #include <memory>
 
 #include "fuse/io/file_content.h"
@@ -20,7 +21,8 @@ struct FailedRead {
   SteadyTime until{};  ///< reads that touch the range fail likewise before this
 };
 
-/// One open(2) of a regular file. Constant after construction, but for `failed`.
+/// One open(2) of a regular file. Constant after construction, but for `failed` and
+/// `seen_refusal`.
 struct FileHandle {
   InodeNo ino;
   int flags = 0;  ///< as of open(2)
@@ -28,6 +30,7 @@ struct FileHandle {
   std::shared_ptr<ReadAhead> ahead;
 
   Guarded<FailedRead> failed;
+  std::atomic<uint64_t> seen_refusal{0};  ///< last failure in the background that was reported
 
   /// Whether reading through it moves atime on.
   bool counts_access() const { return (flags & O_ACCMODE) != O_WRONLY && (flags & O_NOATIME) == 0; }

@@ -1,5 +1,7 @@
 #include "fuse/vfs/filesystem.h"
 
+#include <algorithm>
+
 #include "protocol/base/log.h"
 
 namespace aster {
@@ -14,7 +16,14 @@ Filesystem::Filesystem(Parts parts, VfsOptions options)
     : parts_(parts),
       options_(options),
       remote_(parts.primary, parts.executor, parts.clock, options_),
-      inodes_(parts.clock, options_.root, options_.entry_ttl) {}
+      inodes_(parts.clock, options_.root,
+              leased() ? InodeTable::kLeased : Duration(options_.entry_ttl)),
+      locks_(parts.locks, parts.executor, options_.timeout),
+      keeper_(parts.primary, parts.executor, parts.clock, options_.lease_term,
+              {[this] { inodes_.expire_all(); },
+               [this](SteadyTime until) { inodes_.believe_until(until); }}) {
+  if (leased()) watch_lease();
+}
 
 Filesystem::~Filesystem() {
   stop();
@@ -22,12 +31,32 @@ Filesystem::~Filesystem() {
 }
 
 void Filesystem::stop() {
+  locks_.stop();
   remote_.stop();
 }
 
 void Filesystem::settle(const InodeTable::Noted& noted, const fs::Attr& attr) {
   if (noted.content) noted.content->observe(attr);
   if (noted.foreign) parts_.kernel.drop_content(attr.ino);
+}
+
+Duration Filesystem::for_kernel(Duration name_ttl) const {
+  if (!leased() || parts_.kernel.can_drop_all_names()) return name_ttl;
+  return std::min<Duration>(name_ttl, kShortNameTtl);
+}
+
+void Filesystem::doubt(const Error& error) {
+  if (!leased()) return;
+  switch (error.code) {
+    case Errc::unavailable:
+    case Errc::timeout:
+    case Errc::interrupted:
+    case Errc::internal:
+      inodes_.expire_all();
+      parts_.kernel.drop_all_names();
+      break;
+    default: break;  // refused: nothing was changed
+  }
 }
 
 Attributes Filesystem::note(const fs::Attr& attr, InodeTable::Ticket ticket, bool own) {
@@ -37,10 +66,10 @@ Attributes Filesystem::note(const fs::Attr& attr, InodeTable::Ticket ticket, boo
 }
 
 Entry Filesystem::note_found(InodeNo parent, const std::string& name, const fs::Attr& attr,
-                             InodeTable::Ticket ticket) {
-  const InodeTable::Noted noted = inodes_.found(parent, name, attr, ticket);
+                             InodeTable::Ticket ticket, bool own) {
+  const InodeTable::Noted noted = inodes_.found(parent, name, attr, ticket, own);
   settle(noted, attr);
-  return {noted.attributes.attr, noted.attributes.ttl, inodes_.name_ttl(parent, name, ticket)};
+  return {noted.attributes.attr, noted.attributes.ttl, for_kernel(noted.name_ttl)};
 }
 
 std::optional<fs::Attr> Filesystem::old_entry(InodeNo parent, const std::string& name) const {
@@ -50,6 +79,11 @@ std::optional<fs::Attr> Filesystem::old_entry(InodeNo parent, const std::string&
 
 Task<Result<Found>> Filesystem::lookup(InodeNo parent, std::string name, Caller who) {
   if (name.size() > fs::kNameMax) co_return fail(Errc::name_too_long);
+  if (std::optional<Found> known = inodes_.resolve(parent, name)) {
+    known->ttl = for_kernel(known->ttl);
+    if (known->entry) known->entry->entry_ttl = known->ttl;
+    co_return *known;
+  }
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation question = fs::Lookup{parent, name};
   if (name == ".") question = fs::GetAttr{parent};
@@ -64,13 +98,20 @@ Task<Result<Found>> Filesystem::lookup(InodeNo parent, std::string name, Caller 
   Task<Result<fs::Attr>> asking = old ? remote_.refreshed<fs::Attr>(std::move(question), who)
                                       : remote_.call<fs::Attr>(std::move(question), who);
   const Result<fs::Attr> attr = co_await std::move(asking);
+  // By number alone only what has a name is found: the primary keeps the nameless for those who
+  // have them open, and for those the kernel knows them.
+  if (name == "." && attr.ok() && attr->nlink == 0) co_return fail(Errc::stale_handle, "removed");
   if (attr.ok()) {
     co_return Found{note_found(parent, name, *attr, ticket), Duration::zero()};
   }
   if (attr.failed_with(Errc::not_found)) {
     const Duration ttl = inodes_.name_ttl(parent, name, ticket);
-    if (inodes_.known_child(parent, name)) inodes_.forget_name(parent, name);
-    co_return Found{std::nullopt, ttl};
+    if (inodes_.known_child(parent, name)) {
+      inodes_.forget_name(parent, name);
+    } else {
+      inodes_.set_absent(parent, name, ticket);
+    }
+    co_return Found{std::nullopt, for_kernel(ttl)};
   }
   if (old && remote_.may_serve_old(attr.error())) {
     // Counts the look-up; attributes from memory are as old as can be, hence ticket 0.
@@ -89,6 +130,13 @@ Task<Result<Attributes>> Filesystem::getattr(InodeNo ino, Caller who) {
   const InodeTable::Ticket ticket = inodes_.ticket();
   const std::optional<fs::Attr> old = inodes_.known(ino);
   fs::Operation question = fs::GetAttr{ino};
+  if (old && ino == options_.root) {
+    // Whoever walks past the mount point (df, a shell, a login) must not hang.
+    const Result<fs::Attr> root = co_await remote_.glanced<fs::Attr>(std::move(question));
+    if (root.ok()) co_return note(*root, ticket);
+    if (Remote::transient(root.error())) co_return Attributes{*old, Duration::zero()};
+    co_return root.error();
+  }
   Task<Result<fs::Attr>> asking = old ? remote_.refreshed<fs::Attr>(std::move(question), who)
                                       : remote_.call<fs::Attr>(std::move(question), who);
   const Result<fs::Attr> attr = co_await std::move(asking);
@@ -103,29 +151,44 @@ Task<Result<Attributes>> Filesystem::getattr(InodeNo ino, Caller who) {
   co_return attr.error();
 }
 
-Task<Result<Attributes>> Filesystem::setattr(fs::SetAttr change, Caller who) {
+/// While somebody writes the file, what is set of it travels with what was written: they become
+/// visible to others, and durable, together. What programs do before they close (tar, cp -a, rsync)
+/// then costs no round trip.
+std::optional<Attributes> Filesystem::defer(const fs::SetAttr& change) {
+  const InodeNo ino = change.ino;
+  if ((inodes_.writers(ino) == 0 && !waits_in_journal(ino)) || inodes_.unlinked(ino))
+    return std::nullopt;
+  const std::optional<fs::Attr> before = inodes_.known(ino);
+  const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
+  if (!before || !content || !content->defer(change)) return std::nullopt;
+  if (const std::optional<Attributes> fresh = inodes_.fresh(ino)) return fresh;
+  return Attributes{inodes_.known(ino).value_or(*before), Duration::zero()};
+}
+
+Task<Result<Attributes>> Filesystem::setattr(fs::SetAttr wanted, Caller who) {
   if (options_.read_only) co_return fail(Errc::read_only);
-  if (change.size) {
-    ASTER_CO_TRY(std::shared_ptr<FileContent> content, co_await content_of(change.ino, who));
-    auto cut = co_await truncate(std::move(content), change, who);
+  if (wanted.size) {
+    ASTER_CO_TRY(std::shared_ptr<FileContent> content, co_await content_of(wanted.ino, who));
+    auto cut = co_await truncate(std::move(content), wanted, who);
     co_return cut;
   }
-  const InodeNo ino = change.ino;
-  if (change.mtime) {
+  const InodeNo ino = wanted.ino;
+  if (const std::optional<Attributes> later = defer(wanted)) co_return *later;
+  if (wanted.mtime) {
     // A commit after this would set the time of its writes again: what was written before the
     // time was set must be committed before it.
     const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
     if (content && content->dirty() && !inodes_.unlinked(ino)) {
-      ASTER_CO_TRY(co_await flush_content(ino, content, false, who));
+      ASTER_CO_TRY(co_await drain_content(ino, content, who));
     }
   }
-  if (change.atime) {
+  if (wanted.atime) {
     accesses_.lock()->erase(ino.value);
     inodes_.forget_access(ino);
   }
   const InodeTable::Ticket ticket = inodes_.ticket();
-  fs::Operation operation = std::move(change);
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  fs::Operation operation = std::move(wanted);
+  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(operation), who));
   co_return note(attr, ticket, true);
 }
 

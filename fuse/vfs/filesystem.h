@@ -3,14 +3,19 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
+#include "cache/writeback_journal.h"
 #include "fuse/io/file_content.h"
+#include "fuse/vfs/dir_cache.h"
 #include "fuse/vfs/dir_handle.h"
 #include "fuse/vfs/file_handle.h"
+#include "fuse/vfs/file_locks.h"
 #include "fuse/vfs/handle_table.h"
 #include "fuse/vfs/inode_table.h"
 #include "fuse/vfs/kernel_cache.h"
+#include "fuse/vfs/lease_keeper.h"
 #include "fuse/vfs/lifeline.h"
 #include "fuse/vfs/remote.h"
 #include "fuse/vfs/types.h"
@@ -19,14 +24,21 @@
 
 namespace aster {
 
+/// How long a kernel is told to believe names that it cannot forget all at once (before Linux
+/// 6.16): in a directory that two mounts change at the same time a change may wait for that long.
+inline constexpr std::chrono::seconds kShortNameTtl{1};
+
 /// A mounted drive without the kernel: one method per operation of the kernel, ids in, results out.
 /// Thread-safe. Methods answer at once what memory can answer and otherwise finish on the executor.
 ///
-/// Freshness: names and attributes are believed for VfsOptions::entry_ttl after the primary said
-/// them, less when an event about them comes, not at all while the event stream is lost. When the
-/// primary cannot be reached and the event stream is lost too, a soft mount answers look-ups,
-/// attributes and opens from what it last saw, so that cached data can be read on; these answers
-/// are believed for no time. A hard mount waits instead. Changes always need the primary.
+/// Freshness: under leases (VfsOptions::lease_term) everything the primary said is believed until
+/// an event about it comes, by the kernel too, as long as the lease is held, and not at all while
+/// it is not; then also reads of open files ask first. Without leases names and attributes are
+/// believed for VfsOptions::entry_ttl, less when an event about them comes, not at all while the
+/// event stream is lost. When the primary cannot be reached and the event stream is lost too, a
+/// soft mount answers look-ups, attributes and opens from what it last saw, so that cached data can
+/// be read on; these answers are believed for no time. A hard mount waits instead. Changes always
+/// need the primary.
 ///
 /// Durability: changes of the namespace are durable when answered. Written data is durable when
 /// flush() (close(2)) or fsync() succeeded.
@@ -38,6 +50,7 @@ class Filesystem {
     KernelCache& kernel;
     Executor& executor;
     const Clock& clock;
+    LockClient* locks = nullptr;  ///< null: flock(2) and fcntl(2) locks are unsupported
   };
   /// `parts` must outlive it.
   Filesystem(Parts parts, VfsOptions options);
@@ -103,7 +116,8 @@ class Filesystem {
   };
   /// All of `data` or an error; the count is its size.
   Task<Result<size_t>> write(HandleId handle, Bytes data, WriteArgs args, Caller who);
-  Task<Result<void>> flush(HandleId handle, Caller who);
+  /// `lock_owner`: of the kernel; its fcntl(2) locks on the file end.
+  Task<Result<void>> flush(HandleId handle, Caller who, uint64_t lock_owner = 0);
   Task<Result<void>> fsync(HandleId handle, Caller who);
   /// Never fails; data that is still unsent goes on in the background.
   void release(HandleId handle);
@@ -112,7 +126,8 @@ class Filesystem {
     uint64_t length = 0;
   };
   /// `mode` as of fallocate(2): 0, FALLOC_FL_PUNCH_HOLE or FALLOC_FL_ZERO_RANGE with or without
-  /// FALLOC_FL_KEEP_SIZE, or that alone; unsupported for the rest. Space is not reserved.
+  /// FALLOC_FL_KEEP_SIZE, or that alone; unsupported for the rest. Space is not reserved, but
+  /// asking for more than there is fails with no_space.
   Task<Result<void>> fallocate(HandleId handle, int mode, RangeArgs range, Caller who);
   Task<Result<uint64_t>> seek(HandleId handle, uint64_t offset, bool hole, Caller who);
   /// Bytes copied, fewer at the end of the source.
@@ -125,6 +140,8 @@ class Filesystem {
   /// Counts a look-up for an entry that readdirplus hands to the kernel.
   Entry listed(InodeNo directory, const DirItem& item, InodeTable::Ticket ticket);
   void releasedir(HandleId handle);
+
+  FileLocks& locks() { return locks_; }
 
   // ---- extended attributes (filesystem_xattr.cpp)
   Task<Result<std::string>> getxattr(InodeNo ino, std::string name, Caller who);
@@ -139,12 +156,20 @@ class Filesystem {
   Task<Result<void>> removexattr(InodeNo ino, std::string name, Caller who);
 
   // ---- events (filesystem_events.cpp); called one at a time
-  void on_event(const fs::Invalidation& event);
+  /// `recalled`: somebody waits for the acknowledgement.
+  void on_event(const fs::Invalidation& event, bool recalled = false);
+  void on_lease(uint64_t lease);
   void on_reset();
   void on_state(bool alive);
 
+  // ---- journal (filesystem_journal.cpp)
+  /// Takes up what an earlier mount left in the journal; before the first operation. How many
+  /// files.
+  Task<Result<size_t>> recover_journal();
+
   // ---- end
-  /// Sends everything unsent; how many files could not be flushed (each is logged).
+  /// Sends everything unsent; how many files could not be flushed (each is logged). Files whose
+  /// data is in the journal do not count: the next mount sends it.
   Task<size_t> flush_all();
   /// Ends repetitions for ever (`hard`, background flushes).
   void stop();
@@ -157,10 +182,42 @@ class Filesystem {
   bool access_is_news(const fs::Attr& attr) const;
   Task<void> send_accesses();
 
+  /// Whether what `range` adds to a file of `size` bytes could fit at all.
+  Result<void> check_space(uint64_t size, RangeArgs range);
   Attributes note(const fs::Attr& attr, InodeTable::Ticket ticket, bool own = false);
   Entry note_found(InodeNo parent, const std::string& name, const fs::Attr& attr,
-                   InodeTable::Ticket ticket);
+                   InodeTable::Ticket ticket, bool own = false);
   void settle(const InodeTable::Noted& noted, const fs::Attr& attr);
+  bool leased() const { return options_.lease_term.count() > 0; }
+  /// What the kernel may be told about a name: less where it could not be taken back at once.
+  Duration for_kernel(Duration name_ttl) const;
+  /// A change whose outcome may stay unknown: then nothing is believed that was told before.
+  template <class A>
+  Task<Result<A>> change(fs::Operation operation, Caller who) {
+    Result<A> answer = co_await remote_.call<A>(std::move(operation), std::move(who));
+    if (!answer.ok()) doubt(answer.error());
+    co_return answer;
+  }
+  void doubt(const Error& error);
+  /// Looks again whenever the lease may be over; see there.
+  void watch_lease();
+
+  /// While it lives the kernel may hold the locks of these directories for a request of ours.
+  class Changing {
+   public:
+    Changing(Filesystem& filesystem, InodeNo directory, InodeNo other = InodeNo());
+    ~Changing();
+    Changing(const Changing&) = delete;
+    Changing& operator=(const Changing&) = delete;
+
+   private:
+    Filesystem& filesystem_;
+    const InodeNo directories_[2];
+  };
+  void drop_entry(const fs::Invalidation::Entry& entry, const DropToken& token);
+  /// The kernel cannot give back entries of this directory now: forget all names instead.
+  void release_entries(InodeNo directory);
+  bool being_changed(InodeNo directory) const;
   /// Own change below `parent`: its times and link count are other ones now.
   void changed_below(InodeNo parent) { inodes_.expire(parent); }
   std::optional<fs::Attr> old_entry(InodeNo parent, const std::string& name) const;
@@ -175,17 +232,38 @@ class Filesystem {
   Task<Result<std::string>> first_getxattr(InodeNo ino, std::string name);
 
   Task<Result<std::shared_ptr<FileContent>>> content_of(InodeNo ino, Caller who);
+  std::optional<Attributes> defer(const fs::SetAttr& change);
   Task<Result<Attributes>> truncate(std::shared_ptr<FileContent> content, fs::SetAttr change,
                                     Caller who);
   Opened open_handle(const fs::Attr& attr, int flags);
   Task<Result<void>> flush_content(InodeNo ino, std::shared_ptr<FileContent> content, bool sealed,
                                    Caller who);
+  /// The same to the servers in any case.
+  Task<Result<void>> drain_content(InodeNo ino, std::shared_ptr<FileContent> content, Caller who);
+  Task<Result<void>> drain_before_rename(InodeNo ino, Caller who);
+  Task<Result<void>> recover_file(InodeNo ino);
+  Task<Result<void>> repeat_sent(InodeNo ino, RecoveredWrites::Sent sent);
+  Task<Result<void>> take_recovered(fs::Attr attr, InodeTable::Ticket ticket,
+                                    std::shared_ptr<const RecoveredWrites> writes);
+  Task<Result<void>> conflict_copy(std::shared_ptr<const RecoveredWrites> writes,
+                                   std::optional<fs::Attr> original);
+  void name_for_journal(InodeNo ino, FileContent& content);
+  bool waits_in_journal(InodeNo ino) const;
+  /// "remote", "local" or "no": where the content is safe; of a directory: of the whole mount.
+  std::string durability(InodeNo ino);
+  /// Waits until a file, or with a directory everything of this mount, is at the servers.
+  Task<Result<void>> sync_to_servers(InodeNo ino, Caller who);
+  /// Journaled data that a server refused (no space, over the quota): the next flush or fsync of
+  /// every handle says so, once, though the data is kept and sent again.
+  void note_refusal(InodeNo ino, const Result<void>& outcome);
+  Result<void> unseen_refusal(FileHandle& file);
   Task<Result<void>> commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit, Caller who);
   /// Sends what a closed file has left, after `pause`, as often as it takes.
   void finish_in_background(InodeNo ino, std::chrono::milliseconds pause);
   void finished(InodeNo ino, const FileContent& content, const Result<void>& done,
                 std::chrono::milliseconds pause);
-  Task<Result<void>> flush_last(InodeNo ino, std::shared_ptr<FileContent> content);
+  Task<Result<void>> flush_last(InodeNo ino, std::shared_ptr<FileContent> content, bool to_servers);
+  Task<size_t> flush_files(bool to_servers);
   /// Starts `operation` and forgets about it; a failure is logged.
   void in_background(fs::Operation operation);
   Task<void> refresh_statfs();
@@ -196,6 +274,11 @@ class Filesystem {
   InodeTable inodes_;
   HandleTable<FileHandle> files_;
   HandleTable<DirHandle> directories_;
+  DirCache listings_;
+  FileLocks locks_;
+  Guarded<std::unordered_map<uint64_t, size_t>> changing_;  // directories, by changes under way
+  uint64_t lease_ = 0;                                      // last told; of the thread of events
+  LeaseKeeper keeper_;
 
   struct StatFsCache {
     fs::StatFsAnswer answer;
@@ -204,6 +287,12 @@ class Filesystem {
   };
   Guarded<StatFsCache> statfs_;
   Guarded<std::unordered_map<uint64_t, int64_t>> accesses_;  // not yet sent: inode, when
+  struct Refusals {
+    uint64_t last = 0;
+    std::unordered_map<uint64_t, std::pair<uint64_t, Error>> by_inode;  // number, why
+  };
+  Guarded<Refusals> refusals_;
+  Guarded<std::unordered_set<uint64_t>> finishing_;  // files with a finish_in_background to come
   std::shared_ptr<Lifeline> lifeline_ = std::make_shared<Lifeline>();
 };
 

@@ -15,6 +15,12 @@ Task<Result<HandleId>> Filesystem::opendir(InodeNo ino, Caller) {
 Task<Result<DirSlice>> Filesystem::readdir(HandleId handle, uint64_t offset, Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<DirHandle> directory, directories_.find(handle));
   if (const std::optional<DirSlice> slice = directory->at_hand(offset)) co_return *slice;
+  if (auto page = listings_.find(directory->ino(), offset)) {
+    if (inodes_.listing_holds(directory->ino(), page->ticket)) {
+      if (offset == 0) was_read(directory->ino());
+      co_return directory->take(offset, std::move(page));
+    }
+  }
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation question =
       fs::ReadDir{directory->ino(), DirHandle::cookie_of(offset), kPageEntries};
@@ -24,7 +30,9 @@ Task<Result<DirSlice>> Filesystem::readdir(HandleId handle, uint64_t offset, Cal
   }
   if (!page.ok()) co_return std::move(page).error();
   if (offset == 0) was_read(directory->ino());
-  co_return directory->take(offset, std::move(*page), ticket);
+  auto fetched = directory->page_of(offset, std::move(*page), ticket);
+  if (leased()) listings_.put(directory->ino(), fetched);
+  co_return directory->take(offset, std::move(fetched));
 }
 
 Entry Filesystem::listed(InodeNo directory, const DirItem& item, InodeTable::Ticket ticket) {

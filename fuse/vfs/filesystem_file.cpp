@@ -35,8 +35,12 @@ Task<Result<Attributes>> Filesystem::truncate(std::shared_ptr<FileContent> conte
   std::function<Task<Result<fs::Attr>>()> attempt = [content, change] {
     return content->truncate(change);
   };
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.persist<fs::Attr>(std::move(attempt), who));
-  co_return note(attr, ticket, true);
+  const Result<fs::Attr> attr = co_await remote_.persist<fs::Attr>(std::move(attempt), who);
+  if (!attr.ok()) {
+    doubt(attr.error());
+    co_return attr.error();
+  }
+  co_return note(*attr, ticket, true);
 }
 
 Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
@@ -51,7 +55,8 @@ Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
   // For what one request brings back that is worth it.
   const bool cheap = attr.size <= kBlockSize;
   if (cheap && file->counts_access() && access_is_news(attr)) opened.keep_cache = false;
-  opened.no_flush = !file->writes();
+  // Also close(2) of a file that is only read ends locks.
+  opened.no_flush = !file->writes() && parts_.locks == nullptr;
   opened.handle = files_.add(std::move(file));
   return opened;
 }
@@ -100,6 +105,12 @@ Task<Result<Created>> Filesystem::create(CreateArgs args, Caller who) {
 Task<Result<std::vector<Bytes>>> Filesystem::read(HandleId handle, uint64_t offset, uint64_t length,
                                                   Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (leased() && !inodes_.trusted()) {
+    // Events may be missing: what the manifest at hand says need not be the case any more.
+    const Result<Attributes> now = co_await getattr(file->ino, who);
+    const bool gone = now.failed_with(Errc::stale_handle);  // a held file keeps its content
+    if (!now.ok() && !gone) co_return now.error();
+  }
   if (file->counts_access()) was_read(file->ino);
   if (!remote_.hard()) {
     {
@@ -141,34 +152,58 @@ Task<Result<size_t>> Filesystem::write(HandleId handle, Bytes data, WriteArgs ar
 Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileContent> content,
                                              bool sealed, Caller who) {
   const bool was_dirty = content->dirty();
+  name_for_journal(ino, *content);
+  const InodeTable::Ticket ticket = inodes_.ticket();
   std::function<Task<Result<void>>()> attempt = [content, sealed] {
     return content->flush(sealed);
   };
   const Result<void> flushed = co_await remote_.persist<void>(std::move(attempt), who);
-  if (was_dirty) inodes_.committed(ino);
+  if (waits_in_journal(ino)) {
+    finish_in_background(ino, std::chrono::milliseconds(0));
+  } else if (was_dirty) {
+    inodes_.committed(ino, ticket);
+  }
   co_return flushed;
 }
 
-Task<Result<void>> Filesystem::flush(HandleId handle, Caller who) {
+Task<Result<void>> Filesystem::drain_content(InodeNo ino, std::shared_ptr<FileContent> content,
+                                             Caller who) {
+  const bool was_dirty = content->dirty();
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  std::function<Task<Result<void>>()> attempt = [content] { return content->drain(false); };
+  const Result<void> drained = co_await remote_.persist<void>(std::move(attempt), who);
+  if (was_dirty) inodes_.committed(ino, ticket);
+  co_return drained;
+}
+
+Task<Result<void>> Filesystem::flush(HandleId handle, Caller who, uint64_t lock_owner) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
+  if (lock_owner != 0) {
+    // After what was written under the lock has been sent, as far as it can be.
+    auto flushed = co_await flush(handle, who);
+    const Result<void> unlocked = co_await locks_.closed(file->ino, lock_owner);
+    if (flushed.ok() && !unlocked.ok()) co_return unlocked;
+    co_return flushed;
+  }
   if (!file->writes()) co_return ok();
   // Nobody can find a file without a name after a crash: its data need not travel.
   if (inodes_.unlinked(file->ino)) co_return ok();
   const bool last_writer = inodes_.writers(file->ino) <= 1;
   auto flushed = co_await flush_content(file->ino, file->content, last_writer, who);
-  co_return flushed;
+  co_return flushed.ok() ? unseen_refusal(*file) : flushed;
 }
 
 Task<Result<void>> Filesystem::fsync(HandleId handle, Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> file, files_.find(handle));
   if (inodes_.unlinked(file->ino)) co_return ok();
   auto flushed = co_await flush_content(file->ino, file->content, false, who);
-  co_return flushed;
+  co_return flushed.ok() ? unseen_refusal(*file) : flushed;
 }
 
 void Filesystem::release(HandleId handle) {
   const std::shared_ptr<FileHandle> file = files_.remove(handle);
   if (!file) return;
+  locks_.released(handle, file->ino);
   const bool writes = file->writes();
   const InodeTable::Closed closed = inodes_.closed(file->ino, writes);
   if (!closed.last) return;
@@ -181,15 +216,20 @@ void Filesystem::release(HandleId handle) {
 }
 
 void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pause) {
+  const bool first = finishing_.lock()->insert(ino.value).second;
+  if (!first) return;
   parts_.executor.post_after(pause, [this, lifeline = lifeline_, ino, pause] {
     std::optional<Lifeline::Guard> alive = lifeline->enter();
     if (!alive || remote_.stopped()) return;
+    finishing_.lock()->erase(ino.value);
     auto guard = std::make_shared<Lifeline::Guard>(std::move(*alive));
     // The table keeps an inode that is dirty; what is gone by now has nothing to send.
     const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
     if (!content) return;
-    start<Result<void>>(content->flush(true),
-                        [this, guard, ino, content, pause](Result<void> done) {
+    const InodeTable::Ticket ticket = inodes_.ticket();
+    start<Result<void>>(content->drain(inodes_.writers(ino) == 0),
+                        [this, guard, ino, content, pause, ticket](Result<void> done) {
+                          if (done.ok()) inodes_.committed(ino, ticket);
                           finished(ino, *content, done, pause);
                         });
   });
@@ -197,7 +237,11 @@ void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pau
 
 void Filesystem::finished(InodeNo ino, const FileContent& content, const Result<void>& done,
                           std::chrono::milliseconds pause) {
-  if (done.ok()) inodes_.committed(ino);
+  note_refusal(ino, done);
+  if (done.ok() && waits_in_journal(ino) && !remote_.stopped()) {
+    finish_in_background(ino, std::chrono::milliseconds(0));  // journaled meanwhile
+    return;
+  }
   if (done.ok() || inodes_.unlinked(ino) || !content.dirty() || remote_.stopped()) {
     inodes_.collect(ino);
     return;
@@ -212,9 +256,18 @@ Task<Result<void>> Filesystem::commit_range(std::shared_ptr<FileHandle> file, fs
   commit.ino = file->ino;
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation operation = std::move(commit);
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(operation), who));
   note(attr, ticket, true);
   co_return ok();
+}
+
+Result<void> Filesystem::check_space(uint64_t size, RangeArgs range) {
+  const uint64_t begin = std::max(range.offset, size);
+  const uint64_t end = range.offset + range.length;
+  const fs::StatFsAnswer space = statfs();
+  if (end <= begin || space.total_bytes == 0) return ok();  // zero: nobody has said yet
+  if (end - begin > space.free_bytes) return fail(Errc::no_space, "more than the drive has free");
+  return ok();
 }
 
 Task<Result<void>> Filesystem::fallocate(HandleId handle, int mode, RangeArgs range, Caller who) {
@@ -226,11 +279,15 @@ Task<Result<void>> Filesystem::fallocate(HandleId handle, int mode, RangeArgs ra
   if (range.length == 0 || range.offset > fs::kFileSizeMax - range.length) {
     co_return fail(range.length == 0 ? Errc::bad_request : Errc::too_large);
   }
-  if (keep_size && !zero) co_return ok();  // asks for space alone, and none is reserved
-  ASTER_CO_TRY(co_await flush_content(file->ino, file->content, false, who));
+  if (keep_size && !zero) {  // asks for space alone, and none is reserved
+    ASTER_CO_TRY(const Attributes kept, co_await getattr(file->ino, who));
+    co_return check_space(kept.attr.size, range);
+  }
+  ASTER_CO_TRY(co_await drain_content(file->ino, file->content, who));
   ASTER_CO_TRY(const Attributes now, co_await getattr(file->ino, who));
   const uint64_t end = range.offset + range.length;
   const uint64_t size = now.attr.size;
+  if (!zero) ASTER_CO_TRY(check_space(size, range));
   fs::Commit commit;
   if (zero && range.offset < size) {
     commit.extents.push_back({range.offset, std::min(end, size) - range.offset, std::nullopt, 0});
@@ -254,9 +311,9 @@ Task<Result<uint64_t>> Filesystem::copy_range(HandleId source, uint64_t source_o
                                               HandleId target, RangeArgs target_range, Caller who) {
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> from, files_.find(source));
   ASTER_CO_TRY(const std::shared_ptr<FileHandle> to, files_.find(target));
-  ASTER_CO_TRY(co_await flush_content(from->ino, from->content, false, who));
+  ASTER_CO_TRY(co_await drain_content(from->ino, from->content, who));
   if (to->ino != from->ino) {
-    ASTER_CO_TRY(co_await flush_content(to->ino, to->content, false, who));
+    ASTER_CO_TRY(co_await drain_content(to->ino, to->content, who));
   }
   ASTER_CO_TRY(const Attributes now, co_await getattr(from->ino, who));
   if (source_offset >= now.attr.size) co_return uint64_t{0};
@@ -264,7 +321,7 @@ Task<Result<uint64_t>> Filesystem::copy_range(HandleId source, uint64_t source_o
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation copy =
       fs::CopyRange{from->ino, source_offset, to->ino, target_range.offset, length};
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(copy), who));
+  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(copy), who));
   note(attr, ticket, true);
   co_return length;
 }

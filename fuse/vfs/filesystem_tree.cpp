@@ -13,11 +13,12 @@ Task<Result<Entry>> Filesystem::add(fs::Create create, Caller who) {
   create.gid = who.gid;
   const InodeNo parent = create.parent;
   const std::string name = create.name;
+  const Changing changing(*this, parent);
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation operation = std::move(create);
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(operation), who));
   changed_below(parent);
-  co_return note_found(parent, name, attr, ticket);
+  co_return note_found(parent, name, attr, ticket, true);
 }
 
 Task<Result<Entry>> Filesystem::make(NewNode node, Caller who) {
@@ -38,11 +39,12 @@ Task<Result<Entry>> Filesystem::make(NewNode node, Caller who) {
 Task<Result<Entry>> Filesystem::link(InodeNo ino, InodeNo parent, std::string name, Caller who) {
   if (options_.read_only) co_return fail(Errc::read_only);
   if (name.size() > fs::kNameMax) co_return fail(Errc::name_too_long);
+  const Changing changing(*this, parent);
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation operation = fs::Link{ino, parent, name};
-  ASTER_CO_TRY(const fs::Attr attr, co_await remote_.call<fs::Attr>(std::move(operation), who));
+  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(operation), who));
   changed_below(parent);
-  co_return note_found(parent, name, attr, ticket);
+  co_return note_found(parent, name, attr, ticket, true);
 }
 
 void Filesystem::after_removal(const fs::Removed& removed, bool asked_to_hold) {
@@ -52,6 +54,7 @@ void Filesystem::after_removal(const fs::Removed& removed, bool asked_to_hold) {
     return;
   }
   inodes_.set_unlinked(removed.ino);
+  if (options_.journal != nullptr) options_.journal->drop(removed.ino);
   const bool open = inodes_.set_held(removed.ino);
   // Opened or closed while the answer was under way: tell the primary what is the case now.
   if (open && !asked_to_hold) in_background(fs::Hold{removed.ino});
@@ -62,9 +65,9 @@ Task<Result<void>> Filesystem::unlink(InodeNo parent, std::string name, Caller w
   if (options_.read_only) co_return fail(Errc::read_only);
   const std::optional<InodeNo> victim = inodes_.known_child(parent, name);
   const bool hold = victim && inodes_.is_open(*victim);
+  const Changing changing(*this, parent);
   fs::Operation operation = fs::Unlink{parent, name, hold};
-  ASTER_CO_TRY(const fs::Removed removed,
-               co_await remote_.call<fs::Removed>(std::move(operation), who));
+  ASTER_CO_TRY(const fs::Removed removed, co_await change<fs::Removed>(std::move(operation), who));
   inodes_.forget_name(parent, name);
   changed_below(parent);
   after_removal(removed, hold);
@@ -73,9 +76,9 @@ Task<Result<void>> Filesystem::unlink(InodeNo parent, std::string name, Caller w
 
 Task<Result<void>> Filesystem::rmdir(InodeNo parent, std::string name, Caller who) {
   if (options_.read_only) co_return fail(Errc::read_only);
+  const Changing changing(*this, parent);
   fs::Operation operation = fs::Rmdir{parent, name};
-  ASTER_CO_TRY(const fs::Removed removed,
-               co_await remote_.call<fs::Removed>(std::move(operation), who));
+  ASTER_CO_TRY(const fs::Removed removed, co_await change<fs::Removed>(std::move(operation), who));
   inodes_.forget_name(parent, name);
   changed_below(parent);
   inodes_.expire(removed.ino);
@@ -91,14 +94,17 @@ Task<Result<void>> Filesystem::rename(RenameArgs args, Caller who) {
   if (args.new_name.size() > fs::kNameMax) co_return fail(Errc::name_too_long);
   const std::optional<InodeNo> source = inodes_.known_child(args.parent, args.name);
   const std::optional<InodeNo> target = inodes_.known_child(args.new_parent, args.new_name);
+  const Changing changing(*this, args.parent, args.new_parent);
   const bool exchange = (args.flags & RENAME_EXCHANGE) != 0;
+  if (source) {
+    ASTER_CO_TRY(co_await drain_before_rename(*source, who));
+  }
   const bool hold = !exchange && target && inodes_.is_open(*target);
   fs::Operation operation = fs::Rename{
       args.parent, args.name, args.new_parent, args.new_name, (args.flags & RENAME_NOREPLACE) != 0,
       exchange,    hold};
   const InodeTable::Ticket ticket = inodes_.ticket();
-  ASTER_CO_TRY(const fs::Renamed renamed,
-               co_await remote_.call<fs::Renamed>(std::move(operation), who));
+  ASTER_CO_TRY(const fs::Renamed renamed, co_await change<fs::Renamed>(std::move(operation), who));
   // Two names of one inode: rename(2) does nothing, both names stay.
   const bool moved = exchange || !source || !target || *source != *target;
   if (moved) {

@@ -23,6 +23,8 @@ Result<void> check_kind(const std::string& name) {
 
 /// What the drive itself says: asked for by name, never listed, never kept here.
 constexpr std::string_view kOwnPrefix = "user.aster.";
+/// Setting it sends what is unsent.
+constexpr std::string_view kSync = "user.aster.sync";
 
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -61,10 +63,7 @@ Task<Result<std::string>> Filesystem::acl(InodeNo ino, std::string name, Caller 
 }
 
 Task<Result<std::string>> Filesystem::own_attribute(InodeNo ino, std::string name, Caller who) {
-  if (name == "user.aster.durable") {
-    const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
-    co_return std::string(content && content->dirty() ? "no" : "remote");
-  }
+  if (name == "user.aster.durable") co_return durability(ino);
   fs::Operation question = fs::GetXattr{ino, std::move(name)};
   ASTER_CO_TRY(fs::XattrValue value,
                co_await remote_.call<fs::XattrValue>(std::move(question), who));
@@ -107,11 +106,15 @@ Task<Result<std::vector<std::string>>> Filesystem::xattr_names(InodeNo ino, Call
 }
 
 Task<Result<void>> Filesystem::setxattr(fs::SetXattr change, Caller who) {
+  const InodeNo ino = change.ino;
+  if (change.name == kSync) {
+    const Result<void> synced = co_await sync_to_servers(ino, who);
+    co_return synced;
+  }
   if (options_.read_only) co_return fail(Errc::read_only);
   ASTER_CO_TRY(check_kind(change.name));
-  const InodeNo ino = change.ino;
   fs::Operation operation = std::move(change);
-  const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
+  const Result<fs::Empty> done = co_await this->change<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);
   inodes_.expire(ino);
   if (!done.ok()) co_return done.error();
@@ -135,7 +138,7 @@ Task<Result<void>> Filesystem::removexattr(InodeNo ino, std::string name, Caller
   if (options_.read_only) co_return fail(Errc::read_only);
   ASTER_CO_TRY(check_kind(name));
   fs::Operation operation = fs::RemoveXattr{ino, std::move(name)};
-  const Result<fs::Empty> done = co_await remote_.call<fs::Empty>(std::move(operation), who);
+  const Result<fs::Empty> done = co_await this->change<fs::Empty>(std::move(operation), who);
   inodes_.expire_xattrs(ino);
   inodes_.expire(ino);
   if (!done.ok()) co_return done.error();

@@ -9,25 +9,34 @@ namespace {
 /// git's index) does not fetch its manifest each time. A content without data is about 1 KiB.
 constexpr size_t kClosedContentsMax = 8192;
 
-/// Changed names remembered per directory; above that, all of its names count as changed.
-constexpr size_t kChangedNamesMax = 4096;
-
 }  // namespace
 
 InodeTable::InodeTable(const Clock& clock, InodeNo root, Duration ttl)
     : clock_(clock), root_(root), ttl_(ttl) {
-  state_.lock()->inodes[root.value];
+  auto state = state_.lock();
+  state->inodes[root.value];
+  if (leased()) state->trusted_until = SteadyTime{};
 }
 
 void InodeTable::set_trusted(bool trusted) {
-  auto state = state_.lock();
-  if (state->trusted == trusted) return;
-  state->trusted = trusted;
+  {
+    auto state = state_.lock();
+    const SteadyTime until = trusted ? SteadyTime::max() : SteadyTime{};
+    if (state->trusted_until == until) return;
+    state->trusted_until = until;
+  }
   // Events may be under way that answers from now on do not know of yet.
-  ++state->events;
+  expire_all();
+}
+
+void InodeTable::expire_all() {
+  auto state = state_.lock();
+  state->floor = ++state->events;
+  state->absent.clear();
   for (auto& [ino, inode] : state->inodes) {
     inode.expires = SteadyTime{};
-    if (trusted) inode.xattr_names.reset();
+    // While the primary is away old ones serve a mount without leases.
+    if (leased() || state->trusted_until != SteadyTime{}) inode.xattr_names.reset();
   }
 }
 
@@ -67,17 +76,20 @@ void InodeTable::forget_access(InodeNo ino) {
 }
 
 Duration InodeTable::ttl_left(const State& state, SteadyTime expires) const {
-  if (!state.trusted) return Duration::zero();
-  return std::max(Duration::zero(), expires - clock_.steady());
+  const SteadyTime until = std::min(expires, state.trusted_until);
+  const SteadyTime now = clock_.steady();
+  return until <= now ? Duration::zero() : until - now;
 }
 
 InodeTable::Noted InodeTable::take_in(State& state, Inode& inode, const fs::Attr& attr,
                                       Ticket ticket, bool own) {
-  const bool current = inode.last_event <= ticket;
-  if (!inode.known || attr.change >= inode.attr.change) {
+  const bool current = inode.last_event <= ticket && state.floor <= ticket;
+  const bool newer = !inode.known || attr.change > inode.attr.change;
+  if (own) inode.own_changes = true;
+  if (newer || (current && attr.change == inode.attr.change)) {
     inode.attr = attr;
     inode.known = true;
-    inode.expires = current ? clock_.steady() + ttl_ : SteadyTime{};
+    inode.expires = current ? expiry() : SteadyTime{};
     if (attr.nlink == 0) inode.unlinked = true;
   }
   Noted noted;
@@ -99,34 +111,6 @@ InodeTable::Noted InodeTable::note(const fs::Attr& attr, Ticket ticket, bool own
   return take_in(*state, it->second, attr, ticket, own);
 }
 
-InodeTable::Noted InodeTable::found(InodeNo parent, const std::string& name, const fs::Attr& attr,
-                                    Ticket ticket) {
-  auto state = state_.lock();
-  const auto [it, added] = state->inodes.try_emplace(attr.ino.value);
-  if (added) it->second.last_event = state->last_untracked_event;
-  ++it->second.lookups;
-  const Name key{parent.value, name};
-  const auto known = state->names.find(key);
-  if (known == state->names.end() || known->second != attr.ino.value) {
-    drop_name(*state, key);
-    state->names[key] = attr.ino.value;
-    it->second.names.push_back(key);
-  }
-  return take_in(*state, it->second, attr, ticket, false);
-}
-
-Duration InodeTable::name_ttl(InodeNo parent, const std::string& name, Ticket ticket) const {
-  auto state = state_.lock();
-  if (!state->trusted) return Duration::zero();
-  const auto it = state->inodes.find(parent.value);
-  if (it == state->inodes.end() || it->second.names_since > ticket) return Duration::zero();
-  const auto changed = it->second.changed_names.find(name);
-  if (changed != it->second.changed_names.end() && changed->second > ticket) {
-    return Duration::zero();
-  }
-  return ttl_;
-}
-
 std::optional<Attributes> InodeTable::fresh(InodeNo ino) const {
   auto state = state_.lock();
   const auto it = state->inodes.find(ino.value);
@@ -143,11 +127,12 @@ std::optional<fs::Attr> InodeTable::known(InodeNo ino) const {
   return laid_over(it->second, it->second.attr);
 }
 
-std::optional<InodeNo> InodeTable::known_child(InodeNo parent, const std::string& name) const {
+std::optional<std::pair<InodeNo, std::string>> InodeTable::any_name(InodeNo ino) const {
   auto state = state_.lock();
-  const auto it = state->names.find(Name{parent.value, name});
-  if (it == state->names.end()) return std::nullopt;
-  return InodeNo(it->second);
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || it->second.names.empty()) return std::nullopt;
+  const Name& name = it->second.names.back();
+  return std::pair(InodeNo(name.parent), name.name);
 }
 
 void InodeTable::forget(InodeNo ino, uint64_t lookups) {
@@ -158,51 +143,17 @@ void InodeTable::forget(InodeNo ino, uint64_t lookups) {
   erase_if_unused(*state, ino.value);
 }
 
-void InodeTable::drop_name(State& state, const Name& name) {
-  const auto it = state.names.find(name);
-  if (it == state.names.end()) return;
-  const auto inode = state.inodes.find(it->second);
-  if (inode != state.inodes.end()) std::erase(inode->second.names, name);
-  state.names.erase(it);
-}
-
-void InodeTable::touch_name(State& state, const Name& name) {
-  ++state.events;
-  const auto parent = state.inodes.find(name.parent);
-  if (parent == state.inodes.end()) return;
-  Inode& directory = parent->second;
-  if (directory.changed_names.size() >= kChangedNamesMax) {
-    directory.changed_names.clear();
-    directory.names_since = state.events;
-  }
-  directory.changed_names[name.name] = state.events;
-}
-
-void InodeTable::forget_name(InodeNo parent, const std::string& name) {
-  auto state = state_.lock();
-  const Name key{parent.value, name};
-  touch_name(*state, key);
-  drop_name(*state, key);
-}
-
-void InodeTable::set_name(InodeNo parent, const std::string& name, InodeNo ino) {
-  auto state = state_.lock();
-  const Name key{parent.value, name};
-  touch_name(*state, key);
-  drop_name(*state, key);
-  const auto it = state->inodes.find(ino.value);
-  if (it == state->inodes.end()) return;
-  state->names[key] = ino.value;
-  it->second.names.push_back(key);
-}
-
 void InodeTable::erase_if_unused(State& state, uint64_t ino) {
   const auto it = state.inodes.find(ino);
   if (it == state.inodes.end() || ino == root_.value) return;
   const Inode& inode = it->second;
   if (inode.lookups > 0 || inode.opens > 0) return;
   if (inode.content && inode.content->dirty() && !inode.unlinked) return;
+  // What was asked before our own last commit may be answered only now, and knows nothing of it.
+  if (inode.content) state.last_untracked_event = ++state.events;
   for (const Name& name : inode.names) state.names.erase(name);
+  // Listings that were fetched before show it without our changes, and no event will tell.
+  if (inode.own_changes) state.last_untracked_event = ++state.events;
   state.inodes.erase(it);
 }
 
@@ -216,6 +167,7 @@ void InodeTable::expire(InodeNo ino) {
   const auto it = state->inodes.find(ino.value);
   if (it == state->inodes.end()) return;
   it->second.expires = SteadyTime{};
+  it->second.own_changes = true;
   it->second.last_event = ++state->events;
 }
 
@@ -237,6 +189,8 @@ bool InodeTable::event(InodeNo ino, bool content) {
 std::vector<InodeNo> InodeTable::reset() {
   auto state = state_.lock();
   state->last_untracked_event = ++state->events;
+  state->floor = state->events;
+  state->absent.clear();
   std::vector<InodeNo> all;
   all.reserve(state->inodes.size());
   for (auto& [ino, inode] : state->inodes) {
@@ -254,7 +208,7 @@ std::vector<InodeNo> InodeTable::reset() {
   return all;
 }
 
-void InodeTable::committed(InodeNo ino) {
+void InodeTable::committed(InodeNo ino, Ticket ticket) {
   auto state = state_.lock();
   const auto it = state->inodes.find(ino.value);
   if (it == state->inodes.end() || !it->second.known) return;
@@ -262,7 +216,9 @@ void InodeTable::committed(InodeNo ino) {
   const fs::Attr now = laid_over(inode, inode.attr);
   if (inode.kernel_version) inode.kernel_version = now.data_version;
   const bool informed = now.change > inode.attr.change;
-  inode.expires = informed ? clock_.steady() + ttl_ : SteadyTime{};
+  const bool current = inode.last_event <= ticket && state->floor <= ticket;
+  inode.own_changes = true;
+  inode.expires = informed && current ? expiry() : SteadyTime{};
 }
 
 void InodeTable::set_unlinked(InodeNo ino) {
@@ -363,6 +319,15 @@ std::vector<InodeNo> InodeTable::held() const {
   return all;
 }
 
+std::vector<InodeNo> InodeTable::open_files() const {
+  auto state = state_.lock();
+  std::vector<InodeNo> all;
+  for (const auto& [ino, inode] : state->inodes) {
+    if (inode.opens > 0) all.emplace_back(ino);
+  }
+  return all;
+}
+
 std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> InodeTable::dirty() const {
   auto state = state_.lock();
   std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> all;
@@ -390,6 +355,7 @@ void InodeTable::set_xattr_names(InodeNo ino, std::vector<std::string> names, Ti
   auto state = state_.lock();
   const auto it = state->inodes.find(ino.value);
   if (it == state->inodes.end() || it->second.last_event > ticket) return;
+  if (state->floor > ticket) return;
   it->second.xattr_names = std::move(names);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -21,32 +22,56 @@ namespace aster {
 /// Events and answers race: an answer that was under way when an event about the same inode came in
 /// may be older than the event. Whoever asks the primary takes a ticket before; what the answer
 /// says is then believed for no time at all if an event came after the ticket.
+///
+/// Two ways of believing. With a ttl: for that long after it was told, while trusted. Under leases:
+/// until an event about it, as long as the lease is held; names, also those that are not there, are
+/// then answered from here, too. A lease that was not held for a while and is held again (the same
+/// one) covers what was told before: whatever changed meanwhile has come as an event.
 class InodeTable {
  public:
   using Ticket = uint64_t;
 
-  /// `ttl`: how long attributes and names are believed while trusted. Starts trusted.
+  /// `ttl`: how long attributes and names are believed while trusted; starts trusted. kLeased:
+  /// under leases; believe_until() starts it.
+  static constexpr Duration kLeased = Duration::max();
   InodeTable(const Clock& clock, InodeNo root, Duration ttl);
 
   Ticket ticket() const { return state_.lock()->events; }
   /// False: believe nothing from now on (the event stream is lost), until true comes.
   void set_trusted(bool trusted);
-  bool trusted() const { return state_.lock()->trusted; }
+  bool trusted() const { return clock_.steady() < state_.lock()->trusted_until; }
+  /// The part of a time to believe, told a while ago, that has not passed.
+  Duration still_believed(Duration told) const {
+    return std::min(told, ttl_left(*state_.lock(), SteadyTime::max()));
+  }
+  /// The lease is held until then; SteadyTime{}: it is not.
+  void believe_until(SteadyTime until) { state_.lock()->trusted_until = until; }
+  /// Nothing that was told or asked for so far is believed any more.
+  void expire_all();
 
   /// What is known after an answer was taken in.
   struct Noted {
     Attributes attributes;  ///< the newest known, dirty data laid over
     bool foreign = false;   ///< the kernel's pages stand for a content that somebody else replaced
     std::shared_ptr<FileContent> content;  ///< to observe `attributes`, null when there is none
+    Duration name_ttl{0};                  ///< found() only: how long the name may be believed
   };
   /// Takes in attributes of an inode. Older ones than known (by `change`) are ignored. `own`: they
   /// answer a change of this client, whose content the kernel's pages already show. An inode that
   /// is not in the table stays out.
   Noted note(const fs::Attr& attr, Ticket ticket, bool own = false);
-  /// The same, adds the inode and counts one look-up through `name` in `parent`.
-  Noted found(InodeNo parent, const std::string& name, const fs::Attr& attr, Ticket ticket);
+  /// The same, adds the inode and counts one look-up through `name` in `parent`. `own`: this client
+  /// has just made the name.
+  Noted found(InodeNo parent, const std::string& name, const fs::Attr& attr, Ticket ticket,
+              bool own = false);
   /// How long `name` in `parent`, asked for at `ticket`, may be believed to lead where it did.
   Duration name_ttl(InodeNo parent, const std::string& name, Ticket ticket) const;
+  /// The primary said that the name is not there.
+  void set_absent(InodeNo parent, const std::string& name, Ticket ticket);
+  /// What a look-up would say, if that is leased; an entry counts as looked up.
+  std::optional<Found> resolve(InodeNo parent, const std::string& name);
+  /// No name of the directory has changed since `ticket`, and it is leased.
+  bool listing_holds(InodeNo directory, Ticket ticket) const;
 
   /// Attributes that may be believed now; nullopt when the primary must be asked.
   std::optional<Attributes> fresh(InodeNo ino) const;
@@ -65,6 +90,8 @@ class InodeTable {
   void access_sent(InodeNo ino, int64_t at);
   /// Its atime was set by somebody: earlier accesses count no more.
   void forget_access(InodeNo ino);
+  /// A name that led to the inode when last seen.
+  std::optional<std::pair<InodeNo, std::string>> any_name(InodeNo ino) const;
 
   void forget(InodeNo ino, uint64_t lookups);
   /// The name leads elsewhere or nowhere now (unlinked, renamed, changed by others): listings and
@@ -101,13 +128,16 @@ class InodeTable {
   /// The primary keeps the inode for this session. False when nobody has it open any more.
   bool set_held(InodeNo ino);
   std::vector<InodeNo> held() const;
+  /// Open files of which the kernel may have pages.
+  std::vector<InodeNo> open_files() const;
   /// Contents with unsent data that still have a name.
   std::vector<std::pair<InodeNo, std::shared_ptr<FileContent>>> dirty() const;
   /// Lets go of an inode that was kept only for its dirty content.
   void collect(InodeNo ino);
 
   /// A flush of this client was committed: the kernel's pages stand for the new version.
-  void committed(InodeNo ino);
+  /// `ticket`: from before it.
+  void committed(InodeNo ino, Ticket ticket);
 
   /// Names of extended attributes, believed until an event or the loss of the stream: every
   /// write(2) asks for security.capability, which must not cost a round trip per second.
@@ -139,6 +169,7 @@ class InodeTable {
     uint64_t opens = 0;
     uint64_t writers = 0;
     Ticket last_event = 0;
+    bool own_changes = false;  // listings may show it as it was before them
     std::shared_ptr<FileContent> content;
     std::optional<uint64_t> kernel_version;  // data_version that the kernel's pages show
     bool held = false;
@@ -149,11 +180,18 @@ class InodeTable {
     // pages are used for a while) stays good for all the others.
     std::unordered_map<std::string, Ticket> changed_names;
     Ticket names_since = 0;
+    Ticket last_name_change = 0;
+  };
+  struct Child {
+    uint64_t ino = 0;
+    Ticket told = 0;
   };
   struct State {
     std::unordered_map<uint64_t, Inode> inodes;
-    std::unordered_map<Name, uint64_t, NameHash> names;
-    bool trusted = true;
+    std::unordered_map<Name, Child, NameHash> names;
+    std::unordered_map<Name, Ticket, NameHash> absent;  // leased names that are not there
+    SteadyTime trusted_until = SteadyTime::max();
+    Ticket floor = 0;  // nothing that was asked for before is believed
     Ticket events = 0;
     Ticket last_untracked_event = 0;
     std::deque<uint64_t> closed;  // contents kept for the next open, oldest first
@@ -164,6 +202,10 @@ class InodeTable {
   Duration ttl_left(const State& state, SteadyTime expires) const;
   static void drop_name(State& state, const Name& name);
   static void touch_name(State& state, const Name& name);
+  static bool name_holds(const State& state, const Name& name, Ticket ticket);
+  bool leased() const { return ttl_ == kLeased; }
+  /// When something that was told now is no longer believed.
+  SteadyTime expiry() const { return leased() ? SteadyTime::max() : clock_.steady() + ttl_; }
   void erase_if_unused(State& state, uint64_t ino);
   static void trim_closed(State& state);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/client/reachability.h"
+
 namespace aster {
 namespace {
 
@@ -11,6 +13,16 @@ using std::chrono::milliseconds;
 constexpr milliseconds kFirstSlice{2000};
 /// After a failed refresh with a dead stream, old copies are served at once for this long.
 constexpr milliseconds kAway{3000};
+/// What df(1), a shell's prompt and whoever walks past the mount point wait for at most.
+constexpr milliseconds kGlance{1000};
+
+/// Certainly. A primary that cannot be asked is taken at its word.
+Task<bool> is_down(PrimaryClient& primary) {
+  auto* reachability = dynamic_cast<Reachability*>(&primary);
+  if (reachability == nullptr) co_return true;
+  const bool down = co_await reachability->refuses_connections();
+  co_return down;
+}
 
 }  // namespace
 
@@ -34,6 +46,7 @@ Task<Result<fs::Answer>> Remote::ask(fs::Operation operation, Caller who) {
 }
 
 bool Remote::may_serve_old(const Error& error) const {
+  if (leased_ && error.code != Errc::unavailable) return false;
   return !hard_ && !alive_ && transient(error);
 }
 
@@ -48,8 +61,13 @@ Task<Result<fs::Answer>> Remote::refresh(fs::Operation operation, Caller who) {
     Result<fs::Answer> answer = co_await once(operation, std::nullopt, std::min(slice, left));
     if (answer.ok() || !transient(answer.error())) co_return answer;
     if (may_serve_old(answer.error())) {
-      away_until_ = (clock_.steady() + kAway).time_since_epoch().count();
-      co_return answer;
+      bool certain = true;
+      if (leased_) certain = co_await is_down(primary_);
+      if (certain) {
+        away_until_ = (clock_.steady() + kAway).time_since_epoch().count();
+        co_return answer;
+      }
+      answer = fail(Errc::timeout, answer.error().context);  // so that nothing old is served
     }
     left -= std::min(slice, left);
     slice *= 2;
@@ -58,6 +76,17 @@ Task<Result<fs::Answer>> Remote::refresh(fs::Operation operation, Caller who) {
     left = timeout_;
     co_await executor_.sleep(kPause);
   }
+}
+
+Task<Result<fs::Answer>> Remote::glance(fs::Operation operation) {
+  if (!alive_ && clock_.steady().time_since_epoch().count() < no_glance_until_) {
+    co_return fail(Errc::unavailable, "the primary is away");
+  }
+  Result<fs::Answer> answer = co_await once(operation, std::nullopt, std::min(kGlance, timeout_));
+  if (!answer.ok() && transient(answer.error())) {
+    no_glance_until_ = (clock_.steady() + kAway).time_since_epoch().count();
+  }
+  co_return answer;
 }
 
 Task<Result<std::vector<Result<fs::Answer>>>> Remote::ask_all(

@@ -19,7 +19,8 @@ class Remote {
         executor_(executor),
         clock_(clock),
         timeout_(options.timeout),
-        hard_(options.hard) {}
+        hard_(options.hard),
+        leased_(options.lease_term.count() > 0) {}
 
   /// One operation. unavailable or timeout after the mount's deadline; with `hard` it is repeated
   /// until it succeeds, the caller leaves or stop() is called. A mutation keeps its operation id
@@ -30,6 +31,10 @@ class Remote {
   /// at once.
   Task<Result<fs::Answer>> refresh(fs::Operation operation, Caller who);
 
+  /// Likewise, but one attempt that takes a second at most, also with `hard`; when it has failed
+  /// and the stream is lost, others fail at once for a while.
+  Task<Result<fs::Answer>> glance(fs::Operation operation);
+
   template <class A>
   Task<Result<A>> call(fs::Operation operation, Caller who) {
     Result<fs::Answer> answer = co_await ask(std::move(operation), std::move(who));
@@ -38,6 +43,11 @@ class Remote {
   template <class A>
   Task<Result<A>> refreshed(fs::Operation operation, Caller who) {
     Result<fs::Answer> answer = co_await refresh(std::move(operation), std::move(who));
+    co_return pick<A>(std::move(answer));
+  }
+  template <class A>
+  Task<Result<A>> glanced(fs::Operation operation) {
+    Result<fs::Answer> answer = co_await glance(std::move(operation));
     co_return pick<A>(std::move(answer));
   }
   /// Several reads in one round trip.
@@ -56,8 +66,14 @@ class Remote {
   /// The state of the event stream, the only early sign that the primary is away.
   void set_alive(bool alive) { alive_ = alive; }
   bool alive() const { return alive_; }
-  /// True when old copies may be served after this error.
+  /// True when old copies may be served after this error. Under leases not after a timeout: a
+  /// primary that refuses connections is down and confirms nothing to anybody, but one that cannot
+  /// be reached may.
   bool may_serve_old(const Error& error) const;
+  /// The primary did not answer, or could not serve.
+  static bool transient(const Error& error) {
+    return error.code == Errc::unavailable || error.code == Errc::timeout;
+  }
   /// No more repetitions.
   void stop() { stopping_ = true; }
   bool stopped() const { return stopping_; }
@@ -74,9 +90,6 @@ class Remote {
  private:
   static constexpr std::chrono::milliseconds kPause{500};
 
-  static bool transient(const Error& error) {
-    return error.code == Errc::unavailable || error.code == Errc::timeout;
-  }
   bool repeat(const Error& error, const Caller& who) const {
     return hard_ && transient(error) && !who.left() && !who.ending && !stopping_;
   }
@@ -88,9 +101,11 @@ class Remote {
   const Clock& clock_;
   const std::chrono::milliseconds timeout_;
   const bool hard_;
+  const bool leased_;
   std::atomic<bool> alive_{true};
   std::atomic<bool> stopping_{false};
   std::atomic<SteadyTime::rep> away_until_{0};
+  std::atomic<SteadyTime::rep> no_glance_until_{0};
 };
 
 }  // namespace aster

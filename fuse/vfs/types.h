@@ -12,6 +12,8 @@
 
 namespace aster {
 
+class WritebackJournal;
+
 /// Who asks. Cheap to copy.
 struct Caller {
   uint32_t uid = 0;
@@ -70,6 +72,11 @@ struct VfsOptions {
   bool access_times = true;
   /// How long the kernel may believe names and attributes while the event stream lives.
   std::chrono::milliseconds entry_ttl{1000};
+  /// Term of the primary's leases; then entry_ttl has no meaning. 0: none.
+  std::chrono::milliseconds lease_term{0};
+  /// With durability=local: what fsync and close wait for. Outlives the file system.
+  WritebackJournal* journal = nullptr;
+  std::string client;  ///< part of the names of conflict copies
 };
 
 }  // namespace aster

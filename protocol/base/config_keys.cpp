@@ -31,6 +31,7 @@ constexpr ConfigKey kKeys[] = {
     {"server.follower.remote_storage_target_local_root", text, "remote-storage-targets"},
     {"server.follower.ready_requires_target", boolean, "false"},
     {"server.follower.sync_interval_secs", integer, "30", 1, 86400},
+    {"server.follower.max_unpaged_list", integer, "250000", 1, 100'000'000},
     {"server.follower.io_threads", integer, "8", 1, 256},
     {"database.url", text, "sqlite://asterdrive.db?mode=rwc"},
     unused({"database.pool_size", integer, "10", 1, 1000}),

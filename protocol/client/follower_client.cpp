@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kStorage = "/api/v1/internal/storage";
 constexpr int kPageSize = 1000;
+constexpr size_t kDeletesAtOnce = 8;  // of a follower that takes one in a call
 
 std::string_view unquoted(std::string_view etag) {
   if (etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"')) {
@@ -91,6 +92,9 @@ void FollowerEndpoint::adopt(const Capabilities& capabilities) {
   protocol_version = std::min(capabilities.version().value_or(1), kProtocolVersion);
   keeps_parts = capabilities.has(feature::kComposeKeepParts);
   checks_crc32c = capabilities.has(feature::kIngestCrc32c);
+  signs_crc32c = capabilities.has(feature::kIngestCrc32cQuery);
+  joins_ranges = capabilities.has(feature::kComposeRanges);
+  deletes_many = capabilities.has(feature::kBatchDelete);
 }
 
 FollowerClient::FollowerClient(FollowerEndpoint endpoint, HttpClient& http, Executor& executor,
@@ -253,7 +257,9 @@ Task<Result<std::string>> FollowerClient::put_object(PutObject object) {
   call.body = std::move(object.body);
   call.source = std::move(object.source);
   call.source_length = object.source_length;
-  if (object.crc32c && endpoint_.checks_crc32c) {
+  if (object.crc32c && endpoint_.signs_crc32c) {
+    call.query.emplace_back(kCrc32cQuery, crc32c_hex(*object.crc32c));
+  } else if (object.crc32c && endpoint_.checks_crc32c) {
     call.headers.emplace_back(kCrc32cHeader, crc32c_hex(*object.crc32c));
   }
   ASTER_CO_TRY(const HttpClientResponse answer, co_await demand(std::move(call)));
@@ -300,6 +306,55 @@ Task<Result<void>> FollowerClient::delete_object(std::string key) {
   co_return answer.error();
 }
 
+Task<std::vector<Result<void>>> FollowerClient::delete_objects(std::vector<std::string> keys) {
+  std::vector<Result<void>> out;
+  if (!endpoint_.deletes_many) {
+    for (size_t from = 0; from < keys.size(); from += kDeletesAtOnce) {
+      std::vector<Task<Result<void>>> some;
+      for (size_t i = from; i < std::min(keys.size(), from + kDeletesAtOnce); ++i) {
+        some.push_back(delete_object(std::move(keys[i])));
+      }
+      const std::vector<Result<void>> done = co_await when_all(std::move(some));
+      out.insert(out.end(), done.begin(), done.end());
+    }
+    co_return out;
+  }
+  for (size_t from = 0; from < keys.size(); from += kMostDeleted) {
+    const auto begin = keys.begin() + static_cast<ptrdiff_t>(from);
+    const size_t count = std::min(keys.size() - from, kMostDeleted);
+    std::vector<std::string> some(begin, begin + static_cast<ptrdiff_t>(count));
+    const std::vector<Result<void>> done = co_await delete_batch(std::move(some));
+    out.insert(out.end(), done.begin(), done.end());
+  }
+  co_return out;
+}
+
+Task<std::vector<Result<void>>> FollowerClient::delete_batch(std::vector<std::string> keys) {
+  std::vector<Result<void>> out(keys.size());
+  BatchDelete wish{std::move(keys)};
+  Call call{.method = "POST", .path = "/batch-delete", .query = base_query()};
+  call.doing = "delete objects";
+  call.time = timeouts_.bulk;
+  call.set_json(to_json(wish));
+  Result<std::string> data = co_await ask(std::move(call));
+  Result<BatchDeleteAnswer> answer = fail(Errc::unavailable, "delete objects");
+  if (data.ok()) answer = from_json<BatchDeleteAnswer>(*data);
+  if (!data.ok()) answer = data.error();
+  if (!answer.ok()) {
+    out.assign(wish.keys.size(), Result<void>(answer.error()));
+    co_return out;
+  }
+  for (const auto& failure : answer->failed) {
+    const auto code = api_code_from_text(failure.code);
+    const Error error{code ? info(*code).errc : Errc::unavailable,
+                      "delete objects: " + failure.code + ": " + failure.message};
+    for (size_t i = 0; i < wish.keys.size(); ++i) {
+      if (wish.keys[i] == failure.key) out[i] = error;
+    }
+  }
+  co_return out;
+}
+
 Task<Result<ObjectMetadata>> FollowerClient::metadata(std::string key) {
   Call call{.method = "GET", .query = base_query(), .doing = "object metadata"};
   ASTER_CO_TRY(call.path, object_path(key));
@@ -328,13 +383,19 @@ Task<Result<uint64_t>> FollowerClient::compose(Compose compose) {
   if (compose.keep_parts && !endpoint_.keeps_parts) {
     co_return fail(Errc::unsupported, "compose: the follower cannot keep the parts");
   }
+  const bool ranges = !compose.part_ranges.empty();
+  if (ranges && !endpoint_.joins_ranges) {
+    co_return fail(Errc::unsupported, "compose: the follower cannot join pieces of objects");
+  }
   Call call{.method = "POST", .path = "/compose", .query = size_query(compose.max_size)};
   call.doing = "compose";
   if (compose.keep_parts) call.query.emplace_back("keep_parts", "true");
-  call.safe = compose.keep_parts;  // else the parts are gone after a success that we did not see
+  call.safe =
+      compose.keep_parts || ranges;  // else the parts are gone after a success that we did not see
   call.time = timeouts_.bulk;
   call.set_json(to_json(ComposeRequest{.target_key = compose.key,
                                        .part_keys = std::move(compose.part_keys),
+                                       .part_ranges = std::move(compose.part_ranges),
                                        .expected_size = static_cast<int64_t>(compose.size)}));
   const Result<std::string> data = co_await ask(std::move(call));
   if (data) {

@@ -27,6 +27,9 @@ struct FollowerEndpoint {
   uint16_t protocol_version = 5;
   bool keeps_parts = false;    ///< feature::kComposeKeepParts was announced
   bool checks_crc32c = false;  ///< feature::kIngestCrc32c was announced
+  bool signs_crc32c = false;   ///< feature::kIngestCrc32cQuery was announced
+  bool joins_ranges = false;   ///< feature::kComposeRanges was announced
+  bool deletes_many = false;   ///< feature::kBatchDelete was announced
   std::string target_key;      ///< storage target to use (v5); empty = the follower's default
 
   /// What the capabilities say about version and features.
@@ -69,9 +72,11 @@ struct ObjectBytes {
 struct Compose {
   std::string key;                     ///< of the object that is made
   std::vector<std::string> part_keys;  ///< in order, not empty
-  uint64_t size = 0;                   ///< sum of the parts, bytes
-  uint64_t max_size = 0;               ///< the policy's limit, bytes; 0 = none
-  bool keep_parts = false;             ///< leave the parts; unsupported where not announced
+  /// Or pieces of objects, which stay; unsupported where not announced.
+  std::vector<PartRange> part_ranges;
+  uint64_t size = 0;        ///< sum of the parts, bytes
+  uint64_t max_size = 0;    ///< the policy's limit, bytes; 0 = none
+  bool keep_parts = false;  ///< leave the parts; unsupported where not announced
 };
 
 /// Headers that a presigned download answers with; empty = as stored.
@@ -109,6 +114,8 @@ class FollowerClient {
   Task<Result<uint64_t>> head_object(std::string key);
   /// Success also when it is gone already.
   Task<Result<void>> delete_object(std::string key);
+  /// delete_object() of each, in order of `keys`; in few calls where the follower can.
+  Task<std::vector<Result<void>>> delete_objects(std::vector<std::string> keys);
   Task<Result<ObjectMetadata>> metadata(std::string key);
   /// At most 1000 keys below `prefix` (all of them from an old follower), from `cursor` on. Go on
   /// with next_cursor until there is none; one that does not grow is an error here.
@@ -134,6 +141,7 @@ class FollowerClient {
   std::string target_of(const std::string& path, const QueryList& query) const;
   HttpClientRequest build(const Call& call, std::chrono::milliseconds left) const;
   Task<Result<HttpClientResponse>> send(Call call);
+  Task<std::vector<Result<void>>> delete_batch(std::vector<std::string> keys);
   /// send(), and anything but 2xx is an error.
   Task<Result<HttpClientResponse>> demand(Call call);
   /// demand(), and the envelope's data as JSON text.

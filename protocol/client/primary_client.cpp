@@ -6,12 +6,17 @@
 #include "protocol/base/guarded.h"
 #include "protocol/base/log.h"
 #include "protocol/client/event_parser.h"
+#include "protocol/client/lock_client.h"
+#include "protocol/client/reachability.h"
 #include "protocol/fs/json.h"
 
 namespace aster {
 namespace {
 
 using std::chrono::milliseconds;
+
+/// A machine that is there refuses at once; a second is long for any network.
+constexpr milliseconds kProbeDeadline{1000};
 
 /// Full jitter: anything up to 50 ms doubled per attempt, at most 2 s, so that clients of a server
 /// that comes back do not all call at the same moment.
@@ -48,10 +53,16 @@ class EventSink final : public ByteSink {
       handlers_.on_reset();
       return true;
     }
-    if (name != "inval") return true;  // a later server may send more kinds
+    if (name == "lease") {
+      const Result<fs::LeaseNotice> notice = fs::decode_lease_notice(data);
+      if (notice && handlers_.on_lease) handlers_.on_lease(notice->lease);
+      return notice.ok();
+    }
+    const bool recalled = name == "recall";
+    if (!recalled && name != "inval") return true;  // a later server may send more kinds
     const Result<fs::Invalidation> event = fs::decode_invalidation(data);
     if (!event) return false;
-    handlers_.on_event(*event);
+    handlers_.on_event(*event, recalled);
     *cursor_.lock() = event->cursor;
     return true;
   }
@@ -61,16 +72,24 @@ class EventSink final : public ByteSink {
   EventParser parser_;
 };
 
-class HttpPrimaryClient final : public PrimaryClient {
+class HttpPrimaryClient final : public PrimaryClient, public LockClient, public Reachability {
  public:
-  HttpPrimaryClient(PrimaryClientOptions options, HttpClient& http, Executor& executor)
-      : options_(std::move(options)), http_(http), executor_(executor), reopening_(executor) {}
+  HttpPrimaryClient(PrimaryClientOptions options, HttpClient& http, HttpClient& control,
+                    Executor& executor)
+      : options_(std::move(options)),
+        http_(http),
+        control_(control),
+        executor_(executor),
+        reopening_(executor) {}
 
   Task<Result<fs::BatchAnswer>> batch(std::vector<fs::BatchItem> items,
                                       milliseconds deadline) override;
   Task<Result<fs::SessionAnswer>> open_session(fs::SessionRequest request) override;
   Task<Result<void>> close_session() override;
   Task<Result<void>> follow_events(EventHandlers handlers, CancelToken cancel) override;
+  Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, milliseconds deadline) override;
+  Task<Result<fs::LockAnswer>> lock(fs::LockRequest request, milliseconds deadline) override;
+  Task<bool> refuses_connections() override;
 
   std::string absolute(const std::string& url) const override {
     return url.starts_with('/') ? options_.server_url + url : url;
@@ -86,7 +105,10 @@ class HttpPrimaryClient final : public PrimaryClient {
     return request;
   }
   /// One exchange; a status other than 2xx becomes the error that its body names.
-  Task<Result<Bytes>> exchange(HttpClientRequest request);
+  static Task<Result<Bytes>> exchange(HttpClient& http, HttpClientRequest request);
+  Task<Result<Bytes>> exchange(HttpClientRequest request) {
+    return exchange(http_, std::move(request));
+  }
   Task<Result<fs::BatchAnswer>> try_batch(const fs::BatchRequest& request, milliseconds timeout);
   /// Opens a new session in place of `lost`, unless another caller did already.
   Task<Result<void>> reopen(SessionId lost);
@@ -98,6 +120,7 @@ class HttpPrimaryClient final : public PrimaryClient {
 
   const PrimaryClientOptions options_;
   HttpClient& http_;
+  HttpClient& control_;
   Executor& executor_;
   Guarded<fs::SessionAnswer> session_;
   Guarded<fs::SessionRequest> session_request_;
@@ -105,8 +128,8 @@ class HttpPrimaryClient final : public PrimaryClient {
   AsyncMutex reopening_;
 };
 
-Task<Result<Bytes>> HttpPrimaryClient::exchange(HttpClientRequest request) {
-  ASTER_CO_TRY(HttpClientResponse response, co_await http_.send(std::move(request)));
+Task<Result<Bytes>> HttpPrimaryClient::exchange(HttpClient& http, HttpClientRequest request) {
+  ASTER_CO_TRY(HttpClientResponse response, co_await http.send(std::move(request)));
   if (response.status / 100 != 2) {
     co_return fs::decode_error(response.status, as_text(response.body.view()));
   }
@@ -172,8 +195,11 @@ Task<Result<void>> HttpPrimaryClient::reopen(SessionId lost) {
   const auto lock = co_await reopening_.acquire();
   if (session() != lost) co_return ok();
   fs::SessionRequest again = *session_request_.lock();
+  const std::string cursor = *cursor_.lock();
   const Result<fs::SessionAnswer> answer = co_await open_session(std::move(again));
   if (!answer.ok()) co_return answer.error();
+  // What happened between the two sessions is told by the stream of the new one.
+  if (!cursor.empty()) *cursor_.lock() = cursor;
   ASTER_LOG(info, "session_reopened", {"session", answer->session.value});
   co_return ok();
 }
@@ -201,15 +227,27 @@ Task<Result<void>> HttpPrimaryClient::stream_events(EventHandlers& handlers, Can
   call.on_headers = [&handlers](int status, const HeaderList&) {
     if (status == 200) handlers.on_state(true);
   };
-  Result<HttpClientResponse> response = co_await http_.send(std::move(call), cancel);
+  Result<HttpClientResponse> response = co_await control_.send(std::move(call), cancel);
   handlers.on_state(false);
   if (!response.ok()) co_return std::move(response).error();
   if (response->status == 200) co_return ok();
   const Error error = fs::decode_error(response->status, as_text(response->body.view()));
   if (error.code != Errc::stale_handle) co_return error;
   ASTER_CO_TRY(co_await reopen(current));
-  handlers.on_reset();  // whatever happened between the two sessions was not told
+  handlers.on_reset();  // the primary has let go of what this session held
   co_return ok();
+}
+
+Task<Result<fs::AckAnswer>> HttpPrimaryClient::acknowledge(fs::Ack ack, milliseconds deadline) {
+  ack.session = session();
+  HttpClientRequest call = request("POST", "/api/v1/fs/ack");
+  call.headers.emplace_back("Content-Type", "application/json");
+  call.body.push_back(Bytes::from_string(fs::encode(ack)));
+  call.total_timeout = deadline;
+  call.connect_timeout = std::min<milliseconds>(call.connect_timeout, deadline);
+  ASTER_CO_TRY(const Bytes body, co_await exchange(control_, std::move(call)));
+  auto answer = fs::decode_ack_answer(as_text(body.view()));
+  co_return answer;
 }
 
 /// False when cancelled meanwhile.
@@ -236,9 +274,40 @@ Task<Result<void>> HttpPrimaryClient::follow_events(EventHandlers handlers, Canc
 
 }  // namespace
 
+Task<Result<fs::LockAnswer>> HttpPrimaryClient::lock(fs::LockRequest lock, milliseconds deadline) {
+  const SessionId known = session();
+  lock.session = known;
+  HttpClientRequest call = request("POST", "/api/v1/fs/lock");
+  call.headers.emplace_back("Content-Type", "application/json");
+  call.body.push_back(Bytes::from_string(fs::encode(lock)));
+  call.total_timeout = deadline;
+  call.connect_timeout = std::min<milliseconds>(call.connect_timeout, deadline);
+  const Result<Bytes> body = co_await exchange(std::move(call));
+  if (body.failed_with(Errc::stale_handle)) {
+    ASTER_CO_TRY(co_await reopen(known));
+  }
+  if (!body.ok()) co_return body.error();
+  auto answer = fs::decode_lock_answer(as_text(body->view()));
+  co_return answer;
+}
+
+Task<bool> HttpPrimaryClient::refuses_connections() {
+  co_await executor_.hop();
+  co_return aster::refuses_connections(options_.server_url, kProbeDeadline);
+}
+
+LockClient* lock_client_of(PrimaryClient& client) {
+  return dynamic_cast<LockClient*>(&client);
+}
+
+Task<Result<fs::AckAnswer>> PrimaryClient::acknowledge(fs::Ack, milliseconds) {
+  co_return fail(Errc::unsupported, "no leases");
+}
+
 std::unique_ptr<PrimaryClient> make_primary_client(PrimaryClientOptions options, HttpClient& http,
-                                                   Executor& executor) {
-  return std::make_unique<HttpPrimaryClient>(std::move(options), http, executor);
+                                                   Executor& executor, HttpClient* control) {
+  return std::make_unique<HttpPrimaryClient>(std::move(options), http,
+                                             control != nullptr ? *control : http, executor);
 }
 
 }  // namespace aster

@@ -9,6 +9,7 @@
 #include "protocol/base/executor.h"
 #include "protocol/base/task.h"
 #include "protocol/client/http_client.h"
+#include "protocol/fs/lease_messages.h"
 #include "protocol/fs/messages.h"
 
 namespace aster {
@@ -32,14 +33,24 @@ class PrimaryClient {
   /// cached); `on_state` says whether the stream is alive. All are called one at a time, on an
   /// executor thread.
   struct EventHandlers {
-    std::function<void(const fs::Invalidation&)> on_event;
+    /// `recalled`: somebody waits until it is acknowledged.
+    std::function<void(const fs::Invalidation&, bool recalled)> on_event;
     std::function<void()> on_reset;
     std::function<void(bool alive)> on_state;
+    /// May be empty. See fs::LeaseNotice.
+    std::function<void(uint64_t lease)> on_lease;
   };
   virtual Task<Result<void>> follow_events(EventHandlers handlers, CancelToken cancel) = 0;
 
+  /// One attempt; `ack.session` is filled in.
+  virtual Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, std::chrono::milliseconds deadline);
+
   /// An absolute URL for ObjectAccess::url or UploadGrant::url.
   virtual std::string absolute(const std::string& url) const = 0;
+
+  /// While the answer lives, mutations wait; then they leave together. For callers who are about to
+  /// let several others go on at the same moment. Only a hint.
+  virtual std::shared_ptr<void> gather() { return nullptr; }
 
   /// One operation, its answer's type picked out: `co_await
   /// client.call<fs::Attr>(fs::GetAttr{ino})`.
@@ -61,8 +72,10 @@ struct PrimaryClientOptions {
   std::string server_url;  ///< e.g. "http://drive.example.com:3000", no trailing slash
   std::string token;       ///< bearer token; never logged
 };
-/// `http` and `executor` must outlive the client.
+/// Everything handed in must outlive the client. Events and acknowledgements go by `control` when
+/// it is given: calls that wait for acknowledgements of others must not keep ours from leaving.
 std::unique_ptr<PrimaryClient> make_primary_client(PrimaryClientOptions options, HttpClient& http,
-                                                   Executor& executor);
+                                                   Executor& executor,
+                                                   HttpClient* control = nullptr);
 
 }  // namespace aster

@@ -221,6 +221,38 @@ std::string encode(const SessionAnswer& answer) {
 Result<SessionAnswer> decode_session_answer(std::string_view text) {
   return decode_enveloped<SessionAnswer>(text);
 }
+std::string encode(const LeaseNotice& notice) {
+  return encode_message(notice);
+}
+Result<LeaseNotice> decode_lease_notice(std::string_view text) {
+  return decode_message<LeaseNotice>(text);
+}
+std::string encode(const Ack& ack) {
+  return encode_message(ack);
+}
+Result<Ack> decode_ack(std::string_view text) {
+  ASTER_TRY(Ack ack, decode_message<Ack>(text));
+  if (ack.done.size() > kAckDoneMax) return fail(Errc::too_large, "list \"done\" is too long");
+  return ack;
+}
+std::string encode(const AckAnswer& answer) {
+  return encode_message(answer);
+}
+Result<AckAnswer> decode_ack_answer(std::string_view text) {
+  return decode_enveloped<AckAnswer>(text);
+}
+std::string encode(const LockRequest& request) {
+  return encode_message(request);
+}
+Result<LockRequest> decode_lock_request(std::string_view text) {
+  return decode_message<LockRequest>(text);
+}
+std::string encode(const LockAnswer& answer) {
+  return encode_message(answer);
+}
+Result<LockAnswer> decode_lock_answer(std::string_view text) {
+  return decode_enveloped<LockAnswer>(text);
+}
 std::string encode(const Invalidation& event) {
   return encode_message(event);
 }

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/fs/lease_messages.h"
+#include "protocol/fs/lock_messages.h"
 #include "protocol/fs/messages.h"
 
 /// The one codec of the client API. Names and xattr values are JSON strings when they are valid
@@ -23,6 +25,20 @@ std::string encode(const SessionRequest& request);
 Result<SessionRequest> decode_session_request(std::string_view json);
 std::string encode(const SessionAnswer& answer);
 Result<SessionAnswer> decode_session_answer(std::string_view json);
+
+std::string encode(const LeaseNotice& notice);
+Result<LeaseNotice> decode_lease_notice(std::string_view json);
+std::string encode(const Ack& ack);
+Result<Ack> decode_ack(std::string_view json);
+std::string encode(const AckAnswer& answer);
+/// Decodes the whole body {code,msg,data}.
+Result<AckAnswer> decode_ack_answer(std::string_view json);
+
+std::string encode(const LockRequest& request);
+Result<LockRequest> decode_lock_request(std::string_view json);
+std::string encode(const LockAnswer& answer);
+/// Decodes the whole body {code,msg,data}.
+Result<LockAnswer> decode_lock_answer(std::string_view json);
 
 std::string encode(const Invalidation& event);
 Result<Invalidation> decode_invalidation(std::string_view json);

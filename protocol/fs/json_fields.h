@@ -1,5 +1,7 @@
 #pragma once
 
+#include "protocol/fs/lease_messages.h"
+#include "protocol/fs/lock_messages.h"
 #include "protocol/fs/messages.h"
 
 /// The wire fields of every message, once for writing and reading. Inside protocol/fs only.
@@ -207,6 +209,7 @@ ASTER_FIELDS(UploadGrant) {
 ASTER_FIELDS(UploadGrants) {
   v("part_size", x.part_size);
   v("max_object", x.max_object);
+  v.defaulted("shared_up_to", x.shared_up_to);
   v("grants", x.grants);
 }
 ASTER_FIELDS(Removed) {
@@ -228,6 +231,7 @@ ASTER_FIELDS(SessionAnswer) {
   v("cursor", x.cursor);
   v("heartbeat_ms", x.heartbeat_ms);
   v("entry_ttl_ms", x.entry_ttl_ms);
+  v.defaulted("lease_ms", x.lease_ms);
 }
 ASTER_FIELDS(Invalidation::Inode) {
   v("ino", x.ino);
@@ -242,6 +246,42 @@ ASTER_FIELDS(Invalidation) {
   v("cursor", x.cursor);
   v.defaulted("inodes", x.inodes);
   v.defaulted("entries", x.entries);
+}
+
+ASTER_FIELDS(LeaseNotice) {
+  v("lease", x.lease);
+}
+ASTER_FIELDS(Ack) {
+  v("session", x.session);
+  v("lease", x.lease);
+  v.defaulted("cursor", x.cursor);
+  v.defaulted("done", x.done);
+}
+ASTER_FIELDS(AckAnswer) {
+  v("lease", x.lease);
+  v("lease_ms", x.lease_ms);
+}
+
+ASTER_FIELDS(LockRequest) {
+  v("session", x.session);
+  v("ino", x.ino);
+  v("owner", x.owner);
+  v.defaulted("whole", x.whole);
+  v.defaulted("unlock", x.unlock);
+  v.defaulted("exclusive", x.exclusive);
+  v.defaulted("test", x.test);
+  v.defaulted("reclaim", x.reclaim);
+  v.defaulted("start", x.start);
+  v.defaulted("length", x.length);
+  v.defaulted("pid", x.pid);
+}
+ASTER_FIELDS(LockAnswer) {
+  v("granted", x.granted);
+  v.defaulted("conflict", x.conflict);
+  v.defaulted("exclusive", x.exclusive);
+  v.defaulted("start", x.start);
+  v.defaulted("length", x.length);
+  v.defaulted("pid", x.pid);
 }
 
 #undef ASTER_FIELDS

@@ -294,6 +294,9 @@ struct UploadGrant {
 struct UploadGrants {
   uint64_t part_size = 0;   ///< bytes per object for large files, a multiple of kBlockSize
   uint64_t max_object = 0;  ///< largest object this policy takes
+  /// The grants are also good for data of any other file of this workspace, several in one object,
+  /// while none of these files is larger than this; 0: only for the file that they were asked for.
+  uint64_t shared_up_to = 0;
   std::vector<UploadGrant> grants;
 };
 /// What Unlink and Rmdir removed.
@@ -338,7 +341,8 @@ struct SessionAnswer {
   std::string user;
   std::string cursor;         ///< where the event stream of this session starts
   uint32_t heartbeat_ms = 0;  ///< the stream is never silent for longer
-  uint32_t entry_ttl_ms = 0;  ///< how long the kernel may trust names and attributes
+  uint32_t entry_ttl_ms = 0;  ///< how long names and attributes may be trusted without a lease
+  uint32_t lease_ms = 0;      ///< term of leases (fs/lease_messages.h); 0: the server has none
 };
 
 /// One change that others made. Sent as server-sent event "inval" on

@@ -1,7 +1,10 @@
 #include "server/db/account_store.h"
 
+#include <algorithm>
+
 #include "protocol/base/clock.h"
 #include "server/db/database.h"
+#include "server/db/workspace_store.h"
 
 namespace aster::db {
 namespace {
@@ -190,6 +193,27 @@ Task<Result<void>> AccountStore::revoke_token(std::string hash) {
   const int64_t now = clock_.now_seconds();
   co_return co_await database_.write([&](Txn& txn) -> Result<void> {
     txn.exec("UPDATE tokens SET revoked_at = ?2 WHERE hash = ?1 AND revoked_at = 0", hash, now);
+    return ok();
+  });
+}
+
+Task<Result<AccountStore::Storage>> AccountStore::storage(UserId id) {
+  auto body = [&](Txn& txn) -> Result<Storage> {
+    auto q = txn.query(
+        "SELECT w.bytes, w.quota FROM users u JOIN workspaces w ON w.id = u.workspace"
+        " WHERE u.id = ?1",
+        id);
+    if (!q.next()) return Storage();
+    return Storage{static_cast<uint64_t>(std::max<int64_t>(0, q.int64(0))), q.uint64(1)};
+  };
+  co_return co_await executor_.run([&] { return database_.read(body); });
+}
+
+Task<Result<void>> AccountStore::set_quota(UserId id, uint64_t bytes) {
+  co_return co_await database_.write([&](Txn& txn) -> Result<void> {
+    auto q = txn.query("SELECT workspace FROM users WHERE id = ?1", id);
+    if (!q.next()) return fail(Errc::not_found, "no user with id " + std::to_string(id.value));
+    WorkspaceStore(txn).set_quota(q.uint64(0), bytes);
     return ok();
   });
 }

@@ -100,6 +100,15 @@ class AccountStore {
   /// status `disabled` revokes the user's tokens in the same transaction.
   Task<Result<UserRow>> update_user(UserId id, UserChange change);
 
+  /// What the user's own tree covers and may cover; zeros while there is none.
+  struct Storage {
+    uint64_t used = 0;
+    uint64_t quota = 0;  ///< 0 = no limit
+  };
+  Task<Result<Storage>> storage(UserId id);
+  /// Of the user's tree, which must be there.
+  Task<Result<void>> set_quota(UserId id, uint64_t bytes);
+
   Task<Result<TokenRow>> create_token(TokenRow token);
   /// not_found; also answers revoked and expired tokens: the caller judges.
   Task<Result<TokenOwner>> token(std::string hash);

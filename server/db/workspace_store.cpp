@@ -31,4 +31,21 @@ void WorkspaceStore::add_usage(uint64_t workspace, const Usage& delta) {
       workspace, delta.inodes, delta.bytes, delta.pending_objects);
 }
 
+uint64_t WorkspaceStore::quota(uint64_t workspace) {
+  Query q = txn_.query("SELECT quota FROM workspaces WHERE id=?1", workspace);
+  return q.next() ? q.uint64(0) : 0;
+}
+
+void WorkspaceStore::set_quota(uint64_t workspace, uint64_t bytes) {
+  txn_.exec("UPDATE workspaces SET quota=?2 WHERE id=?1", workspace, bytes);
+}
+
+int64_t WorkspaceStore::bytes_of_removed(uint64_t workspace) {
+  Query q = txn_.query(
+      "SELECT coalesce(sum(i.allocated), 0) FROM orphans o JOIN inodes i ON i.ino=o.ino "
+      "WHERE i.workspace=?1 AND o.ino NOT IN (SELECT ino FROM holds)",
+      workspace);
+  return q.next() ? q.int64(0) : 0;
+}
+
 }  // namespace aster::db

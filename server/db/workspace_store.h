@@ -27,6 +27,12 @@ class WorkspaceStore {
   std::optional<InodeNo> root(uint64_t workspace);
   std::optional<Usage> usage(uint64_t workspace);
   void add_usage(uint64_t workspace, const Usage& delta);
+  /// Bytes that its files may cover; 0 = no limit.
+  uint64_t quota(uint64_t workspace);
+  void set_quota(uint64_t workspace, uint64_t bytes);
+  /// Bytes of files that have no name and no holder any more: they still count as used until they
+  /// are collected.
+  int64_t bytes_of_removed(uint64_t workspace);
 
  private:
   Txn& txn_;

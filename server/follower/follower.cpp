@@ -73,7 +73,8 @@ Result<std::unique_ptr<Follower>> Follower::start(const Config& config) {
       .nonces = *parts->nonces,
       .disk = parts->disk,
       .clock = parts->clock,
-      .ready_requires_target = config.boolean("server.follower.ready_requires_target")});
+      .ready_requires_target = config.boolean("server.follower.ready_requires_target"),
+      .most_unpaged = static_cast<uint64_t>(config.integer("server.follower.max_unpaged_list"))});
   parts->api->add_routes(parts->router);
   ASTER_TRY(parts->server, http::start_server(server_options(config), parts->router));
   parts->sync.emplace(BindingSync::Parts{

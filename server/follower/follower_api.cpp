@@ -108,6 +108,8 @@ void FollowerApi::add_routes(http::Router& router) {
   };
   add("GET", "/objects", {.action = &FollowerApi::list_objects, .enabled = true, .target = true});
   add("POST", "/compose", {.action = &FollowerApi::compose, .enabled = true, .target = true});
+  add("POST", "/batch-delete",
+      {.action = &FollowerApi::batch_delete, .enabled = true, .target = true});
   add("PUT", "/objects/{...}", with(&FollowerApi::put_object, true));
   add("HEAD", "/objects/{...}", with(&FollowerApi::head_object));
   add("DELETE", "/objects/{...}", with(&FollowerApi::delete_object));

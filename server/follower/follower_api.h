@@ -31,6 +31,7 @@ class FollowerApi {
     Executor& disk;  ///< everything that may block
     const Clock& clock;
     bool ready_requires_target = false;
+    uint64_t most_unpaged = 250'000;  ///< keys of a list that was not asked for in pages
   };
   explicit FollowerApi(Parts parts);
 
@@ -80,6 +81,7 @@ class FollowerApi {
   Task<Outcome> get_metadata(Call& call);
   Task<Outcome> list_objects(Call& call);
   Task<Outcome> compose(Call& call);
+  Task<Outcome> batch_delete(Call& call);
 
   // control_routes.cpp
   Task<Outcome> get_capabilities(Call& call);

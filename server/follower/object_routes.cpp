@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "protocol/base/log.h"
 #include "protocol/byte_range.h"
 #include "protocol/capabilities.h"
 #include "protocol/http_text.h"
@@ -29,16 +30,29 @@ ApiResult<bool> check_size(std::string_view what, uint64_t size, uint64_t limit)
                                                " exceeds limit " + std::to_string(limit));
 }
 
-ApiResult<std::optional<uint32_t>> announced_crc(const http::Request& request) {
-  const std::string* header = request.header(kCrc32cHeader);
-  if (!header) return std::optional<uint32_t>();
+ApiResult<uint32_t> read_crc(std::string_view name, const std::string& text) {
   uint32_t crc = 0;
-  const char* const end = header->data() + header->size();
-  const auto [stop, error] = std::from_chars(header->data(), end, crc, 16);
-  if (header->size() != 8 || error != std::errc() || stop != end) {
-    return ApiError(ApiCode::bad_request, std::string(kCrc32cHeader) + " must be 8 hex digits");
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, crc, 16);
+  if (text.size() != 8 || error != std::errc() || stop != end) {
+    return ApiError(ApiCode::bad_request, std::string(name) + " must be 8 hex digits");
   }
-  return std::optional(crc);
+  return crc;
+}
+
+/// Of the query, which the signature covers, else of the header. Both must agree.
+ApiResult<std::optional<uint32_t>> announced_crc(const http::Request& request,
+                                                 const QueryList& query) {
+  std::optional<uint32_t> out;
+  if (const std::string* header = request.header(kCrc32cHeader)) {
+    ASTER_TRY(out, read_crc(kCrc32cHeader, *header));
+  }
+  if (const auto text = http::query_value(query, kCrc32cQuery)) {
+    ASTER_TRY(const uint32_t crc, read_crc(kCrc32cQuery, *text));
+    if (out && *out != crc) return ApiError(ApiCode::bad_request, "two different checksums");
+    out = crc;
+  }
+  return out;
 }
 
 /// What a driver's failure means for an upload: the body's faults are the client's.
@@ -99,7 +113,7 @@ Task<FollowerApi::Outcome> FollowerApi::put_object(Call& call) {
   const uint64_t length = *call.request.content_length;
   ASTER_CO_TRY(const uint64_t limit, size_limit(call.query, call.usable->target));
   ASTER_CO_TRY(check_size("object", length, limit));
-  ASTER_CO_TRY(const auto crc, announced_crc(call.request));
+  ASTER_CO_TRY(const auto crc, announced_crc(call.request, call.query));
   const storage::ObjectStore store = objects(call);
   const auto digest = co_await store.put(call.key, call.request.body, {length, crc});
   if (!digest.ok()) co_return put_failure(digest.error());
@@ -162,14 +176,21 @@ Task<FollowerApi::Outcome> FollowerApi::list_objects(Call& call) {
   const std::string prefix = http::query_value(call.query, "prefix").value_or("");
   const storage::ObjectStore store = objects(call);
   const uint64_t from = limit ? cursor.value_or(0) : 0;
-  ASTER_CO_TRY(const ObjectList list, co_await store.list(prefix, from, limit));
+  const uint64_t most = limit.value_or(parts_.most_unpaged);
+  ASTER_CO_TRY(const ObjectList list, co_await store.list(prefix, from, most));
+  if (!limit && list.next_cursor) {
+    // A part of the list would look like all of it to who does not know of pages.
+    co_return ApiError(ApiCode::bad_request, "more than " + std::to_string(most) +
+                                                 " objects: ask for pages with limit and cursor");
+  }
   co_return success(call.dialect, to_json(list));
 }
 
 Task<FollowerApi::Outcome> FollowerApi::compose(Call& call) {
   ASTER_CO_TRY(const std::string body, co_await read_json_body(call.request.body));
   ASTER_CO_TRY(ComposeRequest wish, from_json<ComposeRequest>(body));
-  if (wish.part_keys.empty()) {
+  const bool ranges = !wish.part_ranges.empty();
+  if (wish.part_keys.empty() && !ranges) {
     co_return ApiError(ApiCode::compose_parts_required, "part_keys is empty");
   }
   if (wish.expected_size < 0) {
@@ -180,10 +201,41 @@ Task<FollowerApi::Outcome> FollowerApi::compose(Call& call) {
   ASTER_CO_TRY(check_size("composed object", size, limit));
   const bool keep = http::query_value(call.query, "keep_parts") == "true";
   const storage::ObjectStore store = objects(call);
+  if (ranges) {
+    const auto joined =
+        co_await store.join_pieces(std::move(wish.target_key), std::move(wish.part_ranges), size);
+    if (!joined.ok()) co_return compose_failure(joined.error());
+    co_return success(call.dialect, to_json(ComposeAnswer{*joined}));
+  }
   const auto written = co_await store.compose(std::move(wish.target_key), std::move(wish.part_keys),
                                               {.expected_size = size, .keep_parts = keep});
   if (!written.ok()) co_return compose_failure(written.error());
   co_return success(call.dialect, to_json(ComposeAnswer{*written}));
+}
+
+Task<FollowerApi::Outcome> FollowerApi::batch_delete(Call& call) {
+  ASTER_CO_TRY(const std::string body, co_await read_json_body(call.request.body));
+  ASTER_CO_TRY(BatchDelete wish, from_json<BatchDelete>(body));
+  if (wish.keys.empty() || wish.keys.size() > kMostDeleted) {
+    co_return ApiError(ApiCode::bad_request,
+                       "keys has 1 to " + std::to_string(kMostDeleted) + " entries");
+  }
+  const storage::ObjectStore store = objects(call);
+  const std::vector<Result<void>> removed = co_await store.remove_many(wish.keys);
+  BatchDeleteAnswer answer;
+  for (size_t i = 0; i < removed.size(); ++i) {
+    if (removed[i].ok() || removed[i].failed_with(Errc::not_found)) {
+      ++answer.deleted;
+      continue;
+    }
+    const ApiError error(removed[i].error());
+    ASTER_LOG(warn, "object not deleted", {"request", call.request.request_id},
+              {"err", removed[i].error()});
+    const bool inner = error.http_status() >= 500;
+    answer.failed.push_back({wish.keys[i], std::string(info(error.code).text),
+                             inner ? std::string(class_name(error.code)) : error.message});
+  }
+  co_return success(call.dialect, to_json(answer));
 }
 
 }  // namespace aster::follower

@@ -78,6 +78,9 @@ Task<Result<db::UserRow>> Accounts::update_user(UserId id, Change change) {
   }
   auto row = co_await store_.update_user(id, std::move(stored));
   forget(id);
+  if (!row.ok() || !change.quota) co_return row;
+  ASTER_CO_TRY(row->workspace, co_await workspace_of(*row));
+  ASTER_CO_TRY(co_await store_.set_quota(id, *change.quota));
   co_return row;
 }
 

@@ -64,6 +64,7 @@ class Accounts {
     std::optional<std::string> password;
     std::optional<db::UserRole> role;
     std::optional<db::UserStatus> status;
+    std::optional<uint64_t> quota;  ///< bytes of the user's own tree; 0 = no limit
   };
   Task<Result<db::UserRow>> update_user(UserId id, Change change);
 

@@ -16,6 +16,7 @@ struct UserBody {
   std::optional<std::string> password;
   std::optional<std::string> role;
   std::optional<std::string> status;
+  std::optional<uint64_t> quota;
 };
 
 Result<UserBody> read_user_body(std::string_view text) {
@@ -26,6 +27,7 @@ Result<UserBody> read_user_body(std::string_view text) {
   reader.optional("password", body.password);
   reader.optional("role", body.role);
   reader.optional("status", body.status);
+  reader.optional("storage_quota", body.quota);
   return reader.finish(std::move(body));
 }
 
@@ -85,11 +87,19 @@ Task<ApiResult<ApiReply>> AdminApi::list_audit(ApiCall call) {
   co_return ApiReply{200, list_json(items, found.total, page)};
 }
 
+Task<ApiResult<ApiReply>> AdminApi::user_reply(int status, db::UserRow user) {
+  ASTER_CO_TRY(const auto storage, co_await parts_.account_store.storage(user.id));
+  co_return ApiReply{status, user_json(user, storage)};
+}
+
 Task<ApiResult<ApiReply>> AdminApi::list_users(ApiCall call) {
   ASTER_CO_TRY(const db::PageRequest page, page_of_query(call.request.raw_query()));
   ASTER_CO_TRY(const auto found, co_await parts_.account_store.list_users(page));
   std::vector<std::string> items;
-  for (const db::UserRow& row : found.items) items.push_back(user_json(row));
+  for (const db::UserRow& row : found.items) {
+    ASTER_CO_TRY(const auto storage, co_await parts_.account_store.storage(row.id));
+    items.push_back(user_json(row, storage));
+  }
   co_return ApiReply{200, list_json(items, found.total, page)};
 }
 
@@ -103,14 +113,21 @@ Task<ApiResult<ApiReply>> AdminApi::create_user(ApiCall call) {
     ASTER_CO_TRY(user.role, db::parse_user_role(*body.role));
   }
   ASTER_CO_TRY(const db::UserRow made, co_await parts_.accounts.create_user(std::move(user)));
+  if (body.quota) {
+    Accounts::Change change;
+    change.quota = body.quota;
+    ASTER_CO_TRY(co_await parts_.accounts.update_user(made.id, std::move(change)));
+  }
   co_await audit(call.who, "user.create", made.name);
-  co_return ApiReply{201, user_json(made)};
+  auto reply = co_await user_reply(201, made);
+  co_return reply;
 }
 
 Task<ApiResult<ApiReply>> AdminApi::get_user(ApiCall call) {
   ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
   ASTER_CO_TRY(const db::UserRow user, co_await parts_.account_store.user(UserId(id)));
-  co_return ApiReply{200, user_json(user)};
+  auto reply = co_await user_reply(200, user);
+  co_return reply;
 }
 
 Task<ApiResult<ApiReply>> AdminApi::update_user(ApiCall call) {
@@ -123,10 +140,12 @@ Task<ApiResult<ApiReply>> AdminApi::update_user(ApiCall call) {
   if (body.status) {
     ASTER_CO_TRY(change.status, db::parse_user_status(*body.status));
   }
+  change.quota = body.quota;
   ASTER_CO_TRY(const db::UserRow user,
                co_await parts_.accounts.update_user(UserId(id), std::move(change)));
   co_await audit(call.who, "user.update", user.name);
-  co_return ApiReply{200, user_json(user)};
+  auto reply = co_await user_reply(200, user);
+  co_return reply;
 }
 
 Task<ApiResult<ApiReply>> AdminApi::set_password(ApiCall call) {
@@ -137,7 +156,8 @@ Task<ApiResult<ApiReply>> AdminApi::set_password(ApiCall call) {
   ASTER_CO_TRY(const db::UserRow user,
                co_await parts_.accounts.update_user(UserId(id), std::move(change)));
   co_await audit(call.who, "user.password", user.name);
-  co_return ApiReply{200, user_json(user)};
+  auto reply = co_await user_reply(200, user);
+  co_return reply;
 }
 
 }  // namespace aster::primary

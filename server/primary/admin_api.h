@@ -40,6 +40,7 @@ class AdminApi {
   Task<ApiResult<ApiReply>> overview(ApiCall call);
   Task<ApiResult<ApiReply>> list_audit(ApiCall call);
   Task<ApiResult<ApiReply>> list_users(ApiCall call);
+  Task<ApiResult<ApiReply>> user_reply(int status, db::UserRow user);
   Task<ApiResult<ApiReply>> create_user(ApiCall call);
   Task<ApiResult<ApiReply>> get_user(ApiCall call);
   Task<ApiResult<ApiReply>> update_user(ApiCall call);

@@ -47,8 +47,11 @@ std::string rfc3339(int64_t unix_seconds) {
   return std::string(text, n);
 }
 
-std::string user_json(const db::UserRow& user) {
-  return json::serialize(user_object(user));
+std::string user_json(const db::UserRow& user, const db::AccountStore::Storage& storage) {
+  json::object object = user_object(user);
+  object["storage_used"] = storage.used;
+  object["storage_quota"] = storage.quota;
+  return json::serialize(object);
 }
 
 std::string login_json(const LoginAnswer& answer, int64_t now) {

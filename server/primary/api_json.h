@@ -14,7 +14,7 @@ namespace aster::primary {
 /// "2026-08-22T10:00:00Z"
 std::string rfc3339(int64_t unix_seconds);
 
-std::string user_json(const db::UserRow& user);
+std::string user_json(const db::UserRow& user, const db::AccountStore::Storage& storage);
 std::string login_json(const LoginAnswer& answer, int64_t now);
 std::string me_json(const Identity& who);
 /// `status` is the enrolment status. Without keys, as the protocol says.

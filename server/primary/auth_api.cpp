@@ -66,7 +66,7 @@ Task<ApiResult<ApiReply>> AuthApi::setup(ApiCall call) {
                          true};
   ASTER_CO_TRY(const db::UserRow made, co_await accounts_.create_user(std::move(user)));
   ASTER_LOG(info, "first_administrator_created", {"user", made.id.value});
-  co_return ApiReply{201, user_json(made)};
+  co_return ApiReply{201, user_json(made, {})};
 }
 
 Task<ApiResult<ApiReply>> AuthApi::login(ApiCall call) {

@@ -85,6 +85,16 @@ Task<Result<void>> PolicyBackends::remove(PolicyId policy, ObjectId object) {
   co_return co_await store->remove(object);
 }
 
+Task<std::vector<Result<void>>> PolicyBackends::remove_many(PolicyId policy,
+                                                            std::vector<ObjectId> objects) {
+  const Result<std::shared_ptr<ObjectDriver>> store = driver(policy);
+  if (!store.ok()) {
+    const std::vector<Result<void>> none(objects.size(), Result<void>(store.error()));
+    co_return none;
+  }
+  co_return co_await (*store)->remove_many(std::move(objects));
+}
+
 Task<Result<ObjectBackends::Composed>> PolicyBackends::compose(PolicyId policy, ObjectId target,
                                                                std::vector<ObjectId> parts,
                                                                uint64_t expected_size) {

@@ -37,6 +37,8 @@ class PolicyBackends final : public ObjectBackends {
   std::vector<Place> places() override;
   Task<Result<uint64_t>> stat(PolicyId policy, ObjectId object) override;
   Task<Result<void>> remove(PolicyId policy, ObjectId object) override;
+  Task<std::vector<Result<void>>> remove_many(PolicyId policy,
+                                              std::vector<ObjectId> objects) override;
   Task<Result<Composed>> compose(PolicyId policy, ObjectId target, std::vector<ObjectId> parts,
                                  uint64_t expected_size) override;
 

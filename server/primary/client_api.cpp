@@ -34,6 +34,8 @@ void ClientApi::add_routes(http::Router& router) {
   add("POST", "/api/v1/fs/session", &ClientApi::open_session);
   add("DELETE", "/api/v1/fs/session/{}", &ClientApi::close_session);
   add("POST", "/api/v1/fs/batch", &ClientApi::batch);
+  add("POST", "/api/v1/fs/ack", &ClientApi::acknowledge);
+  add("POST", "/api/v1/fs/lock", &ClientApi::lock);
   add("GET", "/api/v1/fs/events", &ClientApi::events);
 }
 
@@ -91,6 +93,34 @@ Task<Result<std::string>> ClientApi::try_batch(http::Request& request) {
   ASTER_CO_TRY(const Caller known, with_session(caller, batch.session));
   fs::BatchAnswer answer;
   answer.results = co_await namespaces_.apply(known, std::move(batch));
+  co_return fs::encode(answer);
+}
+
+Task<http::Response> ClientApi::acknowledge(http::Request& request) {
+  const Result<std::string> outcome = co_await try_acknowledge(request);
+  co_return reply(outcome);
+}
+
+Task<Result<std::string>> ClientApi::try_acknowledge(http::Request& request) {
+  ASTER_CO_TRY(Caller caller, co_await identify(request));
+  ASTER_CO_TRY(const std::string body, co_await read_body(request, kMaxApiBody));
+  ASTER_CO_TRY(const fs::Ack ack, fs::decode_ack(body));
+  caller.session = ack.session;
+  ASTER_CO_TRY(const fs::AckAnswer answer, namespaces_.acknowledge(caller, ack));
+  co_return fs::encode(answer);
+}
+
+Task<http::Response> ClientApi::lock(http::Request& request) {
+  const Result<std::string> outcome = co_await try_lock(request);
+  co_return reply(outcome);
+}
+
+Task<Result<std::string>> ClientApi::try_lock(http::Request& request) {
+  ASTER_CO_TRY(Caller caller, co_await identify(request));
+  ASTER_CO_TRY(const std::string body, co_await read_body(request, kMaxApiBody));
+  ASTER_CO_TRY(const fs::LockRequest asked, fs::decode_lock_request(body));
+  caller.session = asked.session;
+  ASTER_CO_TRY(const fs::LockAnswer answer, co_await namespaces_.lock(caller, asked));
   co_return fs::encode(answer);
 }
 

@@ -19,11 +19,15 @@ class ClientApi {
   Task<http::Response> open_session(http::Request& request);
   Task<http::Response> close_session(http::Request& request);
   Task<http::Response> batch(http::Request& request);
+  Task<http::Response> acknowledge(http::Request& request);
+  Task<http::Response> lock(http::Request& request);
   Task<http::Response> events(http::Request& request);
 
   Task<Result<std::string>> try_open_session(http::Request& request);
   Task<Result<std::string>> try_close_session(http::Request& request);
   Task<Result<std::string>> try_batch(http::Request& request);
+  Task<Result<std::string>> try_acknowledge(http::Request& request);
+  Task<Result<std::string>> try_lock(http::Request& request);
   Task<Result<std::shared_ptr<ByteSource>>> try_events(http::Request& request);
   Task<Result<Caller>> identify(const http::Request& request);
   /// stale_handle when the session is not the caller's or has ended.

@@ -1,5 +1,7 @@
 #include "server/primary/collector.h"
 
+#include <map>
+
 #include "protocol/base/log.h"
 #include "server/db/backup.h"
 #include "server/db/database.h"
@@ -13,7 +15,7 @@ namespace {
 
 /// Rows per transaction: a few milliseconds of the writer's time.
 constexpr size_t kChunk = 1000;
-constexpr size_t kRemovalsAtOnce = 8;
+constexpr size_t kRemovalsAtOnce = 256;
 /// Then the round goes on with its other duties: each failure may have cost a full timeout.
 constexpr size_t kRemovalFailuresMax = 32;
 /// A client may repeat a mutation for that long and still get the answer of the first time.
@@ -132,38 +134,54 @@ Task<Result<void>> Collector::remove_dead() {
         });
     if (!rows.ok()) co_return rows.error();
     if (rows->empty()) break;
-    std::vector<Task<Result<bool>>> removals;
-    for (const db::ObjectRow& row : *rows) removals.push_back(remove_object(row));
-    const std::vector<Result<bool>> done = co_await when_all(std::move(removals));
-    for (const Result<bool>& one : done) {
-      if (!one.ok()) co_return one.error();
-      if (!*one) ++failures;
-    }
+    ASTER_CO_TRY(const size_t failed, co_await remove_objects(*rows));
+    failures += failed;
   }
   if (failures > 0) ASTER_LOG(warn, "objects_not_removed", {"count", failures});
   co_return ok();
 }
 
-Task<Result<bool>> Collector::remove_object(db::ObjectRow object) {
-  const Result<void> removed = co_await backends_.remove(object.policy, object.name);
-  if (!removed.ok()) {
-    ASTER_LOG(debug, "object_not_removed", {"policy", object.policy.value},
-              {"err", removed.error()});
-  }
+Task<Result<size_t>> Collector::remove_objects(std::vector<db::ObjectRow> rows) {
+  std::map<PolicyId, std::vector<db::ObjectRow>> by_policy;
+  for (db::ObjectRow& row : rows) by_policy[row.policy].push_back(std::move(row));
+  std::vector<Task<std::vector<Removal>>> under_way;
+  for (auto& [policy, some] : by_policy) under_way.push_back(remove_of(policy, std::move(some)));
+  const std::vector<std::vector<Removal>> removals = co_await when_all(std::move(under_way));
   // At least a nanosecond later than now: also a clock that stands still moves it on.
   const int64_t later = clock_.now_ns() + 1;
-  const bool gone = removed.ok();
-  const Result<bool> noted =
-      co_await database_.write([gone, later, id = object.id](db::Txn& txn) -> Result<bool> {
+  const Result<size_t> noted =
+      co_await database_.write([&removals, later](db::Txn& txn) -> Result<size_t> {
         db::ObjectStore objects(txn);
-        if (gone) {
-          objects.erase(id);
-        } else {
-          objects.set_state(id, db::ObjectState::dead, later);
+        size_t failures = 0;
+        for (const auto& of_policy : removals) {
+          for (const Removal& removal : of_policy) {
+            if (removal.gone) {
+              objects.erase(removal.id);
+            } else {
+              objects.set_state(removal.id, db::ObjectState::dead, later);
+              ++failures;
+            }
+          }
         }
-        return gone;
+        return failures;
       });
   co_return noted;
+}
+
+Task<std::vector<Collector::Removal>> Collector::remove_of(PolicyId policy,
+                                                           std::vector<db::ObjectRow> rows) {
+  std::vector<ObjectId> names;
+  for (const db::ObjectRow& row : rows) names.push_back(row.name);
+  const std::vector<Result<void>> removed =
+      co_await backends_.remove_many(policy, std::move(names));
+  std::vector<Removal> out;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    out.push_back({rows[i].id, removed[i].ok()});
+    if (!removed[i].ok()) {
+      ASTER_LOG(debug, "object_not_removed", {"policy", policy.value}, {"err", removed[i].error()});
+    }
+  }
+  co_return out;
 }
 
 Task<Result<void>> Collector::prune() {

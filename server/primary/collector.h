@@ -32,8 +32,13 @@ class Collector {
   Task<Result<void>> collect_orphans();
   Task<Result<void>> mark_dead(db::ObjectState state, std::chrono::nanoseconds grace);
   Task<Result<void>> remove_dead();
-  /// False when the follower could not remove it.
-  Task<Result<bool>> remove_object(db::ObjectRow object);
+  struct Removal {
+    uint64_t id = 0;
+    bool gone = false;
+  };
+  /// How many could not be removed.
+  Task<Result<size_t>> remove_objects(std::vector<db::ObjectRow> rows);
+  Task<std::vector<Removal>> remove_of(PolicyId policy, std::vector<db::ObjectRow> rows);
   Task<Result<void>> prune();
 
   const NamespaceOptions options_;

@@ -15,7 +15,8 @@ Dialect dialect_of(const http::Request& request) {
 
 http::Response reply(const Result<std::string>& outcome, Dialect dialect) {
   if (outcome.ok()) return http::Response::json(200, encode_success(dialect, *outcome));
-  const ApiError error(outcome.error());
+  ApiError error(outcome.error());
+  if (outcome.failed_with(Errc::too_large)) error.status = 413;  // a body, not a file
   return http::Response::json(error.http_status(), encode_error(dialect, error));
 }
 

@@ -1,16 +1,24 @@
 #include "server/primary/event_hub.h"
 
+#include <algorithm>
+
 #include "protocol/fs/json.h"
 
 namespace aster::primary {
 
-std::string render_invalidation(fs::Invalidation invalidation, const EventCursor& cursor) {
+std::string render_invalidation(fs::Invalidation invalidation, const EventCursor& cursor,
+                                bool recall) {
   invalidation.cursor = cursor.text();
-  return "event: inval\ndata: " + fs::encode(invalidation) + "\n\n";
+  return std::string(recall ? "event: recall" : "event: inval") +
+         "\ndata: " + fs::encode(invalidation) + "\n\n";
 }
 
 std::string render_reset(const EventCursor& cursor) {
   return "event: reset\ndata: {}\n\n" + render_invalidation({}, cursor);
+}
+
+std::string render_lease(uint64_t lease) {
+  return "event: lease\ndata: " + fs::encode(fs::LeaseNotice{lease}) + "\n\n";
 }
 
 EventHub::EventHub(Options options, Executor& executor, const Clock& clock)
@@ -24,11 +32,14 @@ bool EventHub::add(const Session& session) {
 }
 
 bool EventHub::remove(SessionId id) {
-  const auto sessions = sessions_.lock();
-  const auto found = sessions->find(id);
-  if (found == sessions->end()) return false;
-  if (found->second.queue) found->second.queue->end();
-  sessions->erase(found);
+  {
+    const auto sessions = sessions_.lock();
+    const auto found = sessions->find(id);
+    if (found == sessions->end()) return false;
+    if (found->second.queue) found->second.queue->end();
+    sessions->erase(found);
+  }
+  if (on_end_) on_end_(id);
   return true;
 }
 
@@ -53,17 +64,20 @@ std::vector<EventHub::Session> EventHub::silent(Duration timeout) const {
   return out;
 }
 
-void EventHub::publish(uint64_t workspace, SessionId cause, uint64_t position,
-                       const fs::Invalidation& invalidation) {
-  std::shared_ptr<const std::string> text;  // made once, and only if somebody listens
+void EventHub::publish(const Change& change, const fs::Invalidation& invalidation,
+                       std::span<const SessionId> recalled) {
+  std::shared_ptr<const std::string> texts[2];  // made once, and only if somebody listens
   const auto sessions = sessions_.lock();
   for (const auto& [id, entry] : *sessions) {
-    if (entry.session.workspace != workspace || id == cause || !entry.queue) continue;
+    const bool concerned = entry.session.workspace == change.workspace && id != change.cause;
+    if (!concerned || !entry.queue) continue;
+    const bool recall = std::binary_search(recalled.begin(), recalled.end(), id);
+    auto& text = texts[recall ? 1 : 0];
     if (!text) {
       text = std::make_shared<const std::string>(
-          render_invalidation(invalidation, {options_.epoch, position}));
+          render_invalidation(invalidation, {options_.epoch, change.position}, recall));
     }
-    entry.queue->push({position, text});
+    entry.queue->push({change.position, text});
   }
 }
 
@@ -78,6 +92,13 @@ std::shared_ptr<EventQueue> EventHub::attach(SessionId id) {
   }
   queue->start_heartbeat(options_.heartbeat / 2);
   return queue;
+}
+
+void EventHub::announce(SessionId id, uint64_t lease) {
+  const auto sessions = sessions_.lock();
+  const auto found = sessions->find(id);
+  if (found == sessions->end() || !found->second.queue) return;
+  found->second.queue->push({0, std::make_shared<const std::string>(render_lease(lease))});
 }
 
 void EventHub::end_streams() {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -36,14 +38,24 @@ class EventHub {
   /// Not heard of for longer than `timeout`. A stream that takes its heartbeats counts as heard.
   std::vector<Session> silent(Duration timeout) const;
 
-  /// Tells every session of the workspace but the one that caused it. Calls come in the order of
-  /// positions (from the database's writer thread).
-  void publish(uint64_t workspace, SessionId cause, uint64_t position,
-               const fs::Invalidation& invalidation);
+  struct Change {
+    uint64_t workspace = 0;
+    SessionId cause;
+    uint64_t position = 0;
+  };
+  /// Tells every session of the workspace but the one that caused it; those in `recalled` (sorted)
+  /// are told that somebody waits for them. Calls come in the order of positions (from the
+  /// database's writer thread).
+  void publish(const Change& change, const fs::Invalidation& invalidation,
+               std::span<const SessionId> recalled = {});
   /// A new queue for the session, which gets everything published from now on; the previous one
   /// ends. Null when the session is not there.
   std::shared_ptr<EventQueue> attach(SessionId id);
+  /// Puts a notice of this lease behind what waits for the session. Nothing without a stream.
+  void announce(SessionId id, uint64_t lease);
   void end_streams();
+  /// Called after a session was removed, with no lock held. Set before the first session.
+  void on_end(std::function<void(SessionId)> action) { on_end_ = std::move(action); }
 
   const Guid& epoch() const noexcept { return options_.epoch; }
 
@@ -57,11 +69,15 @@ class EventHub {
   const Options options_;
   Executor& executor_;
   const Clock& clock_;
+  std::function<void(SessionId)> on_end_;
   Guarded<std::unordered_map<SessionId, Entry>> sessions_;
 };
 
-/// "event: inval" with the invalidation resumable at `cursor`.
-std::string render_invalidation(fs::Invalidation invalidation, const EventCursor& cursor);
+/// "event: inval" (or "event: recall") with the invalidation resumable at `cursor`.
+std::string render_invalidation(fs::Invalidation invalidation, const EventCursor& cursor,
+                                bool recall = false);
+/// "event: lease"
+std::string render_lease(uint64_t lease);
 /// "event: reset", followed by an invalidation of nothing that tells where to resume.
 std::string render_reset(const EventCursor& cursor);
 

@@ -1,5 +1,7 @@
 #include "server/primary/event_queue.h"
 
+#include <algorithm>
+
 namespace aster::primary {
 
 void EventQueue::start_heartbeat(Duration period) {
@@ -29,11 +31,15 @@ void EventQueue::push(Event event) {
   const auto state = state_.lock();
   if (state->ended) return;
   if (state->events.size() >= limit_) {
+    for (const Event& dropped : state->events) {
+      state->lost_position = std::max(state->lost_position, dropped.position);
+    }
     state->events.clear();
     state->lost = true;
   }
   if (state->lost) {
-    state->lost_position = event.position;
+    // What a notice said, the stream says anew after a loss.
+    state->lost_position = std::max(state->lost_position, event.position);
   } else {
     state->events.push_back(std::move(event));
   }

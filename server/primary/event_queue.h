@@ -17,7 +17,7 @@ namespace aster::primary {
 class EventQueue : public std::enable_shared_from_this<EventQueue> {
  public:
   struct Event {
-    uint64_t position = 0;
+    uint64_t position = 0;                    ///< 0: no change, a notice
     std::shared_ptr<const std::string> text;  ///< as server-sent event
   };
   struct Batch {

@@ -24,12 +24,13 @@ bool resumable(const std::optional<EventCursor>& cursor, const Guid& epoch, uint
 }  // namespace
 
 EventStream::EventStream(EventHub::Session session, std::string cursor,
-                         std::shared_ptr<EventQueue> queue, EventHub& hub, db::Database& database,
-                         Executor& executor)
+                         std::shared_ptr<EventQueue> queue, EventHub& hub, const LeaseTable& leases,
+                         db::Database& database, Executor& executor)
     : session_(session),
       cursor_(EventCursor::parse(cursor)),
       queue_(std::move(queue)),
       hub_(hub),
+      leases_(leases),
       database_(database),
       executor_(executor) {}
 
@@ -39,24 +40,32 @@ Result<std::string> EventStream::catch_up() {
     const Guid epoch = hub_.epoch();
     const uint64_t newest = journal.newest();
     last_ = newest;
-    if (!resumable(cursor_, epoch, journal.oldest(), newest)) return render_reset({epoch, newest});
+    if (!resumable(cursor_, epoch, journal.oldest(), newest)) {
+      return render_reset({epoch, newest}) + lease_notice();
+    }
     std::string text;
     for (const db::JournalStore::Event& event :
          journal.events(cursor_->position, newest, session_.workspace, session_.id)) {
       ASTER_TRY(fs::Invalidation invalidation, fs::decode_invalidation(event.invalidation));
       text += render_invalidation(std::move(invalidation), {epoch, event.position});
     }
-    return text;
+    // Own changes and those elsewhere are not told; the cursor says that they are behind us.
+    text += render_invalidation({}, {epoch, newest});
+    return text + lease_notice();
   });
 }
 
 std::string EventStream::render(const EventQueue::Batch& batch) {
   std::string text;
   if (batch.lost) {
-    text = render_reset({hub_.epoch(), batch.lost_position});
+    text = render_reset({hub_.epoch(), batch.lost_position}) + lease_notice();
     last_ = batch.lost_position;
   }
   for (const EventQueue::Event& event : batch.events) {
+    if (event.position == 0) {
+      text += *event.text;
+      continue;
+    }
     if (event.position <= last_) continue;  // came from the journal already
     text += *event.text;
     last_ = event.position;

@@ -6,6 +6,7 @@
 
 #include "protocol/client/http_client.h"
 #include "server/primary/event_hub.h"
+#include "server/primary/lease_table.h"
 
 namespace aster {
 namespace db {
@@ -14,14 +15,15 @@ class Database;
 namespace primary {
 
 /// The events of one session as server-sent events text: first what the journal has after the
-/// cursor (or "reset" when that cannot be told completely), then what is published, and a comment
-/// when there was nothing for a while. Ends when the session does or opens another stream.
+/// cursor (or "reset" when that cannot be told completely) and the session's lease, then what is
+/// published, and a comment when there was nothing for a while. Ends when the session does or opens
+/// another stream.
 class EventStream final : public ByteSource {
  public:
   /// `queue` must have been attached before, so that nothing falls between journal and queue.
   /// Everything handed in must outlive the stream's last read.
   EventStream(EventHub::Session session, std::string cursor, std::shared_ptr<EventQueue> queue,
-              EventHub& hub, db::Database& database, Executor& executor);
+              EventHub& hub, const LeaseTable& leases, db::Database& database, Executor& executor);
 
   Task<Result<size_t>> read(std::span<std::byte> buffer) override;
 
@@ -29,11 +31,13 @@ class EventStream final : public ByteSource {
   /// What happened between the cursor and now; sets last_.
   Result<std::string> catch_up();
   std::string render(const EventQueue::Batch& batch);
+  std::string lease_notice() const { return render_lease(leases_.lease_of(session_.id)); }
 
   const EventHub::Session session_;
   const std::optional<EventCursor> cursor_;
   const std::shared_ptr<EventQueue> queue_;
   EventHub& hub_;
+  const LeaseTable& leases_;
   db::Database& database_;
   Executor& executor_;
   bool caught_up_ = false;

@@ -31,9 +31,14 @@ Result<fs::Answer> apply(Mutation& m, const fs::Grant& op, ObjectBackends& backe
   ASTER_TRY(const PolicyLimits limits, backends.limits(policy));
   if (op.size_hint > limits.max_file) return fail(Errc::too_large, "file over the policy's limit");
   ASTER_TRY(check_pending(m, op.count));
+  // Nobody should upload what a commit will refuse; the commit is what counts exactly.
+  ASTER_TRY(m.check_quota());
   fs::UploadGrants grants;
   grants.part_size = limits.part_size;
   grants.max_object = limits.max_object;
+  // Files up to the hint go where this one goes when the smallest do.
+  const Result<PolicyId> smallest = backends.route(m.caller.user, 0);
+  if (smallest.ok() && *smallest == policy) grants.shared_up_to = size;
   for (uint32_t i = 0; i < op.count; ++i) {
     const ObjectId object = ObjectId::random();
     m.store.objects.insert_pending(object, m.caller.workspace, policy, m.now);

@@ -55,6 +55,18 @@ fs::Removed Mutation::drop_name(db::InodeRow& row, bool hold) {
   return {row.attr.ino, row.attr.nlink};
 }
 
+Result<void> Mutation::check_quota() {
+  const uint64_t quota = store.workspaces.quota(caller.workspace);
+  if (quota == 0) return ok();
+  const std::optional<db::Usage> before = store.workspaces.usage(caller.workspace);
+  const int64_t wanted = (before ? before->bytes : 0) + usage.bytes;
+  // A grant asks with nothing added: then there must be room for one byte at least.
+  const int64_t limit = static_cast<int64_t>(quota) - (usage.bytes > 0 ? 0 : 1);
+  if (wanted <= limit) return ok();
+  if (wanted - store.workspaces.bytes_of_removed(caller.workspace) <= limit) return ok();
+  return fail(Errc::quota_exceeded, "the quota of " + std::to_string(quota) + " bytes is used up");
+}
+
 void Mutation::entry_changed(InodeNo parent, std::string_view name) {
   changes.invalidation.entries.push_back({parent, std::string(name)});
 }

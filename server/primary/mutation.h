@@ -50,6 +50,9 @@ class Mutation {
   /// Takes one name away from `row` (all of a directory's) and saves it. Without names it becomes
   /// an orphan, held by this session if asked.
   fs::Removed drop_name(db::InodeRow& row, bool hold);
+  /// quota_exceeded when the workspace would cover more bytes than it may, with what this mutation
+  /// adds. Exact: there is one writer, and whatever fails here is undone.
+  Result<void> check_quota();
   /// Tells the others that this name means something else now.
   void entry_changed(InodeNo parent, std::string_view name);
 

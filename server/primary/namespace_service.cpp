@@ -7,6 +7,9 @@
 #include "server/primary/composer.h"
 #include "server/primary/duty.h"
 #include "server/primary/event_stream.h"
+#include "server/primary/lease_table.h"
+#include "server/primary/lock_table.h"
+#include "server/primary/mutation.h"
 #include "server/primary/object_backend.h"
 #include "server/primary/operation_runner.h"
 #include "server/primary/read_operations.h"
@@ -33,13 +36,22 @@ class SqlNamespaceService final : public NamespaceService {
         executor_(executor),
         clock_(clock),
         hub_({epoch, options.heartbeat}, executor, clock),
-        runner_({options.compose_delay, kComposeIdle}, backends, hub_, clock),
+        leases_(std::make_shared<LeaseTable>(
+            LeaseTable::Options{.term = options.lease_term}, executor, clock,
+            [this](SessionId id, uint64_t lease) { hub_.announce(id, lease); })),
+        locks_(options.lease_term, clock),
+        runner_({options.compose_delay, kComposeIdle}, backends, hub_, *leases_, clock),
         collector_(options, database, backends, hub_, clock),
         composer_(database, backends, clock),
         collecting_(executor),
         composing_(executor),
         collector_duty_("collector", kCollectorPeriod, [this] { return collect(); }),
-        composer_duty_("composer", kComposerPeriod, [this] { return compose(); }) {}
+        composer_duty_("composer", kComposerPeriod, [this] { return compose(); }) {
+    hub_.on_end([this](SessionId id) {
+      leases_->close(id);
+      locks_.close(id);
+    });
+  }
   ~SqlNamespaceService() override { SqlNamespaceService::stop(); }
 
   Task<Answers> apply(Caller caller, fs::BatchRequest request) override;
@@ -48,6 +60,8 @@ class SqlNamespaceService final : public NamespaceService {
   Task<Result<fs::SessionAnswer>> open_session(Caller caller, fs::SessionRequest request) override;
   Task<Result<void>> close_session(Caller caller) override;
   bool touch_session(const Caller& caller) override { return hub_.touch(session_of(caller)); }
+  Result<fs::AckAnswer> acknowledge(const Caller& caller, const fs::Ack& ack) override;
+  Task<Result<fs::LockAnswer>> lock(Caller caller, fs::LockRequest request) override;
   Result<std::shared_ptr<ByteSource>> events(const Caller& caller, std::string cursor) override;
   void start_duties() override;
   void stop() override;
@@ -64,6 +78,8 @@ class SqlNamespaceService final : public NamespaceService {
                                   bool stop_on_error);
   Task<Result<Answers>> read_run(const Caller& caller, std::span<const fs::BatchItem> items,
                                  bool stop_on_error);
+  Result<Answers> read_leased(const Caller& caller, std::span<const fs::BatchItem> items,
+                              bool stop_on_error);
   Result<Answers> read_all(const Caller& caller, std::span<const fs::BatchItem> items,
                            bool stop_on_error);
   void wake_composer(std::span<const fs::BatchItem> items);
@@ -75,6 +91,8 @@ class SqlNamespaceService final : public NamespaceService {
   Executor& executor_;
   const Clock& clock_;
   EventHub hub_;
+  const std::shared_ptr<LeaseTable> leases_;
+  LockTable locks_;
   OperationRunner runner_;
   Collector collector_;
   Composer composer_;
@@ -83,6 +101,15 @@ class SqlNamespaceService final : public NamespaceService {
   Duty collector_duty_;
   Duty composer_duty_;
 };
+
+std::vector<LeaseWish> leased(std::span<const fs::BatchItem> items, const Answers& answers) {
+  std::vector<LeaseWish> wishes;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const std::vector<LeaseWish> more = leased_by(items[i].operation, answers[i]);
+    wishes.insert(wishes.end(), more.begin(), more.end());
+  }
+  return wishes;
+}
 
 /// Refuses reads that would make the whole answer too large to send. The first always fits.
 void keep_within_budget(Answers& answers, std::span<const fs::BatchItem> items) {
@@ -132,10 +159,16 @@ Task<Answers> SqlNamespaceService::apply(Caller caller, fs::BatchRequest request
 Task<Result<Answers>> SqlNamespaceService::write_run(const Caller& caller,
                                                      std::span<const fs::BatchItem> items,
                                                      bool stop_on_error) {
+  std::vector<RecallPtr> recalls;
   Result<Answers> answers = co_await database_.write([&](db::Txn& txn) -> Result<Answers> {
-    return runner_.write(txn, caller, items, stop_on_error);
+    return runner_.write(txn, caller, items, stop_on_error, recalls);
   });
   if (answers.ok()) wake_composer(items);
+  for (const RecallPtr& recall : recalls) {
+    const bool settled = co_await recall->done();
+    // Committed, but nobody may hear of it yet; the operation ids make the repetition harmless.
+    if (!settled) co_return fail(Errc::unavailable, "the server is stopping");
+  }
   co_return answers;
 }
 
@@ -143,8 +176,21 @@ Task<Result<Answers>> SqlNamespaceService::read_run(const Caller& caller,
                                                     std::span<const fs::BatchItem> items,
                                                     bool stop_on_error) {
   Result<Answers> answers =
-      co_await executor_.run([&] { return read_all(caller, items, stop_on_error); });
+      co_await executor_.run([&] { return read_leased(caller, items, stop_on_error); });
   co_return answers;
+}
+
+Result<Answers> SqlNamespaceService::read_leased(const Caller& caller,
+                                                 std::span<const fs::BatchItem> items,
+                                                 bool stop_on_error) {
+  if (!caller.session) return read_all(caller, items, stop_on_error);
+  const uint64_t mark = leases_->mark();
+  ASTER_TRY(Answers answers, read_all(caller, items, stop_on_error));
+  if (leases_->grant(caller.session, mark, leased(items, answers))) return answers;
+  LeaseTable::Reading reading(*leases_, caller.session);
+  ASTER_TRY(answers, read_all(caller, items, stop_on_error));
+  reading.grant(leased(items, answers));
+  return answers;
 }
 
 Result<Answers> SqlNamespaceService::read_all(const Caller& caller,
@@ -209,9 +255,11 @@ Task<Result<fs::SessionAnswer>> SqlNamespaceService::open_session(Caller caller,
   answer.session = caller.session;
   answer.heartbeat_ms = static_cast<uint32_t>(options_.heartbeat.count());
   answer.entry_ttl_ms = static_cast<uint32_t>(options_.entry_ttl.count());
+  answer.lease_ms = static_cast<uint32_t>(options_.lease_term.count());
   if (!hub_.add(session_of(caller))) {
     co_return fail(Errc::out_of_resources, "too many sessions");
   }
+  leases_->open(caller.session, caller.workspace, false);
   const int64_t now = clock_.now_ns();
   const Result<void> stored = co_await database_.write([&](db::Txn& txn) -> Result<void> {
     db::FsStore store(txn);
@@ -245,8 +293,36 @@ Result<std::shared_ptr<ByteSource>> SqlNamespaceService::events(const Caller& ca
   std::shared_ptr<EventQueue> queue;
   if (touch_session(caller)) queue = hub_.attach(caller.session);
   if (!queue) return fail(Errc::stale_handle, "the session has ended");
-  return std::shared_ptr<ByteSource>(std::make_shared<EventStream>(
-      session_of(caller), std::move(cursor), std::move(queue), hub_, database_, executor_));
+  return std::shared_ptr<ByteSource>(
+      std::make_shared<EventStream>(session_of(caller), std::move(cursor), std::move(queue), hub_,
+                                    *leases_, database_, executor_));
+}
+
+Result<fs::AckAnswer> SqlNamespaceService::acknowledge(const Caller& caller, const fs::Ack& ack) {
+  if (!touch_session(caller)) return fail(Errc::stale_handle, "the session has ended");
+  // A cursor of another history acknowledges nothing.
+  const auto position = [this](const std::string& text) -> uint64_t {
+    const std::optional<EventCursor> cursor = EventCursor::parse(text);
+    return cursor && cursor->epoch == hub_.epoch() ? cursor->position : 0;
+  };
+  LeaseTable::Acked acked{ack.lease, position(ack.cursor), {}};
+  for (const std::string& one : ack.done) acked.done.push_back(position(one));
+  return leases_->acknowledge(caller.session, acked);
+}
+
+Task<Result<fs::LockAnswer>> SqlNamespaceService::lock(Caller caller, fs::LockRequest request) {
+  if (!touch_session(caller)) co_return fail(Errc::stale_handle, "the session has ended");
+  if (request.unlock) co_return locks_.apply(request);
+  // Nobody may hold up anything in another workspace.
+  ASTER_CO_TRY(co_await executor_.run([&] {
+    return database_.read([&](db::Txn& txn) -> Result<void> {
+      db::FsStore store(txn);
+      ASTER_TRY(const db::InodeRow row, find_inode(store, caller, request.ino));
+      static_cast<void>(row);
+      return ok();
+    });
+  }));
+  co_return locks_.apply(request);
 }
 
 Result<void> SqlNamespaceService::load_sessions() {
@@ -254,7 +330,11 @@ Result<void> SqlNamespaceService::load_sessions() {
             database_.read([](db::Txn& txn) -> Result<std::vector<db::SessionRow>> {
               return db::SessionStore(txn).all();
             }));
-  for (const db::SessionRow& row : rows) hub_.add({row.id, row.user, row.workspace});
+  for (const db::SessionRow& row : rows) {
+    hub_.add({row.id, row.user, row.workspace});
+    leases_->open(row.id, row.workspace, true);
+    locks_.restored(row.id);
+  }
   return ok();
 }
 
@@ -264,6 +344,7 @@ void SqlNamespaceService::start_duties() {
 }
 
 void SqlNamespaceService::stop() {
+  leases_->stop();
   hub_.end_streams();
   collector_duty_.stop();
   composer_duty_.stop();

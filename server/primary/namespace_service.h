@@ -7,6 +7,8 @@
 
 #include "protocol/base/task.h"
 #include "protocol/client/http_client.h"
+#include "protocol/fs/lease_messages.h"
+#include "protocol/fs/lock_messages.h"
 #include "protocol/fs/messages.h"
 
 namespace aster {
@@ -35,9 +37,10 @@ class NamespaceService {
  public:
   virtual ~NamespaceService() = default;
 
-  /// Runs the operations in order. Answers of mutations are durable; a repeated operation id gets
-  /// the stored answer. Consecutive mutations of one batch share a transaction's commit, each in
-  /// its own savepoint; reads see the mutations before them.
+  /// Runs the operations in order. Answers of mutations are durable, and whoever held a lease on
+  /// what they changed has acknowledged or lost it; a repeated operation id gets the stored answer.
+  /// Consecutive mutations of one batch share a transaction's commit, each in its own savepoint;
+  /// reads see the mutations before them.
   virtual Task<std::vector<Result<fs::Answer>>> apply(Caller caller, fs::BatchRequest request) = 0;
 
   /// Makes a tree with an empty root (mode 0755, owned by uid/gid 0) and returns its id.
@@ -51,9 +54,17 @@ class NamespaceService {
   /// True when `session` belongs to the caller's user and lives; renews it.
   virtual bool touch_session(const Caller& caller) = 0;
 
+  /// What the session has carried out of its event stream; renews its lease. stale_handle when the
+  /// session has ended.
+  virtual Result<fs::AckAnswer> acknowledge(const Caller& caller, const fs::Ack& ack) = 0;
+
+  /// Sets, tests or ends a file lock of the session; never waits. Locks end with their session.
+  virtual Task<Result<fs::LockAnswer>> lock(Caller caller, fs::LockRequest request) = 0;
+
   /// The event stream of a session from `cursor` on, as server-sent events text, ready for a
-  /// StreamBody: "event: inval", "event: reset" (events were lost), and a heartbeat comment. The
-  /// previous stream of the same session ends.
+  /// StreamBody: "event: inval" or "event: recall" (somebody waits for its acknowledgement),
+  /// "event: reset" (events were lost), "event: lease", and a heartbeat comment. The previous
+  /// stream of the same session ends.
   virtual Result<std::shared_ptr<ByteSource>> events(const Caller& caller, std::string cursor) = 0;
 
   /// Starts the background duties: collector (unreferenced objects after a grace period, stray
@@ -71,6 +82,7 @@ struct NamespaceOptions {
   std::chrono::seconds session_timeout{90};
   std::chrono::milliseconds heartbeat{3000};
   std::chrono::milliseconds entry_ttl{1000};
+  std::chrono::milliseconds lease_term{10000};
   std::chrono::milliseconds compose_delay{500};  ///< after a sealed commit
 };
 

@@ -59,6 +59,13 @@ class ObjectBackends {
   virtual Task<Result<uint64_t>> stat(PolicyId policy, ObjectId object) = 0;
   /// Missing objects count as removed.
   virtual Task<Result<void>> remove(PolicyId policy, ObjectId object) = 0;
+  /// remove() of each, in order; in few calls where the storage can.
+  virtual Task<std::vector<Result<void>>> remove_many(PolicyId policy,
+                                                      std::vector<ObjectId> objects) {
+    std::vector<Task<Result<void>>> each;
+    for (ObjectId& object : objects) each.push_back(remove(policy, object));
+    co_return co_await when_all(std::move(each));
+  }
   /// Joins whole objects of one policy, in order, into `target`; durable when answered. Whether the
   /// parts are still there afterwards is answered: foreign followers delete them.
   struct Composed {

@@ -45,6 +45,12 @@ class ObjectDriver {
   virtual Task<Result<uint64_t>> stat(ObjectId object) = 0;
   /// Missing objects count as removed.
   virtual Task<Result<void>> remove(ObjectId object) = 0;
+  /// remove() of each, in order; in few calls where the storage can.
+  virtual Task<std::vector<Result<void>>> remove_many(std::vector<ObjectId> objects) {
+    std::vector<Task<Result<void>>> each;
+    for (ObjectId& object : objects) each.push_back(remove(object));
+    co_return co_await when_all(std::move(each));
+  }
   virtual Task<Result<ObjectBackends::Composed>> compose(ObjectId target,
                                                          std::vector<ObjectId> parts,
                                                          uint64_t expected_size) = 0;

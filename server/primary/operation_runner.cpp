@@ -58,13 +58,18 @@ Result<fs::Answer> OperationRunner::dispatch(Mutation& m, const fs::Operation& o
 }
 
 void OperationRunner::finish(Mutation& m, const fs::BatchItem& item,
-                             const Result<fs::Answer>& answer) {
+                             const Result<fs::Answer>& answer, std::vector<RecallPtr>& recalls) {
   if (!m.usage.zero()) m.store.workspaces.add_usage(m.caller.workspace, m.usage);
   if (item.id && fs::is_mutation(item.operation)) {
     m.store.journal.put_answer(*item.id, m.now, m.caller.workspace,
                                fs::operation_name(item.operation), fs::encode_result(answer));
   }
-  if (!m.changes.any()) return;
+  std::vector<LeaseWish> granted;
+  if (m.caller.session) granted = leased_by(item.operation, answer);
+  if (!m.changes.any()) {
+    if (!granted.empty()) publish(m, 0, std::move(granted), recalls);
+    return;
+  }
   db::JournalRow row;
   row.at = m.now;
   row.workspace = m.caller.workspace;
@@ -76,42 +81,108 @@ void OperationRunner::finish(Mutation& m, const fs::BatchItem& item,
   row.new_parent = m.changes.new_parent;
   row.new_name = m.changes.new_name;
   row.invalidation = fs::encode(m.changes.invalidation);
-  const uint64_t position = m.store.journal.append(row);
+  publish(m, m.store.journal.append(row), std::move(granted), recalls);
+}
+
+void OperationRunner::publish(Mutation& m, uint64_t position, std::vector<LeaseWish> granted,
+                              std::vector<RecallPtr>& recalls) {
   m.store.txn.on_commit([this, position, workspace = m.caller.workspace, cause = m.caller.session,
-                         told = std::move(m.changes.invalidation)] {
-    hub_.publish(workspace, cause, position, told);
+                         told = std::move(m.changes.invalidation), granted = std::move(granted),
+                         &recalls] {
+    RecallPtr recall =
+        leases_.changed({workspace, cause, position, position != 0 ? &told : nullptr, granted});
+    std::span<const SessionId> asked;
+    if (recall) asked = recall->asked();
+    if (position != 0) hub_.publish({workspace, cause, position}, told, asked);
+    if (recall) recalls.push_back(std::move(recall));
   });
 }
 
 Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller,
-                                              const fs::BatchItem& item) {
+                                              const fs::BatchItem& item,
+                                              std::vector<RecallPtr>& recalls) {
   if (caller.read_only && changes_data(item.operation)) return fail(Errc::read_only);
   return txn.nested([&]() -> Result<fs::Answer> {
     Mutation m(txn, caller, clock_.now_ns());
     if (item.id) {
       if (const auto stored = m.store.journal.answer(*item.id)) {
+        // The first answer may have been lost while it waited for others: this one waits, too.
+        txn.on_commit([this, newest = m.store.journal.newest(), workspace = caller.workspace,
+                       cause = caller.session, &recalls] {
+          RecallPtr recall = leases_.unacknowledged(workspace, cause, newest);
+          if (recall) recalls.push_back(std::move(recall));
+        });
         return replay(*stored, caller, item.operation);
       }
     }
     Result<fs::Answer> answer = dispatch(m, item.operation);
-    if (answer.ok()) finish(m, item, answer);
+    if (!answer.ok()) return answer;
+    if (m.usage.bytes > 0) ASTER_TRY(m.check_quota());
+    finish(m, item, answer, recalls);
     return answer;
   });
 }
 
 std::vector<Result<fs::Answer>> OperationRunner::write(db::Txn& txn, const Caller& caller,
                                                        std::span<const fs::BatchItem> items,
-                                                       bool stop_on_error) {
+                                                       bool stop_on_error,
+                                                       std::vector<RecallPtr>& recalls) {
   std::vector<Result<fs::Answer>> answers;
   answers.reserve(items.size());
   for (const fs::BatchItem& item : items) {
     if (stop_on_error && !answers.empty() && !answers.back().ok()) {
       answers.push_back(fail(Errc::interrupted, "an earlier operation failed"));
     } else {
-      answers.push_back(write_one(txn, caller, item));
+      answers.push_back(write_one(txn, caller, item, recalls));
     }
   }
   return answers;
+}
+
+namespace {
+
+/// Adds what an attribute answer tells.
+void add_attributes(std::vector<LeaseWish>& wishes, const Result<fs::Answer>& answer) {
+  if (!answer.ok()) return;
+  if (const auto* attr = std::get_if<fs::Attr>(&*answer)) wishes.push_back({attr->ino});
+}
+
+}  // namespace
+
+std::vector<LeaseWish> leased_by(const fs::Operation& operation, const Result<fs::Answer>& answer) {
+  std::vector<LeaseWish> wishes;
+  const bool absent = answer.failed_with(Errc::not_found);
+  if (!answer.ok() && !absent && !answer.failed_with(Errc::no_attribute)) return wishes;
+  std::visit(Overloaded{
+                 [&](const fs::Lookup& op) {
+                   wishes.push_back({op.parent, true});
+                 },
+                 [&](const fs::GetXattr& op) { wishes.push_back({op.ino}); },
+                 [&](const fs::ListXattr& op) { wishes.push_back({op.ino}); },
+                 [&](const fs::GetManifest& op) { wishes.push_back({op.ino}); },
+                 [&](const fs::ReadDir& op) {
+                   if (absent) return;
+                   wishes.push_back({op.ino, true});
+                   for (const fs::DirEntry& e : std::get<fs::DirPage>(*answer).entries) {
+                     wishes.push_back({e.attr.ino});
+                   }
+                 },
+                 [&](const fs::Create& op) {
+                   wishes.push_back({op.parent, true});
+                 },
+                 [&](const fs::Link& op) {
+                   wishes.push_back({op.parent, true});
+                 },
+                 [&](const fs::Rename& op) {
+                   if (absent) return;
+                   wishes.push_back({op.new_parent, true});
+                   wishes.push_back({std::get<fs::Renamed>(*answer).moved.ino});
+                 },
+                 [](const auto&) {},
+             },
+             operation);
+  add_attributes(wishes, answer);
+  return wishes;
 }
 
 Result<fs::Answer> OperationRunner::read(db::Txn& txn, const Caller& caller,

@@ -5,6 +5,7 @@
 
 #include "server/primary/content_operations.h"
 #include "server/primary/event_hub.h"
+#include "server/primary/lease_table.h"
 #include "server/primary/mutation.h"
 
 namespace aster::primary {
@@ -12,28 +13,39 @@ namespace aster::primary {
 /// Applies single operations inside transactions: the rules around them, not their own.
 class OperationRunner {
  public:
-  OperationRunner(ComposeDelays delays, ObjectBackends& backends, EventHub& hub, const Clock& clock)
-      : delays_(delays), backends_(backends), hub_(hub), clock_(clock) {}
+  OperationRunner(ComposeDelays delays, ObjectBackends& backends, EventHub& hub, LeaseTable& leases,
+                  const Clock& clock)
+      : delays_(delays), backends_(backends), hub_(hub), leases_(leases), clock_(clock) {}
 
   /// True for operations that need the writer (mutations, grants, holds).
   static bool writes(const fs::Operation& operation) noexcept;
 
   /// Runs the operations in order, each in its own savepoint. With `stop_on_error` those after a
-  /// failed one are `interrupted`.
+  /// failed one are `interrupted`. `recalls` gets, after the COMMIT, what has to be waited for
+  /// before the answers may leave; it must live until then.
   std::vector<Result<fs::Answer>> write(db::Txn& txn, const Caller& caller,
-                                        std::span<const fs::BatchItem> items, bool stop_on_error);
+                                        std::span<const fs::BatchItem> items, bool stop_on_error,
+                                        std::vector<RecallPtr>& recalls);
   Result<fs::Answer> read(db::Txn& txn, const Caller& caller, const fs::Operation& operation);
 
  private:
-  Result<fs::Answer> write_one(db::Txn& txn, const Caller& caller, const fs::BatchItem& item);
+  Result<fs::Answer> write_one(db::Txn& txn, const Caller& caller, const fs::BatchItem& item,
+                               std::vector<RecallPtr>& recalls);
   Result<fs::Answer> dispatch(Mutation& m, const fs::Operation& operation);
-  /// Journal, stored answer, usage, and the publication after the commit.
-  void finish(Mutation& m, const fs::BatchItem& item, const Result<fs::Answer>& answer);
+  /// Journal, stored answer, usage, and after the commit publication and recall.
+  void finish(Mutation& m, const fs::BatchItem& item, const Result<fs::Answer>& answer,
+              std::vector<RecallPtr>& recalls);
+  void publish(Mutation& m, uint64_t position, std::vector<LeaseWish> granted,
+               std::vector<RecallPtr>& recalls);
 
   const ComposeDelays delays_;
   ObjectBackends& backends_;
   EventHub& hub_;
+  LeaseTable& leases_;
   const Clock& clock_;
 };
+
+/// What an answer lets the session believe that asked.
+std::vector<LeaseWish> leased_by(const fs::Operation& operation, const Result<fs::Answer>& answer);
 
 }  // namespace aster::primary

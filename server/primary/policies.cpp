@@ -1,34 +1,27 @@
 #include "server/primary/policies.h"
 
+#include <algorithm>
+
 #include "server/primary/follower_registry.h"
 #include "server/primary/policy_json.h"
 
 namespace aster::primary {
 namespace {
 
-/// What section 10 of the protocol demands of a follower, by name.
+/// What the policy demands of its follower and that one does not announce, by name.
 std::string missing_features(const Capabilities& capabilities, const Policy& policy) {
-  std::string missing;
-  const auto demand = [&](bool there, std::string_view what) {
-    if (there) return;
-    if (!missing.empty()) missing += ", ";
-    missing += what;
-  };
-  if (!capabilities.can_serve_objects()) {
-    for (const std::string_view name :
-         {feature::kObjectGet, feature::kObjectHead, feature::kObjectPut, feature::kObjectDelete,
-          feature::kMetadata, feature::kRangeGet, feature::kAcceptRanges, feature::kList,
-          feature::kCompose}) {
-      demand(capabilities.has(name), name);
+  std::vector<std::string> missing = capabilities.lacking_for_objects();
+  const auto add = [&missing](std::vector<std::string> more) {
+    for (std::string& name : more) {
+      if (std::find(missing.begin(), missing.end(), name) != missing.end()) continue;
+      missing.push_back(std::move(name));
     }
-  }
-  if (policy.presigned_upload) {
-    demand(capabilities.can_presign_uploads(), "browser_presigned_cors (uploads)");
-  }
-  if (policy.presigned_download) {
-    demand(capabilities.can_presign_downloads(), "browser_presigned_cors (downloads)");
-  }
-  return missing;
+  };
+  if (policy.presigned_upload) add(capabilities.lacking_for_presigned_uploads());
+  if (policy.presigned_download) add(capabilities.lacking_for_presigned_downloads());
+  std::string out;
+  for (const std::string& name : missing) out += (out.empty() ? "" : ", ") + name;
+  return out;
 }
 
 }  // namespace

@@ -117,6 +117,8 @@ Result<fs::Answer> answer(ReadContext& c, const fs::StatFs& op) {
     const auto capacity = c.backends.capacity(*policy);
     if (capacity.ok()) free = capacity->free;
   }
+  const uint64_t quota = c.store.workspaces.quota(row.workspace);
+  if (quota != 0) free = std::min(free, quota > used ? quota - used : 0);
   // What people see is their own use; other tenants of the same disk are only less free space.
   fs::StatFsAnswer statfs;
   statfs.free_bytes = free;

@@ -120,6 +120,12 @@ Task<Result<void>> RemoteDriver::remove(ObjectId object) {
   co_return co_await client_->delete_object(key(object));
 }
 
+Task<std::vector<Result<void>>> RemoteDriver::remove_many(std::vector<ObjectId> objects) {
+  std::vector<std::string> keys;
+  for (const ObjectId& object : objects) keys.push_back(key(object));
+  co_return co_await client_->delete_objects(std::move(keys));
+}
+
 Task<Result<ObjectBackends::Composed>> RemoteDriver::compose(ObjectId target,
                                                              std::vector<ObjectId> parts,
                                                              uint64_t expected_size) {

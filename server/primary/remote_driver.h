@@ -16,6 +16,7 @@ class RemoteDriver final : public ObjectDriver {
   Task<ApiResult<ObjectBody>> open(ObjectId object, WantedRange wanted) override;
   Task<Result<uint64_t>> stat(ObjectId object) override;
   Task<Result<void>> remove(ObjectId object) override;
+  Task<std::vector<Result<void>>> remove_many(std::vector<ObjectId> objects) override;
   Task<Result<ObjectBackends::Composed>> compose(ObjectId target, std::vector<ObjectId> parts,
                                                  uint64_t expected_size) override;
   Task<Result<ObjectBackends::Capacity>> capacity() override;

@@ -50,13 +50,21 @@ struct Capacity {
   std::string source;  ///< e.g. "local_filesystem"
 };
 
+/// A piece of an object.
+struct ObjectPiece {
+  std::string path;
+  uint64_t offset = 0;
+  uint64_t length = 0;
+};
+
 struct ComposeOptions {
   uint64_t expected_size = 0;
   bool keep_parts = false;
 };
 
 /// Driver of one storage place. Paths are normalised: relative, '/' between segments, no empty, '.'
-/// or '..' segment. Thread-safe. Tasks go on on the driver's own threads.
+/// or '..' segment. Thread-safe. Tasks go on on the driver's own threads, or
+/// where they began when nothing had to be waited for.
 class IngressTarget {
  public:
   virtual ~IngressTarget() = default;
@@ -80,6 +88,18 @@ class IngressTarget {
   /// than expected corrupt; nothing is changed then.
   virtual Task<Result<uint64_t>> compose(std::string path, std::vector<std::string> parts,
                                          ComposeOptions options) = 0;
+
+  /// Joins pieces of objects, which stay, into `path` with the promise of StagedObject::commit().
+  /// not_found for a missing object, bad_request for a piece that is not all there; nothing is
+  /// changed then. A driver without a better way reads and stages.
+  virtual Task<Result<uint64_t>> join_pieces(std::string path, std::vector<ObjectPiece> pieces);
+  /// remove() of each, in order. A driver without a better way does some at a time.
+  virtual Task<std::vector<Result<void>>> remove_many(std::vector<std::string> paths);
 };
+
+/// bad_request unless the piece has bytes and all of them lie within an object of `size` bytes.
+Result<void> check_piece(const ObjectPiece& piece, uint64_t size);
+/// bad_request when no object can be that long.
+Result<uint64_t> total_length(const std::vector<ObjectPiece>& pieces);
 
 }  // namespace aster::storage

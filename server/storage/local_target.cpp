@@ -204,9 +204,12 @@ Task<Result<std::unique_ptr<StagedObject>>> LocalTarget::stage(std::string path,
 
 Task<Result<OpenObject>> LocalTarget::open(std::string path) {
   const auto shared = shared_;
-  co_await shared->executor.hop();
-  ASTER_CO_TRY(UniqueFd fd,
-               shared->find([&path](const LocalTree& tree) { return tree.open_file(path); }));
+  // A change of threads costs more than the whole of a small download.
+  UniqueFd fd = shared->tree()->open_cached(path);
+  if (!fd) {
+    co_await shared->executor.hop();
+    ASTER_CO_TRY(fd, shared->find([&path](const LocalTree& tree) { return tree.open_file(path); }));
+  }
   const off_t size = ::lseek(fd.get(), 0, SEEK_END);
   if (size < 0) co_return fail_errno("size of " + path);
   OpenObject out;
@@ -308,6 +311,32 @@ Task<Result<uint64_t>> LocalTarget::join(std::string path, std::vector<std::stri
     }
   }
   if (written != total) co_return fail(Errc::corrupt, "a part changed its size");
+  ASTER_CO_TRY(co_await staged.commit());
+  co_return written;
+}
+
+Task<Result<uint64_t>> LocalTarget::join_pieces(std::string path, std::vector<ObjectPiece> pieces) {
+  const auto shared = shared_;
+  co_await shared->executor.hop();
+  ASTER_CO_TRY(const Shared::Tree tree, shared->tree_in_place());
+  ASTER_CO_TRY(TempFile temp, tree->make_temp());
+  StagedFile staged(shared, tree, std::move(path), std::move(temp));
+  uint64_t written = 0;
+  for (const ObjectPiece& piece : pieces) {
+    ASTER_CO_TRY(const UniqueFd file, tree->open_file(piece.path));
+    const off_t size = ::lseek(file.get(), 0, SEEK_END);
+    if (size < 0) co_return fail_errno("size of " + piece.path);
+    ASTER_CO_TRY(check_piece(piece, static_cast<uint64_t>(size)));
+    off_t at = static_cast<off_t>(piece.offset);
+    for (uint64_t left = piece.length; left > 0;) {
+      const size_t most = static_cast<size_t>(std::min<uint64_t>(left, kCopyStep));
+      ASTER_CO_TRY(const size_t n, copy_step(file.get(), &at, staged.fd(), most));
+      if (n == 0) co_return fail(Errc::corrupt, "a part changed its size");
+      left -= n;
+      written += n;
+      co_await shared->executor.hop();
+    }
+  }
   ASTER_CO_TRY(co_await staged.commit());
   co_return written;
 }

@@ -37,6 +37,8 @@ class LocalTarget final : public IngressTarget {
   Task<Result<uint64_t>> compose(std::string path, std::vector<std::string> parts,
                                  ComposeOptions options) override;
 
+  Task<Result<uint64_t>> join_pieces(std::string path, std::vector<ObjectPiece> pieces) override;
+
   /// What the target and its uploads share; lives as long as either.
   struct Shared;
   explicit LocalTarget(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}

@@ -25,13 +25,14 @@ constexpr mode_t kFileMode = 0640;
 using Directory = CHandle<DIR, ::closedir>;
 
 /// EAGAIN: the kernel could not prove that a racing rename stayed beneath; its page says try again.
-UniqueFd open_beneath(int dir, const char* path, int flags, mode_t mode = 0) {
+UniqueFd open_beneath(int dir, const char* path, int flags, mode_t mode = 0, uint64_t resolve = 0) {
   open_how how{};
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
   how.mode = mode;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  how.resolve = resolve | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  const int tries_at_most = resolve & RESOLVE_CACHED ? 1 : 16;  // its EAGAIN means "not cached"
   long fd = -1;
-  for (int tries = 0; tries < 16; ++tries) {
+  for (int tries = 0; tries < tries_at_most; ++tries) {
     fd = ::syscall(SYS_openat2, dir, path, &how, sizeof how);
     if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
   }
@@ -151,6 +152,14 @@ Result<UniqueFd> LocalTree::open_file(const std::string& path) const {
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return failed("stat", path);
   if (!S_ISREG(info.st_mode)) return fail(Errc::not_found, path + " is no file");
+  return fd;
+}
+
+UniqueFd LocalTree::open_cached(const std::string& path) const noexcept {
+  UniqueFd fd =
+      open_beneath(base_->get(), path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_CACHED);
+  struct stat info {};
+  if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return {};
   return fd;
 }
 

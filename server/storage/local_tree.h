@@ -39,6 +39,9 @@ class LocalTree {
 
   /// For reading; not_found for anything but a regular file.
   Result<UniqueFd> open_file(const std::string& path) const;
+  /// open_file() when the kernel has all of the path in memory, so that it cannot block; else none,
+  /// whatever the reason.
+  UniqueFd open_cached(const std::string& path) const noexcept;
   Result<uint64_t> file_size(const std::string& path) const;
   /// With `create`, missing folders are made, durably.
   Result<ParentDir> parent_of(const std::string& path, bool create) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 
 #include "protocol/base/bytes.h"
 #include "protocol/checksum.h"
@@ -12,6 +13,24 @@ namespace {
 
 // Buffered writes are fastest in pieces of 128 to 512 KiB (measured, ext4).
 constexpr size_t kPiece = 256 * 1024;
+constexpr size_t kLeastPiece = 16 * 1024;
+// Many uploads at once take smaller pieces, so that memory stays flat: 256 take about 30 MiB.
+constexpr size_t kPiecesMemory = 8 << 20;
+
+/// Counts the uploads of this process while it lives.
+class UnderWay {
+ public:
+  UnderWay() : number_(++count_) {}
+  ~UnderWay() { --count_; }
+  UnderWay(const UnderWay&) = delete;
+  UnderWay& operator=(const UnderWay&) = delete;
+  /// Size of each of the two buffers of this upload.
+  size_t piece() const { return std::clamp(kPiecesMemory / 2 / number_, kLeastPiece, kPiece); }
+
+ private:
+  static inline std::atomic<size_t> count_{0};
+  const size_t number_;
+};
 
 /// Takes the pieces of one body: digests and writes each on the executor while the next one is read
 /// from the network.
@@ -67,7 +86,8 @@ Task<Result<void>> read_full(std::shared_ptr<ByteSource> body, std::span<std::by
 
 /// Pumps the body through two buffers. Whatever happens, nothing is under way afterwards.
 Task<Result<void>> pump(std::shared_ptr<ByteSource> body, Ingest& ingest, uint64_t length) {
-  const size_t size = static_cast<size_t>(std::min<uint64_t>(length, kPiece));
+  const UnderWay self;
+  const size_t size = static_cast<size_t>(std::min<uint64_t>(length, self.piece()));
   std::array<std::vector<std::byte>, 2> buffers{std::vector<std::byte>(size), {}};
   if (length > size) buffers[1].resize(size);
   Result<void> outcome;
@@ -141,6 +161,44 @@ Task<Result<uint64_t>> ObjectStore::compose(std::string key, std::vector<std::st
   const Result<uint64_t> written =
       co_await target_->compose(std::move(path), std::move(parts), options);
   co_return written;
+}
+
+Task<Result<uint64_t>> ObjectStore::join_pieces(std::string key, std::vector<PartRange> parts,
+                                                uint64_t expected_size) const {
+  ASTER_CO_TRY(std::string path, object_path(namespace_, key));
+  std::vector<ObjectPiece> pieces;
+  for (const PartRange& part : parts) {
+    ObjectPiece piece{.offset = part.offset, .length = part.length};
+    ASTER_CO_TRY(piece.path, object_path(namespace_, part.key));
+    if (piece.path == path) co_return fail(Errc::bad_request, "a part is the destination itself");
+    pieces.push_back(std::move(piece));
+  }
+  ASTER_CO_TRY(const uint64_t total, total_length(pieces));
+  if (total != expected_size) {
+    co_return fail(Errc::corrupt, "the parts are " + std::to_string(total) + " bytes, not " +
+                                      std::to_string(expected_size));
+  }
+  const Result<uint64_t> written =
+      co_await target_->join_pieces(std::move(path), std::move(pieces));
+  co_return written;
+}
+
+Task<std::vector<Result<void>>> ObjectStore::remove_many(std::vector<std::string> keys) const {
+  std::vector<Result<void>> out(keys.size());
+  std::vector<std::string> paths;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    Result<std::string> path = object_path(namespace_, keys[i]);
+    if (!path.ok()) {
+      out[i] = path.error();
+      continue;
+    }
+    paths.push_back(std::move(*path));
+    places.push_back(i);
+  }
+  const std::vector<Result<void>> removed = co_await target_->remove_many(std::move(paths));
+  for (size_t i = 0; i < places.size(); ++i) out[places[i]] = removed[i];
+  co_return out;
 }
 
 }  // namespace aster::storage

@@ -41,6 +41,12 @@ class ObjectStore {
   /// bad_request also for a part that is the destination.
   Task<Result<uint64_t>> compose(std::string key, std::vector<std::string> parts,
                                  ComposeOptions options) const;
+  /// Joins pieces of objects, which stay. bad_request also for a piece of the destination, or one
+  /// that is not all there; corrupt when they are not `expected_size` bytes together.
+  Task<Result<uint64_t>> join_pieces(std::string key, std::vector<PartRange> parts,
+                                     uint64_t expected_size) const;
+  /// remove() of each, in order.
+  Task<std::vector<Result<void>>> remove_many(std::vector<std::string> keys) const;
 
  private:
   const std::shared_ptr<IngressTarget> target_;

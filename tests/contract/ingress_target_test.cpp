@@ -215,6 +215,38 @@ TYPED_TEST(IngressTarget, changes_nothing_when_parts_are_missing_or_of_another_s
   EXPECT_EQ(this->o().get("p"), "part");
 }
 
+TYPED_TEST(IngressTarget, joins_pieces_of_objects_which_stay) {
+  const std::string large = noise(11'000'000, 5);
+  ASSERT_TRUE(this->o().put("a", large).ok());
+  ASSERT_TRUE(this->o().put("b", "tail").ok());
+  const auto join = [&](std::vector<PartRange> parts, uint64_t size) {
+    return run_blocking(this->o().store().join_pieces("x", std::move(parts), size));
+  };
+  const auto joined = join({{"a", 1, 10'999'998}, {"b", 2, 2}, {"a", 0, 1}}, 11'000'001);
+  ASSERT_TRUE(joined.ok()) << joined.error().message();
+  EXPECT_TRUE(this->o().get("x") == large.substr(1, 10'999'998) + "il" + large.substr(0, 1));
+  EXPECT_TRUE(join({{"b", 3, 2}}, 2).failed_with(Errc::bad_request));
+  EXPECT_TRUE(join({{"b", 0, 2}, {"none", 0, 1}}, 3).failed_with(Errc::not_found));
+  EXPECT_EQ(this->o().get("x").size(), 11'000'001u);
+  EXPECT_EQ(this->o().keys(), (Keys{"a", "b", "x"}));
+  EXPECT_EQ(this->o().leftovers(), 0u);
+}
+
+TYPED_TEST(IngressTarget, removes_many_each_with_its_own_outcome) {
+  Keys keys;
+  for (int i = 0; i < 70; ++i) {
+    keys.push_back("d" + std::to_string(i % 3) + "/" + std::to_string(i));
+    ASSERT_TRUE(this->o().put(keys.back(), "x").ok());
+  }
+  ASSERT_TRUE(this->o().put("kept", "x").ok());
+  keys.insert(keys.begin() + 1, "../up");
+  const auto removed = run_blocking(this->o().store().remove_many(keys));
+  ASSERT_EQ(removed.size(), 71u);
+  EXPECT_TRUE(removed[1].failed_with(Errc::bad_request));
+  for (size_t i = 2; i < removed.size(); ++i) EXPECT_TRUE(removed[i].ok()) << i;
+  EXPECT_EQ(this->o().keys(), Keys{"kept"});
+}
+
 TYPED_TEST(IngressTarget, of_several_writers_one_wins_whole) {
   constexpr int kWriters = 6;
   std::vector<std::jthread> writers;

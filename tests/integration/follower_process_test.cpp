@@ -246,6 +246,33 @@ TEST_F(FollowerProcess, a_lost_folder_is_unavailable_after_a_restart_too) {
   EXPECT_EQ(peer_->get("/objects/a").body, "kept");
 }
 
+TEST_F(FollowerProcess, a_list_without_pages_has_a_limit) {
+  prepare();
+  start({{"ASTER__SERVER__FOLLOWER__MAX_UNPAGED_LIST", "3"}});
+  make_target();
+  for (const char* key : {"a", "b", "c"})
+    ASSERT_EQ(peer_->put("/objects/" + std::string(key), "").status, 200);
+  EXPECT_EQ(conformance::data_of(peer_->get("/objects")), R"({"items":["a","b","c"]})");
+  ASSERT_EQ(peer_->put("/objects/d", "").status, 200);
+  const auto refused = peer_->get("/objects");
+  EXPECT_EQ(conformance::verdict(refused), "400 bad_request");
+  EXPECT_NE(refused.body.find("more than 3 objects: ask for pages"), std::string::npos);
+  EXPECT_EQ(conformance::data_of(peer_->get("/objects?limit=4")), R"({"items":["a","b","c","d"]})");
+}
+
+TEST_F(FollowerProcess, connections_over_the_limit_are_refused_and_the_others_served) {
+  prepare("max_connections = 8\n");
+  start();
+  std::vector<testing::RawClient> open;
+  for (int i = 0; i < 8; ++i) {
+    open.emplace_back(peer_->options().port);
+    ASSERT_EQ(open.back().exchange("GET /health HTTP/1.1\r\n\r\n")->status, 200);
+  }
+  testing::RawClient late(peer_->options().port);
+  EXPECT_EQ(late.receive().value_or(testing::RawAnswer{}).status, 503);
+  EXPECT_EQ(open.front().exchange("GET /health HTTP/1.1\r\n\r\n")->status, 200);
+}
+
 TEST_F(FollowerProcess, lets_an_upload_finish_when_it_is_told_to_stop) {
   prepare();
   start();

@@ -147,7 +147,7 @@ class Drive {
   FakePrimary primary_{kRoot};
   FakeFileIo io_{primary_};
   Notifier notifier_;
-  Filesystem filesystem_{{primary_, io_, notifier_, executor_, clock_}, {.root = kRoot}};
+  Filesystem filesystem_{{primary_, io_, notifier_, executor_, clock_, &primary_}, {.root = kRoot}};
   Dispatch dispatch_{filesystem_, executor_};
 };
 

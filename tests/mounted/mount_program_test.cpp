@@ -1,9 +1,15 @@
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/xattr.h>
 
+#include <atomic>
+#include <map>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "tests/mounted/mount_program_fixture.h"
+#include "tests/support/tcp_proxy.h"
 
 namespace aster {
 namespace {
@@ -68,6 +74,19 @@ TEST_F(MountProgram, a_second_mount_does_not_take_the_cache_of_the_first) {
              "token_file=" + (dir / "token").string() + ",cache_dir=" + (dir / "cache").string()}),
       1);
   EXPECT_EQ(output().find("mount.aster: "), 0u);
+  unmount();
+}
+
+TEST_F(MountProgram, can_be_mounted_again_right_after_umount) {
+  set_up_drive();
+  for (int round = 0; round < 5; ++round) {
+    ASSERT_EQ(mount_drive(), 0) << output();
+    write_file(place() + "/f", std::to_string(round));
+    ASSERT_EQ(::umount2(place().c_str(), 0), 0) << std::strerror(errno);
+  }
+  std::filesystem::remove(dir / "log");  // unmount() waits for the last line of the next one
+  ASSERT_EQ(mount_drive(), 0) << output();
+  EXPECT_EQ(read_file(place() + "/f"), "4");
   unmount();
 }
 
@@ -211,6 +230,184 @@ TEST_F(MountProgram, keeps_its_own_directory_hidden_and_unchanged) {
   EXPECT_EQ(::listxattr((place() + "/f").c_str(), nullptr, 0), 0);
   EXPECT_EQ(::listxattr((self + "/state").c_str(), nullptr, 0), 0);
   unmount();
+}
+
+/// The mount reaches its servers through a proxy, also for data, so that both can be cut off.
+class ServersAway : public MountProgram {
+ protected:
+  void SetUp() override {
+    MountProgram::SetUp();
+    set_up_accounts();
+    enroll_follower();
+    add_target();
+    add_policy("relay_stream");
+    secret("token", user_token);
+    proxy.emplace(primary->port());
+  }
+
+  /// In the foreground; returns when it is mounted.
+  Process mount_through_proxy(const std::string& options) {
+    ::unlink((dir / "out").c_str());
+    const std::string server = "http://127.0.0.1:" + std::to_string(proxy->port());
+    Process process = start({server, place(), "-f", "-o",
+                             "token_file=" + (dir / "token").string() + ",cache_size=0,timeout=2s" +
+                                 ",journal_dir=" + (dir / "journal").string() + options});
+    const Result<std::string> ready = process.wait_for_output("event=mounted");
+    EXPECT_TRUE(ready.ok()) << output();
+    return process;
+  }
+  UniqueFd create(const std::string& name) {
+    return UniqueFd(::open((place() + "/" + name).c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644));
+  }
+  static bool put(const UniqueFd& file, const std::string& text) {
+    return ::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+  }
+  void die(Process& process) {
+    process.kill();
+    ::umount2(place().c_str(), MNT_DETACH);
+  }
+  /// Unmounts; the exit status of the mount.
+  int end(Process& process) {
+    EXPECT_EQ(::umount2(place().c_str(), 0), 0) << std::strerror(errno);
+    return process.wait().value_or(-1);
+  }
+  /// The only entry that begins so; empty when there is none.
+  std::string name_with(const std::string& beginning) const {
+    for (const auto& entry : std::filesystem::directory_iterator(place())) {
+      if (entry.path().filename().string().starts_with(beginning)) return entry.path().string();
+    }
+    return {};
+  }
+
+  std::optional<testing::TcpProxy> proxy;
+};
+
+TEST_F(ServersAway, a_mount_with_thousands_of_unsent_files_still_ends) {
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  Process mounted = mount_through_proxy("");
+  std::vector<UniqueFd> open;
+  for (int i = 0; i < 2000; ++i) {
+    open.push_back(create("f" + std::to_string(i)));
+    ASSERT_TRUE(put(open.back(), "unsent")) << i;
+  }
+  proxy->cut();
+  mounted.signal(SIGTERM);
+  // The manual says three times the timeout; the limit here only tells a hang.
+  const std::optional<int> status = mounted.wait(std::chrono::seconds(60));
+  ASSERT_TRUE(status.has_value()) << "still running";
+  EXPECT_EQ(*status, 1);
+  EXPECT_NE(output().find("event=ended_with_unsent_data"), std::string::npos) << output();
+}
+
+TEST_F(ServersAway, with_local_durability_fsync_works_and_survives_a_kill) {
+  Process mounted = mount_through_proxy(",durability=local");
+  const UniqueFd first = create("first");
+  const UniqueFd second = create("second");
+  ASSERT_TRUE(put(first, "old"));
+  ASSERT_EQ(::fsync(first.get()), 0);
+  proxy->cut();
+  ASSERT_TRUE(put(first, "promised"));
+  ASSERT_EQ(::fsync(first.get()), 0) << std::strerror(errno);
+  ASSERT_TRUE(put(second, std::string(300'000, 'x')));
+  ASSERT_EQ(::fsync(second.get()), 0);
+  ASSERT_TRUE(put(second, "not promised"));
+  die(mounted);
+  proxy->restore();
+  mounted = mount_through_proxy("");
+  EXPECT_EQ(read_file(place() + "/first"), "promised");
+  EXPECT_EQ(read_file(place() + "/second"), std::string(300'000, 'x'));
+  EXPECT_EQ(end(mounted), 0) << output();
+}
+
+TEST_F(ServersAway, what_could_not_be_sent_stays_for_the_next_mount) {
+  Process mounted = mount_through_proxy(",durability=local");
+  UniqueFd file = create("file");
+  ASSERT_TRUE(file);
+  proxy->cut();
+  ASSERT_TRUE(put(file, "kept"));
+  file.reset();  // close(2) has nothing to wait for
+  char durable[64] = "";
+  EXPECT_GT(::getxattr(place().c_str(), "user.aster.durable", durable, sizeof durable), 0);
+  EXPECT_EQ(std::string(durable).substr(0, 6), "local:");
+  EXPECT_EQ(end(mounted), 3) << output();
+  EXPECT_NE(output().find("files=1"), std::string::npos) << output();
+  proxy->restore();
+  mounted = mount_through_proxy(",durability=local");
+  EXPECT_EQ(read_file(place() + "/file"), "kept");
+  EXPECT_EQ(::setxattr(place().c_str(), "user.aster.sync", "1", 1, 0), 0) << std::strerror(errno);
+  std::memset(durable, 0, sizeof durable);
+  EXPECT_GT(::getxattr(place().c_str(), "user.aster.durable", durable, sizeof durable), 0);
+  EXPECT_STREQ(durable, "remote");
+  EXPECT_EQ(end(mounted), 0) << output();
+}
+
+TEST_F(ServersAway, a_write_that_lost_a_conflict_becomes_a_copy) {
+  Process mounted = mount_through_proxy(",durability=local");
+  const UniqueFd file = create("report.txt");
+  ASSERT_TRUE(put(file, "common text"));
+  ASSERT_EQ(::fsync(file.get()), 0);
+  ASSERT_EQ(::setxattr(place().c_str(), "user.aster.sync", "1", 1, 0), 0);
+  const UniqueFd gone = create("gone");
+  proxy->cut();
+  ASSERT_TRUE(put(file, "mine"));
+  ASSERT_EQ(::fsync(file.get()), 0);
+  ASSERT_TRUE(put(gone, "of a removed file"));
+  ASSERT_EQ(::fsync(gone.get()), 0);
+  die(mounted);
+  // Meanwhile somebody else, who comes to the primary another way.
+  ASSERT_EQ(mount_drive(), 0) << output();
+  write_file(place() + "/report.txt", "theirs, of another length");
+  ASSERT_EQ(::unlink((place() + "/gone").c_str()), 0);
+  unmount();
+  proxy->restore();
+  mounted = mount_through_proxy(",durability=local");
+  EXPECT_EQ(read_file(place() + "/report.txt"), "theirs, of another length");
+  const std::string copy = name_with("report.conflict-");
+  ASSERT_FALSE(copy.empty());
+  EXPECT_TRUE(copy.ends_with(".txt")) << copy;
+  EXPECT_EQ(read_file(copy), "miners, of another length");
+  const std::string saved = name_with("gone.conflict-");
+  ASSERT_FALSE(saved.empty());
+  EXPECT_EQ(read_file(saved), "of a removed file");
+  EXPECT_EQ(end(mounted), 0) << output();
+}
+
+TEST_F(ServersAway, kills_at_any_moment_lose_nothing_that_fsync_promised) {
+  // Four writers; each notes what fsync promised. The mount is killed in the middle, five times.
+  std::map<std::string, int> promised;
+  for (int round = 0; round < 5; ++round) {
+    Process mounted = mount_through_proxy(",durability=local");
+    for (const auto& [name, value] : promised) {
+      const std::string content = read_file(place() + "/" + name);
+      ASSERT_GE(content.size(), 8u) << name;
+      EXPECT_GE(std::stoi(content.substr(0, 8)), value) << name;
+      EXPECT_EQ(content, content.substr(0, 8) + std::string(5000, content[7])) << "half old";
+    }
+    std::mutex mutex;
+    std::atomic<int> syncs = 0;
+    std::vector<std::jthread> writers;
+    for (int w = 0; w < 4; ++w) {
+      writers.emplace_back([&, w] {
+        const std::string name = "w" + std::to_string(w);
+        for (int i = round * 1000 + 1;; ++i) {
+          const UniqueFd file = create(name);
+          char number[16];
+          std::snprintf(number, sizeof number, "%08d", i);
+          const std::string text = number + std::string(5000, number[7]);
+          if (!file || !put(file, text) || ::fsync(file.get()) != 0) return;
+          const std::lock_guard lock(mutex);
+          promised[name] = i;
+          ++syncs;
+        }
+      });
+    }
+    while (syncs < 20 + 13 * round) ::usleep(1000);
+    die(mounted);
+    writers.clear();
+  }
 }
 
 }  // namespace

@@ -169,6 +169,11 @@ TEST_F(Remount, file_handles_of_an_nfs_server_lead_to_the_same_files) {
   EXPECT_EQ(path, at("a/b"));
   EXPECT_EQ(::faccessat(b, "g", F_OK, 0), 0);
   ::close(b);
+  // What is removed is found no more, though the primary may keep it for a while.
+  EXPECT_EQ(::unlink(at("a/b/g").c_str()), 0);
+  forget_pages();
+  EXPECT_EQ(file.open(root, O_RDONLY), -1);
+  EXPECT_EQ(errno, ESTALE);
   ::close(root);
 }
 

@@ -64,6 +64,33 @@ class Drive:
     def up(self):
         self.quickstart("up", "--followers", str(self.followers), "--strategy", self.strategy)
 
+    @property
+    def programs(self):
+        return pathlib.Path(self.env()["ASTER_CLI"]).parents[1]
+
+    @contextlib.contextmanager
+    def mounted_again(self, name, options):
+        """Another mount of the user's tree, with options of its own."""
+        place = self.folder / name
+        place.mkdir()
+        subprocess.run([self.programs / "fuse" / "mount.aster", self.env()["ASTER_URL"], place,
+                        "--token-file", self.state / "user.token", "--cache-dir",
+                        self.folder / f"cache-{name}", "--log-file", self.state / f"{name}.log",
+                        *options], check=True)
+        try:
+            yield place
+        finally:
+            subprocess.run(["umount", str(place)], check=False)
+
+    def aster_user(self, name):
+        """Another user with a tree of its own; its token lies in the state folder."""
+        password = self.state / f"{name}.password"
+        password.touch(mode=0o600)
+        password.write_text("a password for tests\n")
+        self.aster("user", "add", name, "--password-file", str(password))
+        self.aster("login", self.env()["ASTER_URL"], "--user", name, "--password-file",
+                   str(password), "--token-file", str(self.state / f"{name}.token"))
+
     def quickstart(self, *args, check=True):
         command = [str(QUICKSTART), *args, "--state", str(self.state)]
         if args[0] == "up":

@@ -396,6 +396,54 @@ Task<Result<void>> FakePrimary::follow_events(EventHandlers, CancelToken cancel)
   co_return fail(Errc::interrupted);
 }
 
+Task<Result<fs::AckAnswer>> FakePrimary::acknowledge(fs::Ack ack, std::chrono::milliseconds) {
+  auto state = state_.lock();
+  if (state->away) co_return fail(Errc::unavailable, "away");
+  state->acks.push_back(std::move(ack));
+  co_return state->lease;
+}
+
+Task<Result<fs::LockAnswer>> FakePrimary::lock(fs::LockRequest request, std::chrono::milliseconds) {
+  auto state = state_.lock();
+  if (state->away) co_return fail(Errc::unavailable, "away");
+  ++state->calls["lock"];
+  auto& locks = state->locks[{request.ino.value, request.whole}];
+  const uint64_t end = request.length == 0 ? UINT64_MAX : request.start + request.length - 1;
+  const fs::RangeLock wanted{request.start, end, request.exclusive, request.pid};
+  fs::LockAnswer answer;
+  if (request.unlock) {
+    locks.clear(request.owner, wanted.start, wanted.end);
+  } else if (const auto other = locks.conflict(request.owner, wanted)) {
+    answer.conflict = true;
+    answer.exclusive = other->lock.exclusive;
+    answer.start = other->lock.start;
+    answer.length = other->lock.end == UINT64_MAX ? 0 : other->lock.end - other->lock.start + 1;
+    answer.pid = other->lock.pid;
+    co_return answer;
+  } else if (!request.test) {
+    locks.set(request.owner, wanted);
+  }
+  answer.granted = true;
+  co_return answer;
+}
+
+Task<bool> FakePrimary::refuses_connections() {
+  const auto state = state_.lock();
+  co_return state->away && state->refusing;
+}
+
+void FakePrimary::set_refusing(bool refusing) {
+  state_.lock()->refusing = refusing;
+}
+
+void FakePrimary::set_lease(uint64_t lease, uint32_t lease_ms) {
+  state_.lock()->lease = {lease, lease_ms};
+}
+
+std::vector<fs::Ack> FakePrimary::acks() const {
+  return state_.lock()->acks;
+}
+
 Result<Answer> FakePrimary::as_other(const fs::Operation& operation) {
   auto state = state_.lock();
   Rules rules(*state, root_);

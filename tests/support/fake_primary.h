@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "protocol/base/guarded.h"
+#include "protocol/client/lock_client.h"
 #include "protocol/client/primary_client.h"
+#include "protocol/client/reachability.h"
+#include "protocol/fs/range_locks.h"
 
 namespace aster::testing {
 
@@ -19,7 +22,7 @@ namespace aster::testing {
 ///
 /// Answers at once on the caller's thread, unless stalled (calls wait for resume(), or for
 /// drop_stalled(), which stands for their deadline) or away (every call is `unavailable`).
-class FakePrimary final : public PrimaryClient {
+class FakePrimary final : public PrimaryClient, public LockClient, public Reachability {
  public:
   /// The root is `root`, so that tests can make it any number; new inodes count up from there.
   explicit FakePrimary(InodeNo root = InodeNo(1000));
@@ -31,6 +34,11 @@ class FakePrimary final : public PrimaryClient {
   Task<Result<fs::SessionAnswer>> open_session(fs::SessionRequest request) override;
   Task<Result<void>> close_session() override;
   Task<Result<void>> follow_events(EventHandlers handlers, CancelToken cancel) override;
+  Task<Result<fs::LockAnswer>> lock(fs::LockRequest request,
+                                    std::chrono::milliseconds deadline) override;
+  /// Answers `lease`, for `lease_ms`.
+  Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, std::chrono::milliseconds deadline) override;
+  Task<bool> refuses_connections() override;
   std::string absolute(const std::string& url) const override { return url; }
 
   // ---- what others do
@@ -46,8 +54,13 @@ class FakePrimary final : public PrimaryClient {
   /// Inodes this session keeps though they have no name.
   size_t held() const;
 
+  void set_lease(uint64_t lease, uint32_t lease_ms = 10000);
+  std::vector<fs::Ack> acks() const;
+
   // ---- faults
   void set_away(bool away);
+  /// While away: whether it certainly does not run (the default), or only cannot be reached.
+  void set_refusing(bool refusing);
   /// Calls wait from now on; resume() lets them go on.
   void stall();
   void resume();
@@ -75,7 +88,11 @@ class FakePrimary final : public PrimaryClient {
     int64_t now = 1'700'000'000'000'000'000;
     std::map<std::string, size_t> calls;
     size_t round_trips = 0;
+    fs::AckAnswer lease{1, 10000};
+    std::vector<fs::Ack> acks;
+    std::map<std::pair<uint64_t, bool>, fs::RangeLocks<uint64_t>> locks;
     bool away = false;
+    bool refusing = true;
     bool stalled = false;
     std::vector<Completion<bool>> waiting;
   };

@@ -125,6 +125,10 @@ bool RawClient::closed_by_peer() {
   return n == 0 || (n < 0 && errno == ECONNRESET);
 }
 
+void RawClient::end_sending() {
+  ::shutdown(fd_.get(), SHUT_WR);
+}
+
 void RawClient::reset() {
   const linger hard{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);

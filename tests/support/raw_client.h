@@ -39,6 +39,8 @@ class RawClient {
   std::string receive_until(std::string_view end);
   /// True when the other side closes without sending more.
   bool closed_by_peer();
+  /// Sends no more; answers can still come.
+  void end_sending();
   /// Ends the connection with a reset, as a process that is killed may.
   void reset();
 

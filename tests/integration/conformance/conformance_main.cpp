@@ -117,9 +117,13 @@ std::string first_line(const std::string& file) {
 
 size_t run_rows(const Peer& peer) {
   size_t failed = 0;
-  std::vector<std::vector<Row>> groups{
-      before_first_target(), identity_rows(), target_rows(),  attack_rows(), object_rows(),
-      range_and_list_rows(), compose_rows(),  browser_rows(), binding_rows()};
+  std::vector<std::vector<Row>> groups{before_first_target(), matrix_rows_without_target(),
+                                       identity_rows(),       target_rows(),
+                                       attack_rows(),         object_rows(),
+                                       range_and_list_rows(), compose_rows(),
+                                       browser_rows(),        matrix_rows(),
+                                       vector_rows(),         detail_rows(),
+                                       binding_rows(),        matrix_rows_of_a_disabled_binding()};
   if (peer.options().second) groups.push_back(two_binding_rows());
   for (const auto& group : groups) {
     for (const Row& row : group) {

@@ -190,9 +190,11 @@ void capabilities(const Peer& peer, Findings& f) {
        {"supports_list", "supports_range_read", "supports_stream_upload", "supports_capacity"}) {
     f.equal(name, member(data, name), "true");
   }
-  for (const char* name : {"object_get", "object_head", "object_put", "object_delete", "metadata",
-                           "range_get", "accept_ranges_header", "list", "compose",
-                           "browser_presigned_cors", "binding_state_pull"}) {
+  for (const char* name :
+       {"object_get", "object_head", "object_put", "object_delete", "metadata", "range_get",
+        "accept_ranges_header", "list", "compose", "browser_presigned_cors", "binding_state_pull",
+        "ingest_crc32c", "compose_keep_parts", "ingest_crc32c_query", "compose_ranges",
+        "batch_delete"}) {
     f.equal(name, member(member(data, "features"), name), "true");
   }
   f.equal("managed_ingress.enabled", member(member(data, "managed_ingress"), "enabled"), "true");

@@ -239,6 +239,24 @@ void ingest_checksum(const Peer& peer, Findings& f) {
   f.equal("wrong", verdict(with("00000000")), "400 bad_request");
   f.equal("malformed", verdict(with("xyz")), "400 bad_request");
   f.equal("still there", peer.get("/objects/crc").body, body);
+  const std::string right = crc32c_hex(crc32c(as_bytes(body)));
+  const auto in_query = [&](const std::string& crc, Headers headers = {}) {
+    return peer.call({.method = "PUT",
+                      .path = "/objects/crcq?crc32c=" + crc,
+                      .body = body,
+                      .headers = std::move(headers)});
+  };
+  f.equal("query, wrong", verdict(in_query("00000000")), "400 bad_request");
+  f.equal("query, malformed", verdict(in_query("0x1")), "400 bad_request");
+  f.equal("query and another header", verdict(in_query(right, {{"x-aster-crc32c", "00000000"}})),
+          "400 bad_request");
+  f.equal("nothing stored", peer.get("/objects/crcq").status, 404);
+  f.equal("query, right", in_query(right, {{"x-aster-crc32c", right}}).status, 200);
+  Call tampered{.method = "PUT", .path = "/objects/crcq?crc32c=" + right, .body = "another"};
+  tampered.headers = peer.sign(tampered);
+  tampered.path = "/objects/crcq?crc32c=" + crc32c_hex(crc32c(as_bytes("another")));
+  f.equal("query, tampered", verdict(peer.send(tampered)), "401 auth.credentials_failed");
+  f.equal("stands", peer.get("/objects/crcq").body, body);
 }
 
 void large(const Peer& peer, Findings& f) {
@@ -254,22 +272,23 @@ void large(const Peer& peer, Findings& f) {
 }  // namespace
 
 std::vector<Row> object_rows() {
-  return {{"3.1", "GET .../metadata routes to the parent key", metadata_named_key},
-          {"6.1", "hostile keys are 400", hostile_keys},
-          {"4.5", "a bare ? behind an object, signed and presigned", bare_question_marks},
-          {"6.1", "keys are decoded once and normalised", key_forms},
-          {"6.1", "hard keys come back as they were", hard_keys},
-          {"7.1", "large bodies are refused early, and the connection says so", early_refusals},
-          {"7.1", "PUT, GET, HEAD, metadata, DELETE", put_get_head_delete},
-          {"7.1", "PUT overwrites, also with nothing", overwrite},
-          {"7.1", "Content-Length is required", content_length},
-          {"7.1", "size limits of the query", size_limits},
-          {"7.1", "a short body stores nothing", short_body},
-          {"7.1", "bytes beyond Content-Length are not read", body_beyond_length},
-          {"7.2", "header overrides", header_overrides},
-          {"7.3", "missing objects and folders are 404", missing},
-          {"ours", "ingest_crc32c refuses a wrong checksum", ingest_checksum},
-          {"7", "5 MB up and down", large}};
+  return {
+      {"3.1", "GET .../metadata routes to the parent key", metadata_named_key},
+      {"6.1", "hostile keys are 400", hostile_keys},
+      {"4.5", "a bare ? behind an object, signed and presigned", bare_question_marks},
+      {"6.1", "keys are decoded once and normalised", key_forms},
+      {"6.1", "hard keys come back as they were", hard_keys},
+      {"7.1", "large bodies are refused early, and the connection says so", early_refusals},
+      {"7.1", "PUT, GET, HEAD, metadata, DELETE", put_get_head_delete},
+      {"7.1", "PUT overwrites, also with nothing", overwrite},
+      {"7.1", "Content-Length is required", content_length},
+      {"7.1", "size limits of the query", size_limits},
+      {"7.1", "a short body stores nothing", short_body},
+      {"7.1", "bytes beyond Content-Length are not read", body_beyond_length},
+      {"7.2", "header overrides", header_overrides},
+      {"7.3", "missing objects and folders are 404", missing},
+      {"ours", "ingest_crc32c and ingest_crc32c_query refuse a wrong checksum", ingest_checksum},
+      {"7", "5 MB up and down", large}};
 }
 
 }  // namespace aster::conformance

@@ -143,6 +143,81 @@ void compose_keep_parts(const Peer& peer, Findings& f) {
   f.equal("list", data_of(peer.get("/objects?prefix=k")), R"({"items":["k/1","k/2","k/whole"]})");
 }
 
+void compose_ranges(const Peer& peer, Findings& f) {
+  peer.put("/objects/r/1", "0123456789");
+  peer.put("/objects/r/2", "abcdef");
+  const auto post = [&](const std::string& ranges, const std::string& size,
+                        const std::string& key = "r/whole") {
+    return peer.json("POST", "/compose?max_file_size=0",
+                     "{\"target_key\":\"" + key + "\",\"part_ranges\":[" + ranges +
+                         "],\"expected_size\":" + size + "}");
+  };
+  const std::string pieces =
+      R"({"key":"r/1","offset":8,"length":2},{"key":"r/2","offset":0,"length":6},)"
+      R"({"key":"r/1","offset":0,"length":1})";
+  const auto made = post(pieces, "9");
+  f.equal("status", made.status, 200);
+  f.equal("data", data_of(made), R"({"bytes_written":9})");
+  f.equal("object", peer.get("/objects/r/whole").body, "89abcdef0");
+  f.equal("repeated", post(pieces, "9").status, 200);
+  f.equal("all objects stay", data_of(peer.get("/objects?prefix=r")),
+          R"({"items":["r/1","r/2","r/whole"]})");
+  f.equal("behind the end", verdict(post(R"({"key":"r/2","offset":5,"length":2})", "2")),
+          "400 bad_request");
+  f.equal("no bytes", verdict(post(R"({"key":"r/2","offset":0,"length":0})", "0")),
+          "400 bad_request");
+  f.equal("overflow",
+          verdict(post(R"({"key":"r/2","offset":18446744073709551615,"length":2})", "2")),
+          "400 bad_request");
+  f.equal("negative", verdict(post(R"({"key":"r/2","offset":-1,"length":2})", "2")),
+          "400 bad_request");
+  f.equal("other total", post(R"({"key":"r/2","offset":0,"length":2})", "3").status, 500);
+  f.equal("missing", post(R"({"key":"r/none","offset":0,"length":2})", "2").status, 500);
+  f.equal("hostile", post(R"({"key":"../r","offset":0,"length":2})", "2").status, 400);
+  f.equal("of the destination", verdict(post(R"({"key":"r/2","offset":0,"length":2})", "2", "r/2")),
+          "400 bad_request");
+  f.equal("both kinds of parts",
+          verdict(peer.json("POST", "/compose",
+                            R"({"target_key":"x","part_keys":["r/1"],"expected_size":1,)"
+                            R"("part_ranges":[{"key":"r/1","offset":0,"length":1}]})")),
+          "400 bad_request");
+  f.equal("still the good one", peer.get("/objects/r/whole").body, "89abcdef0");
+}
+
+void batch_delete(const Peer& peer, Findings& f) {
+  for (const char* key : {"bd/1", "bd/2", "bd/x/3", "bd/keep"}) {
+    peer.put("/objects/" + std::string(key), "x");
+  }
+  const auto answer = peer.json("POST", "/batch-delete",
+                                R"({"keys":["bd/1","bd/2","bd/x/3","bd/none","../bd","bd/1"]})");
+  f.equal("status", answer.status, 200);
+  f.equal("what is gone counts as deleted", member(data_of(answer), "deleted"), "5");
+  f.is_true("the hostile key is named with its code",
+            data_of(answer).find(R"({"key":"../bd","code":"bad_request")") != std::string::npos);
+  f.equal("left", data_of(peer.get("/objects?prefix=bd")), R"({"items":["bd/keep"]})");
+  const auto post = [&](const std::string& keys) {
+    return verdict(peer.json("POST", "/batch-delete", "{\"keys\":" + keys + "}"));
+  };
+  f.equal("none", post("[]"), "400 bad_request");
+  f.equal("no list", post("1"), "400 bad_request");
+  std::string many = "[\"none/0\"";
+  for (int i = 1; i < 1000; ++i) many += ",\"none/" + std::to_string(i) + "\"";
+  f.equal("1000", post(many + "]"), "200 success");
+  f.equal("1001", post(many + ",\"none/x\"]"), "400 bad_request");
+  f.equal("numeric",
+          verdict(peer.call({.method = "POST",
+                             .path = "/batch-delete",
+                             .body = R"({"keys":["bd/none"]})",
+                             .agent = kOld})),
+          "200 0");
+  f.equal("presigned is not taken",
+          peer.send({.method = "POST",
+                     .path = peer.presign("PUT", "/batch-delete", 60),
+                     .body = R"({"keys":["bd/keep"]})"})
+              .status,
+          401);
+}
+
 void capacity(const Peer& peer, Findings& f) {
   if (!peer.options().s3_members.empty()) {
     f.equal("a bucket", verdict(peer.get("/capacity")), "500 storage.unsupported");
@@ -169,7 +244,9 @@ std::vector<Row> range_and_list_rows() {
 std::vector<Row> compose_rows() {
   return {{"7.6", "compose joins, removes the parts, fails when repeated", compose},
           {"7.6", "compose refusals change nothing", compose_refusals},
-          {"ours", "compose_keep_parts", compose_keep_parts}};
+          {"ours", "compose_keep_parts", compose_keep_parts},
+          {"ours", "compose_ranges joins pieces of objects, which stay", compose_ranges},
+          {"ours", "batch_delete", batch_delete}};
 }
 
 }  // namespace aster::conformance

@@ -35,6 +35,7 @@ struct Row {
 
 /// In the order in which they must run: the first ones need a binding without a target.
 std::vector<Row> before_first_target();
+std::vector<Row> matrix_rows_without_target();
 std::vector<Row> identity_rows();
 std::vector<Row> attack_rows();
 std::vector<Row> object_rows();
@@ -42,7 +43,11 @@ std::vector<Row> range_and_list_rows();
 std::vector<Row> compose_rows();
 std::vector<Row> browser_rows();
 std::vector<Row> target_rows();
+std::vector<Row> matrix_rows();
+std::vector<Row> vector_rows();
+std::vector<Row> detail_rows();
 std::vector<Row> binding_rows();
+std::vector<Row> matrix_rows_of_a_disabled_binding();
 std::vector<Row> two_binding_rows();  ///< for a peer with credentials of a second binding
 
 }  // namespace aster::conformance

@@ -205,6 +205,62 @@ TEST(FollowerClient, composes_and_finds_out_about_a_lost_answer) {
   EXPECT_EQ(f.http.request_count(), 5u);
 }
 
+TEST(FollowerClient, carries_the_checksum_where_the_signature_covers_it) {
+  Fixture f({.checks_crc32c = true, .signs_crc32c = true});
+  f.http.answer(200, success(), {{"ETag", "\"abc\""}});
+  ASSERT_TRUE(
+      run_blocking(f.client.put_object(
+                       {.key = "k", .body = {Bytes::from_string("hello")}, .crc32c = 0x12345678}))
+          .ok());
+  EXPECT_EQ(f.last().url, kBase + "/objects/k?max_file_size=0&crc32c=12345678");
+  EXPECT_EQ(find_header(f.last().headers, kCrc32cHeader), nullptr);
+  EXPECT_TRUE(f.is_well_signed(f.last(), 5));
+}
+
+TEST(FollowerClient, joins_ranges_only_where_that_was_announced) {
+  Fixture without, with({.joins_ranges = true});
+  const Compose wish{.key = "k", .part_ranges = {{"a", 5, 7}, {"b", 0, 1}}, .size = 8};
+  EXPECT_TRUE(run_blocking(without.client.compose(wish)).failed_with(Errc::unsupported));
+  EXPECT_EQ(without.http.request_count(), 0u);
+  with.http.fail_with(Errc::unavailable);  // may be repeated: nothing goes away
+  with.http.answer(200, success(R"({"bytes_written":8})"));
+  EXPECT_EQ(run_blocking(with.client.compose(wish)).value(), 8u);
+  EXPECT_EQ(with.last().body,
+            R"({"target_key":"k","part_ranges":[{"key":"a","offset":5,"length":7},)"
+            R"({"key":"b","offset":0,"length":1}],"expected_size":8})");
+}
+
+TEST(FollowerClient, deletes_many_in_few_calls_where_that_was_announced) {
+  Fixture f({.deletes_many = true});
+  f.http.answer(200, success(R"({"deleted":999,"failed":[)"
+                             R"({"key":"k7","code":"storage.unknown","msg":"x"}]})"));
+  f.http.answer(401, encode_error(Dialect::str, ApiError(ApiCode::auth_token_invalid)));
+  std::vector<std::string> keys;
+  for (int i = 0; i < 1500; ++i) keys.push_back("k" + std::to_string(i));
+  const auto done = run_blocking(f.client.delete_objects(keys));
+  ASSERT_EQ(done.size(), 1500u);
+  EXPECT_TRUE(done[0].ok());
+  EXPECT_TRUE(done[7].failed_with(Errc::io_error));
+  EXPECT_TRUE(done[999].ok());
+  EXPECT_TRUE(done[1000].failed_with(Errc::precondition_failed));
+  EXPECT_EQ(f.http.request_count(), 2u);
+  EXPECT_EQ(f.last().url, kBase + "/batch-delete");
+}
+
+TEST(FollowerClient, deletes_one_by_one_at_a_foreign_follower) {
+  Fixture f;
+  f.http.otherwise([](const FakeHttpClient::Seen& seen) {
+    const int status =
+        seen.url.ends_with("/k2") ? 404 : 200;  // a reference one: 500, then HEAD 404
+    return Result<HttpClientResponse>(FakeHttpClient::made(status, success()));
+  });
+  const auto done = run_blocking(f.client.delete_objects({"k1", "k2", "k3"}));
+  ASSERT_EQ(done.size(), 3u);
+  for (const auto& one : done) EXPECT_TRUE(one.ok());
+  EXPECT_EQ(f.http.request_count(), 3u);
+  EXPECT_EQ(f.http.requests()[0].method, "DELETE");
+}
+
 TEST(FollowerClient, keeps_parts_only_where_that_was_announced) {
   Fixture without, with({.keeps_parts = true});
   const Compose compose{.key = "x", .part_keys = {"p"}, .size = 1, .keep_parts = true};

@@ -81,7 +81,7 @@ TEST(FsJson, every_answer_survives_the_wire) {
       Answer(XattrNames{{"user.a", "user.\xff"}}),
       Answer(manifest),
       Answer(StatFsAnswer{1, 2, 3}),
-      Answer(UploadGrants{1 << 24, 1ull << 40, {{ObjectId::random(), "http://f/x", 5}}}),
+      Answer(UploadGrants{1 << 24, 1ull << 40, 1 << 17, {{ObjectId::random(), "http://f/x", 5}}}),
       Answer(Removed{InodeNo(3), 1}),
       Answer(Renamed{sample_attr(), Removed{InodeNo(4), 0}}),
       fail(Errc::not_empty, "directory \xff")};
@@ -142,6 +142,37 @@ TEST(FsJson, session_and_events_survive_the_wire) {
   const auto seen = decode_invalidation(encode(event));
   ASSERT_TRUE(seen.ok());
   EXPECT_EQ(encode(*seen), encode(event));
+}
+
+TEST(FsJson, leases_and_locks_survive_the_wire) {
+  const Ack ack{SessionId(3), 4711, "e.5", {"e.7", "e.9"}};
+  const auto acked = decode_ack(encode(ack));
+  ASSERT_TRUE(acked.ok());
+  EXPECT_EQ(encode(*acked), encode(ack));
+  const auto answer = decode_ack_answer(success_envelope(encode(AckAnswer{4711, 10000})));
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(answer->lease, 4711u);
+  EXPECT_EQ(answer->lease_ms, 10000u);
+  EXPECT_EQ(decode_lease_notice(encode(LeaseNotice{12}))->lease, 12u);
+  LockRequest lock{SessionId(3), InodeNo(4), UINT64_MAX};
+  lock.exclusive = lock.whole = true;
+  lock.length = 9;
+  const auto asked = decode_lock_request(encode(lock));
+  ASSERT_TRUE(asked.ok());
+  EXPECT_EQ(encode(*asked), encode(lock));
+  const LockAnswer refused{false, true, true, 5, 6, 7};
+  const auto seen = decode_lock_answer(success_envelope(encode(refused)));
+  ASSERT_TRUE(seen.ok());
+  EXPECT_EQ(encode(*seen), encode(refused));
+}
+
+TEST(FsJson, an_ack_has_a_limit) {
+  Ack ack;
+  ack.done.resize(kAckDoneMax);
+  EXPECT_TRUE(decode_ack(encode(ack)).ok());
+  ack.done.resize(kAckDoneMax + 1);
+  EXPECT_TRUE(decode_ack(encode(ack)).failed_with(Errc::too_large));
+  EXPECT_FALSE(decode_ack(R"({"session":1})").ok());
 }
 
 TEST(FsJson, errors_come_from_the_envelope_or_the_status) {

@@ -24,6 +24,7 @@ class FakePrimary final : public PrimaryClient {
   // What tests may set before they start.
   uint64_t part_size = 1 << 20;
   uint64_t max_object = UINT64_MAX;
+  bool share_grants = true;     ///< between small files
   int64_t url_lifetime = 3600;  ///< seconds
   size_t extents_per_answer = fs::kManifestExtentsMax;
   /// Instead of an operation; nullopt lets it pass.
@@ -123,7 +124,7 @@ class FakePrimary final : public PrimaryClient {
                                       std::chrono::milliseconds) override {
     co_await executor_.hop();
     fs::BatchAnswer answer;
-    for (const fs::BatchItem& item : items) answer.results.push_back(run(item.operation));
+    for (const fs::BatchItem& item : items) answer.results.push_back(run_once(item));
     co_return answer;
   }
   Task<Result<fs::SessionAnswer>> open_session(fs::SessionRequest) override {
@@ -156,6 +157,7 @@ class FakePrimary final : public PrimaryClient {
     std::map<ObjectId, uint64_t> granted;  // size hint
     std::map<std::string, size_t> counts;
     std::vector<fs::Commit> commits;
+    std::map<OperationId, fs::Answer> answers;
     Hook hook;
   };
 
@@ -174,6 +176,18 @@ class FakePrimary final : public PrimaryClient {
   static std::string read_url(const ObjectId& id) { return "http://follower/" + id.hex(); }
   int64_t expiry() const { return SystemClock().now_seconds() + url_lifetime; }
 
+  /// A repeated operation id gets the stored answer.
+  Result<fs::Answer> run_once(const fs::BatchItem& item) {
+    if (!item.id) return run(item.operation);
+    {
+      auto state = state_.lock();
+      const auto known = state->answers.find(*item.id);
+      if (known != state->answers.end()) return known->second;
+    }
+    Result<fs::Answer> answer = run(item.operation);
+    if (answer.ok()) state_.lock()->answers.emplace(*item.id, *answer);
+    return answer;
+  }
   Result<fs::Answer> run(const fs::Operation& operation) {
     Hook hook;
     {
@@ -193,7 +207,7 @@ class FakePrimary final : public PrimaryClient {
   }
 
   Result<fs::Answer> grant(State& state, const fs::Grant& op) {
-    fs::UploadGrants grants{part_size, max_object, {}};
+    fs::UploadGrants grants{part_size, max_object, share_grants ? op.size_hint : 0, {}};
     if (op.count < 1 || op.count > 64) return fail(Errc::bad_request, "grant count");
     for (uint32_t i = 0; i < op.count; ++i) {
       const ObjectId id = ObjectId::random();
@@ -241,7 +255,9 @@ class FakePrimary final : public PrimaryClient {
     if (!stored || stored->size() != object.size || object.size > max_object) {
       return fail(Errc::bad_request, "object is not on the follower");
     }
-    if (object.size > granted->second) return fail(Errc::bad_request, "larger than granted");
+    const bool shared = share_grants && granted->second <= kBlockSize;
+    if (object.size > granted->second && !shared)
+      return fail(Errc::bad_request, "larger than granted");
     BlockChecksums sums;
     sums.update(as_bytes(*stored));
     if (sums.finish() != object.crc32c) return fail(Errc::bad_request, "wrong checksums");
@@ -253,6 +269,11 @@ class FakePrimary final : public PrimaryClient {
     if (op.extents.size() > fs::kManifestExtentsMax) return fail(Errc::bad_request, "too many");
     if (op.base && *op.base != file.attr.data_version) return fail(Errc::stale_version);
     for (const fs::NewObject& object : op.objects) {
+      const auto known = state.objects.find(object.id);
+      if (known != state.objects.end()) {
+        if (known->second.crc32c != object.crc32c) return fail(Errc::bad_request, "other content");
+        continue;
+      }
       ASTER_TRY(check_new(state, object));
       state.objects[object.id] = {object.size, object.crc32c};
     }

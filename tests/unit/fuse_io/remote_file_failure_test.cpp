@@ -64,6 +64,16 @@ TEST(Failure, full_follower_is_no_space_at_once) {
   EXPECT_TRUE(flush(*file).ok());
 }
 
+TEST(Failure, what_a_follower_says_of_its_objects_is_an_io_error_to_a_writer) {
+  for (const int status : {400, 404, 409, 412, 501}) {
+    Drive drive(impatient());
+    const auto file = drive.new_file();
+    drive.follower.set_hook(failing("PUT", 1 << 20, FakeFollower::answer(status)));
+    ASSERT_TRUE(write(*file, 0, "content").ok());
+    EXPECT_TRUE(flush(*file).failed_with(Errc::io_error)) << status;
+  }
+}
+
 TEST(Failure, used_up_quota_is_reported_as_such) {
   Drive drive;
   const auto file = drive.new_file();

@@ -337,5 +337,163 @@ TEST(FileWrite, refuses_offsets_beyond_the_largest_file) {
   EXPECT_FALSE(file->dirty());
 }
 
+fs::SetAttr change_of(const fs::Attr& attr) {
+  fs::SetAttr change;
+  change.ino = attr.ino;
+  return change;
+}
+
+TEST(FilePack, small_files_that_are_closed_together_share_an_object_and_its_grant) {
+  Drive drive;
+  std::vector<fs::Attr> attrs;
+  std::vector<std::shared_ptr<FileContent>> files;
+  std::vector<std::future<Result<void>>> closed;
+  drive.follower.hold("PUT");
+  for (uint64_t i = 0; i < 20; ++i) {
+    attrs.push_back(drive.primary.create());
+    files.push_back(drive.open(attrs.back()));
+    ASSERT_TRUE(write(*files.back(), 0, some_bytes(1000 + i, i)).ok());
+  }
+  // Two packs may be under way: with one file each. The rest gathers.
+  for (size_t i = 0; i < 2; ++i) closed.push_back(in_background(files[i]->flush(true)));
+  drive.follower.wait_until_held(2);
+  for (size_t i = 2; i < 20; ++i) closed.push_back(in_background(files[i]->flush(true)));
+  drive.follower.release();
+  for (auto& one : closed) EXPECT_TRUE(one.get().ok());
+  EXPECT_LE(drive.follower.count("PUT"), 4u);
+  EXPECT_EQ(drive.primary.count("grant"), 1u);
+  for (uint64_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(drive.primary.content(attrs[i].ino), some_bytes(1000 + i, i));
+    EXPECT_EQ(read(*files[i], 0, 4096).value(), some_bytes(1000 + i, i));
+    EXPECT_FALSE(files[i]->dirty());
+  }
+  EXPECT_EQ(drive.io->stats().dirty_bytes, 0u);
+}
+
+TEST(FilePack, a_neighbour_comes_from_the_cache) {
+  Drive drive;
+  std::vector<fs::Attr> attrs;
+  std::vector<std::future<Result<void>>> closed;
+  drive.follower.hold("PUT");
+  std::vector<std::shared_ptr<FileContent>> files;
+  for (uint64_t i = 0; i < 10; ++i) {
+    attrs.push_back(drive.primary.create());
+    files.push_back(drive.open(attrs.back()));
+    ASSERT_TRUE(write(*files.back(), 0, some_bytes(500, i)).ok());
+    closed.push_back(in_background(files.back()->flush(true)));
+    if (i == 1) drive.follower.wait_until_held(2);
+  }
+  drive.follower.release();
+  for (auto& one : closed) ASSERT_TRUE(one.get().ok());
+  drive.cache.clear();
+  for (uint64_t i = 2; i < 10; ++i) {
+    const auto file = drive.open(drive.primary.attr(attrs[i].ino));
+    EXPECT_EQ(read(*file, 0, 4096).value(), some_bytes(500, i));
+  }
+  EXPECT_LE(drive.follower.count("GET"), 2u);
+}
+
+TEST(FilePack, without_shared_grants_every_file_travels_alone) {
+  Drive drive;
+  drive.primary.share_grants = false;
+  for (uint64_t i = 0; i < 3; ++i) {
+    const fs::Attr attr = drive.primary.create();
+    const auto file = drive.open(attr);
+    ASSERT_TRUE(write(*file, 0, some_bytes(100, i)).ok());
+    ASSERT_TRUE(flush(*file, true).ok());
+    EXPECT_EQ(drive.primary.content(attr.ino), some_bytes(100, i));
+  }
+  EXPECT_EQ(drive.follower.count("PUT"), 3u);
+}
+
+TEST(FilePack, a_failed_pack_leaves_all_its_files_dirty_and_whole) {
+  Drive drive({.io = {.timeout = std::chrono::milliseconds(300)}});
+  const fs::Attr attr = drive.primary.create();
+  const auto file = drive.open(attr);
+  ASSERT_TRUE(write(*file, 0, "unsent").ok());
+  drive.primary.set_hook([](const fs::Operation& operation) -> std::optional<Error> {
+    if (!std::holds_alternative<fs::Grant>(operation)) return std::nullopt;
+    return Error{Errc::no_space, "full"};
+  });
+  EXPECT_TRUE(flush(*file).failed_with(Errc::no_space));
+  EXPECT_TRUE(file->dirty());
+  EXPECT_EQ(read(*file, 0, 10).value(), "unsent");
+  drive.primary.set_hook({});
+  EXPECT_TRUE(in_some_tries([&] { return flush(*file); }));
+  EXPECT_EQ(drive.primary.content(attr.ino), "unsent");
+}
+
+TEST(FileAttributes, what_is_set_while_data_is_unsent_travels_with_it) {
+  Drive drive;
+  const fs::Attr attr = drive.primary.create();
+  const auto file = drive.open(attr);
+  fs::SetAttr change = change_of(attr);
+  change.mode = 0600;
+  EXPECT_FALSE(file->defer(change));  // nothing to travel with
+  ASSERT_TRUE(write(*file, 0, "data").ok());
+  EXPECT_TRUE(file->defer(change));
+  fs::SetAttr times = change_of(attr);
+  times.mtime = 1234;
+  EXPECT_TRUE(file->defer(times));
+  EXPECT_EQ(file->overlay(attr).mode, 0600u);
+  EXPECT_EQ(file->overlay(attr).mtime, 1234);
+  EXPECT_EQ(drive.primary.count("setattr"), 0u);
+  ASSERT_TRUE(flush(*file, true).ok());
+  EXPECT_EQ(drive.primary.count("setattr"), 1u);
+  EXPECT_EQ(drive.primary.attr(attr.ino).mode, 0600u);
+  EXPECT_EQ(drive.primary.attr(attr.ino).mtime, 1234);
+  EXPECT_FALSE(file->dirty());
+}
+
+TEST(FileAttributes, a_later_write_moves_the_time_on) {
+  Drive drive;
+  const fs::Attr attr = drive.primary.create();
+  const auto file = drive.open(attr);
+  ASSERT_TRUE(write(*file, 0, "data").ok());
+  fs::SetAttr times = change_of(attr);
+  times.mtime = 1234;
+  EXPECT_TRUE(file->defer(times));
+  ASSERT_TRUE(write(*file, 4, "more").ok());
+  ASSERT_TRUE(flush(*file).ok());
+  EXPECT_GT(drive.primary.attr(attr.ino).mtime, 1234);
+}
+
+TEST(FileAttributes, they_leave_soon_when_nobody_flushes) {
+  Drive drive;
+  const fs::Attr attr = drive.primary.create();
+  const auto file = drive.open(attr);
+  ASSERT_TRUE(write(*file, 0, "data").ok());
+  std::promise<void> sent;
+  drive.primary.set_hook([&](const fs::Operation& operation) -> std::optional<Error> {
+    if (std::holds_alternative<fs::SetAttr>(operation)) sent.set_value();
+    return std::nullopt;
+  });
+  fs::SetAttr change = change_of(attr);
+  change.mode = 0640;
+  EXPECT_TRUE(file->defer(change));
+  sent.get_future().wait();
+  EXPECT_EQ(drive.primary.count("commit"), 0u);
+}
+
+TEST(FileAttributes, a_lost_connection_keeps_them) {
+  Drive drive;
+  const fs::Attr attr = drive.primary.create();
+  const auto file = drive.open(attr);
+  ASSERT_TRUE(write(*file, 0, "data").ok());
+  fs::SetAttr change = change_of(attr);
+  change.mode = 0640;
+  EXPECT_TRUE(file->defer(change));
+  std::atomic<bool> away = true;
+  drive.primary.set_hook([&](const fs::Operation& operation) -> std::optional<Error> {
+    if (!away || std::holds_alternative<fs::Grant>(operation)) return std::nullopt;
+    return Error{Errc::unavailable, "away"};
+  });
+  EXPECT_TRUE(flush(*file).failed_with(Errc::unavailable));
+  EXPECT_EQ(file->overlay(attr).mode, 0640u);
+  away = false;
+  ASSERT_TRUE(flush(*file).ok());
+  EXPECT_EQ(drive.primary.attr(attr.ino).mode, 0640u);
+}
+
 }  // namespace
 }  // namespace aster::testing

@@ -1,6 +1,8 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 
+#include <thread>
+
 #include "tests/unit/fuse_vfs/vfs_fixture.h"
 
 namespace aster::testing {
@@ -192,6 +194,18 @@ TEST_F(Files, fallocate_extends_and_punches_but_reserves_nothing) {
   EXPECT_EQ(size_of(file.entry.attr.ino), 20u);
   EXPECT_TRUE(run(fs().fallocate(handle, FALLOC_FL_COLLAPSE_RANGE, {0, 4096}, who))
                   .failed_with(Errc::unsupported));
+}
+
+TEST_F(Files, fallocate_of_more_than_is_free_fails) {
+  const Created file = create("a");
+  const HandleId handle = file.opened.handle;
+  while (fs().statfs().total_bytes == 0) std::this_thread::yield();
+  const uint64_t free = fs().statfs().free_bytes;
+  for (const int mode : {0, FALLOC_FL_KEEP_SIZE}) {
+    EXPECT_TRUE(run(fs().fallocate(handle, mode, {0, free + 1}, who)).failed_with(Errc::no_space));
+  }
+  EXPECT_EQ(size_of(file.entry.attr.ino), 0u);
+  EXPECT_TRUE(run(fs().fallocate(handle, FALLOC_FL_KEEP_SIZE, {0, free}, who)).ok());
 }
 
 TEST_F(Files, copying_a_range_sends_unsent_data_first) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,16 +18,48 @@ namespace aster::testing {
 /// Remembers what the kernel was told to forget.
 class RecordingKernel final : public KernelCache {
  public:
-  void drop_content(InodeNo ino) override { contents_.lock()->push_back(ino); }
-  void drop_attributes(InodeNo ino) override { attributes_.lock()->push_back(ino); }
-  void drop_entry(InodeNo parent, std::string name) override {
+  void drop_content(InodeNo ino, DropToken token) override {
+    contents_.lock()->push_back(ino);
+    keep(std::move(token));
+  }
+  void drop_attributes(InodeNo ino, DropToken token) override {
+    attributes_.lock()->push_back(ino);
+    keep(std::move(token));
+  }
+  void drop_entry(InodeNo parent, std::string name, DropToken token) override {
     entries_.lock()->push_back(std::to_string(parent.value) + "/" + name);
+    (*entry_tokens_.lock())[parent.value].push_back(std::move(token));
+    if (!slow) (void)pending_entries(parent);
+  }
+  std::vector<DropToken> pending_entries(InodeNo parent) override {
+    return std::exchange((*entry_tokens_.lock())[parent.value], {});
+  }
+  bool drop_all_names() override {
+    ++all_names;
+    return epochs;
+  }
+  bool can_drop_all_names() const override { return epochs; }
+  /// The kernel comes back from everything that it was told while `slow`.
+  void finish() {
+    slow = false;
+    (void)std::exchange(*tokens_.lock(), {});
+    (void)std::exchange(*entry_tokens_.lock(), {});
   }
   std::vector<InodeNo> contents() const { return *contents_.lock(); }
   std::vector<InodeNo> attributes() const { return *attributes_.lock(); }
   std::vector<std::string> entries() const { return *entries_.lock(); }
 
+  std::atomic<bool> slow{false};
+  std::atomic<bool> epochs{true};
+  std::atomic<int> all_names{0};
+
  private:
+  void keep(DropToken token) {
+    if (slow) tokens_.lock()->push_back(std::move(token));
+  }
+
+  Guarded<std::vector<DropToken>> tokens_;
+  Guarded<std::map<uint64_t, std::vector<DropToken>>> entry_tokens_;
   Guarded<std::vector<InodeNo>> contents_;
   Guarded<std::vector<InodeNo>> attributes_;
   Guarded<std::vector<std::string>> entries_;

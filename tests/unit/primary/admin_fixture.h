@@ -31,6 +31,12 @@ class FakeNamespaces final : public NamespaceService {
   }
   Task<Result<void>> close_session(Caller) override { co_return ok(); }
   bool touch_session(const Caller&) override { return true; }
+  Result<fs::AckAnswer> acknowledge(const Caller&, const fs::Ack&) override {
+    return fail(Errc::unsupported);
+  }
+  Task<Result<fs::LockAnswer>> lock(Caller, fs::LockRequest) override {
+    co_return fail(Errc::unsupported);
+  }
   Result<std::shared_ptr<ByteSource>> events(const Caller&, std::string) override {
     return fail(Errc::unsupported);
   }

@@ -118,13 +118,15 @@ TEST(Messages, enrolment_takes_old_and_new_answers) {
   EXPECT_EQ(back->resolved_transport, "direct");
 }
 
+using Names = std::vector<std::string>;
+
 TEST(Capabilities, ours_satisfy_every_demand) {
   const auto back = parse_capabilities(to_json(own_capabilities({"local"})));
   ASSERT_TRUE(back.ok());
   EXPECT_EQ(back->version(), 5);
-  EXPECT_TRUE(back->can_serve_objects());
-  EXPECT_TRUE(back->can_presign_downloads());
-  EXPECT_TRUE(back->can_presign_uploads());
+  EXPECT_TRUE(back->lacking_for_objects().empty());
+  EXPECT_TRUE(back->lacking_for_presigned_downloads().empty());
+  EXPECT_TRUE(back->lacking_for_presigned_uploads().empty());
   EXPECT_TRUE(back->takes_target_driver("local"));
   EXPECT_FALSE(back->takes_target_driver("s3"));
   EXPECT_TRUE(back->has(feature::kComposeKeepParts));
@@ -136,14 +138,28 @@ TEST(Capabilities, an_old_follower_says_little_and_is_still_understood) {
       R"({"protocol_version":"v1","supports_list":true,"supports_range_read":true,
           "supports_stream_upload":true})");
   ASSERT_TRUE(v1.ok());
-  EXPECT_TRUE(v1->can_serve_objects());
-  EXPECT_FALSE(v1->can_presign_uploads());
+  EXPECT_TRUE(v1->lacking_for_objects().empty());
+  EXPECT_EQ(v1->lacking_for_presigned_uploads(), Names{"browser_presigned_cors"});
   EXPECT_TRUE(v1->takes_target_driver("local"));
   const auto v4 = parse_capabilities(R"({"protocol_version":"v4","new_thing":[1]})");
   EXPECT_TRUE(v4->takes_target_driver("s3"));
-  EXPECT_FALSE(v4->can_serve_objects());
+  EXPECT_EQ(v4->lacking_for_objects().size(), 9u);
   const auto v5 = parse_capabilities(R"({"protocol_version":"v5"})");
   EXPECT_FALSE(v5->takes_target_driver("local"));
+}
+
+TEST(Capabilities, what_lacks_is_named) {
+  Capabilities some = own_capabilities({"local"});
+  some.features["compose"] = false;
+  some.features.erase("object_head");
+  EXPECT_EQ(some.lacking_for_objects(), (Names{"object_head", "compose"}));
+  some.cors_allowed_headers = {"Content-Type"};
+  some.cors_exposed_headers = {"etag", "content-length"};
+  EXPECT_TRUE(some.lacking_for_presigned_uploads().empty());
+  EXPECT_EQ(some.lacking_for_presigned_downloads(),
+            (Names{"browser_presigned_cors (request header range)",
+                   "browser_presigned_cors (answer header Accept-Ranges)",
+                   "browser_presigned_cors (answer header Content-Range)"}));
 }
 
 TEST(Capabilities, nonsense_is_refused) {

@@ -12,6 +12,7 @@
 
 #include "protocol/checksum.h"
 #include "server/storage/object_store.h"
+#include "tests/support/faulty_ingress_target.h"
 #include "tests/support/temp_dir.h"
 
 namespace aster::storage {
@@ -356,6 +357,77 @@ TEST_F(LocalObjects, a_full_disk_is_no_space_and_tears_nothing) {
     EXPECT_TRUE(put(700'000).ok()) << "the space of failed uploads is free again";
   });
   if (!ran) GTEST_SKIP() << "needs the right to mount";
+}
+
+TEST_F(LocalObjects, an_io_error_anywhere_in_an_upload_tears_nothing) {
+  auto faulty = std::make_shared<testing::FaultyIngressTarget>(target_);
+  const ObjectStore store(faulty, "ns", *executor_);
+  const auto put_large = [&] {
+    return run_blocking(
+        store.put("k", std::make_shared<TextSource>(noise(1'000'000, 2)), {1'000'000, {}}));
+  };
+  ASSERT_TRUE(put("k", "old").ok());
+  ASSERT_TRUE(put("p", "part").ok());
+  for (const int64_t good : {0, 1, 262'144, 600'000, 999'999}) {
+    faulty->writable = good;
+    EXPECT_TRUE(put_large().failed_with(Errc::io_error)) << good;
+    EXPECT_EQ(get("k"), "old") << good;
+  }
+  faulty->writable = INT64_MAX;
+  faulty->commits_fail = true;
+  EXPECT_TRUE(put_large().failed_with(Errc::io_error));
+  // The general way of joining pieces stages, too.
+  EXPECT_TRUE(run_blocking(store.join_pieces("x", {{"p", 1, 2}}, 2)).failed_with(Errc::io_error));
+  faulty->commits_fail = false;
+  faulty->opens_fail = true;
+  EXPECT_TRUE(run_blocking(store.join_pieces("x", {{"p", 1, 2}}, 2)).failed_with(Errc::io_error));
+  EXPECT_TRUE(run_blocking(store.open("k")).failed_with(Errc::io_error));
+  faulty->opens_fail = false;
+  EXPECT_EQ(get("k"), "old");
+  EXPECT_EQ(keys(), (std::vector<std::string>{"k", "p"}));
+  ASSERT_EQ(*run_blocking(store.join_pieces("x", {{"p", 1, 2}, {"k", 0, 3}}, 5)), 5u);
+  EXPECT_EQ(get("x"), "arold");
+  EXPECT_TRUE(put_large().ok());
+  EXPECT_EQ(temps(), 0u);
+}
+
+TEST_F(LocalObjects, pieces_of_objects_are_joined_and_the_objects_stay) {
+  const std::string big = noise(9'000'000, 4);
+  ASSERT_TRUE(put("a", big).ok());
+  ASSERT_TRUE(put("b", "tail").ok());
+  const auto join = [&](std::vector<PartRange> parts, uint64_t size) {
+    return run_blocking(store_->join_pieces("x", std::move(parts), size));
+  };
+  ASSERT_TRUE(join({{"a", 1, 8'999'998}, {"b", 2, 2}, {"a", 0, 1}}, 9'000'001).ok());
+  EXPECT_TRUE(get("x") == big.substr(1, 8'999'998) + "il" + big.substr(0, 1));
+  EXPECT_TRUE(join({{"b", 3, 2}}, 2).failed_with(Errc::bad_request));
+  EXPECT_TRUE(join({{"b", UINT64_MAX, 2}}, 2).failed_with(Errc::bad_request));
+  EXPECT_TRUE(join({{"b", 0, 0}}, 0).failed_with(Errc::bad_request));
+  EXPECT_TRUE(join({{"a", 0, UINT64_MAX}, {"b", 0, 2}}, 1).failed_with(Errc::bad_request));
+  EXPECT_TRUE(join({{"b", 0, 2}, {"none", 0, 1}}, 3).failed_with(Errc::not_found));
+  EXPECT_TRUE(join({{"b", 0, 2}}, 3).failed_with(Errc::corrupt));
+  EXPECT_TRUE(join({{"x", 0, 2}}, 2).failed_with(Errc::bad_request));
+  EXPECT_EQ(get("x").size(), 9'000'001u);
+  EXPECT_EQ(keys(), (std::vector<std::string>{"a", "b", "x"}));
+  EXPECT_EQ(temps(), 0u);
+}
+
+TEST_F(LocalObjects, many_are_removed_in_one_call_each_with_its_own_outcome) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 150; ++i) {
+    names.push_back("d" + std::to_string(i % 3) + "/" + std::to_string(i));
+    ASSERT_TRUE(put(names.back(), "x").ok());
+  }
+  ASSERT_TRUE(put("kept", "x").ok());
+  names.insert(names.begin() + 1, "none");
+  names.insert(names.begin() + 2, "../up");
+  const auto removed = run_blocking(store_->remove_many(names));
+  ASSERT_EQ(removed.size(), 152u);
+  EXPECT_TRUE(removed[0].ok());
+  EXPECT_TRUE(removed[1].failed_with(Errc::not_found));
+  EXPECT_TRUE(removed[2].failed_with(Errc::bad_request));
+  for (size_t i = 3; i < removed.size(); ++i) EXPECT_TRUE(removed[i].ok()) << i;
+  EXPECT_EQ(keys(), std::vector<std::string>{"kept"});
 }
 
 TEST_F(LocalObjects, are_unavailable_and_not_missing_while_their_folder_is_away) {

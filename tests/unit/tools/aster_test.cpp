@@ -323,6 +323,37 @@ TEST_F(Aster, unknown_node_names_the_known_ones) {
   EXPECT_EQ(outcome.err, "aster: there is no node 'cellar' (known: attic)\n");
 }
 
+TEST_F(Aster, node_show_says_what_the_node_can_and_what_it_lacks) {
+  log_in();
+  const std::string able = std::string(kNode).substr(0, std::string(kNode).size() - 1) +
+                           R"(,"capabilities":{"protocol_version":"v5",)"
+                           R"("min_supported_protocol_version":"v4","server_version":"0.4\u001b",)"
+                           R"("features":{"object_get":true,"object_head":true,"object_put":true,)"
+                           R"("object_delete":true,"metadata":true,"range_get":true,"list":true,)"
+                           R"("accept_ranges_header":true,"compose":false},)"
+                           R"("managed_ingress":{"enabled":true,"driver_types":["s3"]}}})";
+  http_.answer(200, list_of(able, 1));
+  http_.answer(200, envelope(able));
+  const std::string out = aster({"node", "show", "attic"}).out;
+  for (const char* line :
+       {"protocol:            v4 to v5\n", "version:             0.4\\x1b\n",
+        "features:            accept_ranges_header, list, metadata, object_delete, object_get, "
+        "object_head, object_put, range_get\n",
+        "target drivers:      s3\n", "capacity:            not shown\n",
+        "relay_stream:        no, lacks compose\n",
+        "presigned uploads:   no, lacks compose, browser_presigned_cors\n"}) {
+    EXPECT_NE(out.find(line), std::string::npos) << line << out;
+  }
+}
+
+TEST_F(Aster, node_show_says_that_a_node_was_never_tested) {
+  log_in();
+  http_.answer(200, list_of(kNode, 1));
+  http_.answer(200, envelope(kNode));
+  EXPECT_NE(aster({"node", "show", "attic"}).out.find("not known yet (see: aster node test)\n"),
+            std::string::npos);
+}
+
 TEST_F(Aster, nodes_are_found_by_id_too) {
   log_in();
   http_.answer(200, list_of(kNode, 1));

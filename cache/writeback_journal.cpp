@@ -1,0 +1,541 @@
+#include "cache/writeback_journal.h"
+
+#include <pthread.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "cache/rocksdb_handle.h"
+#include "protocol/base/fault_point.h"
+#include "protocol/base/log.h"
+#include "protocol/checksum.h"
+
+namespace aster {
+namespace {
+
+// Keys: one letter, then numbers of 8 bytes, big-endian, so that they sort.
+//   F                  format version and identity
+//   W number           the intent of a write, without its data
+//   D number index     offset, CRC32C, data
+//   S ino              a request that was sent: covers, text
+//   V ino              newest data_version
+constexpr char kFormat = 'F';
+constexpr char kWrite = 'W';
+constexpr char kData = 'D';
+constexpr char kSent = 'S';
+constexpr char kVersion = 'V';
+constexpr std::string_view kFormatText = "aster write-back journal 1\n";
+
+/// What a write costs beside its data.
+constexpr uint64_t kIntentBytes = 512;
+constexpr uint64_t kMemtable = 32 << 20;
+/// Files of nothing but retired writes are removed after this much was appended.
+constexpr uint64_t kTidyEvery = 128 << 20;
+
+void put_number(std::string& out, uint64_t number) {
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(number >> shift));
+}
+void put_text(std::string& out, std::string_view text) {
+  put_number(out, text.size());
+  out.append(text);
+}
+
+/// Reads what put_number and put_text wrote; `good` falls once and for all when it ends too early.
+struct Reader {
+  std::string_view rest;
+  bool good = true;
+
+  uint64_t number() {
+    if (rest.size() < 8) {
+      good = false;
+      return 0;
+    }
+    uint64_t value = 0;
+    for (size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(rest[i]);
+    rest.remove_prefix(8);
+    return value;
+  }
+  std::string text() {
+    const uint64_t size = number();
+    if (!good || rest.size() < size) {
+      good = false;
+      return {};
+    }
+    std::string value(rest.substr(0, size));
+    rest.remove_prefix(size);
+    return value;
+  }
+};
+
+std::string key_of(char kind, uint64_t number) {
+  std::string key(1, kind);
+  put_number(key, number);
+  return key;
+}
+std::string data_key(uint64_t number, uint64_t index) {
+  std::string key = key_of(kData, number);
+  put_number(key, index);
+  return key;
+}
+
+std::string encode_intent(const JournaledWrite& write) {
+  std::string out;
+  put_number(out, write.ino.value);
+  put_number(out, write.base);
+  put_number(out, write.parent.value);
+  put_text(out, write.name);
+  put_number(out, static_cast<uint64_t>(write.mtime));
+  put_text(out, write.attributes);
+  put_number(out, write.pieces.size());
+  uint64_t bytes = 0;
+  for (const auto& piece : write.pieces) bytes += piece.data.size();
+  put_number(out, bytes);
+  return out;
+}
+
+struct Intent {
+  JournaledWrite write;
+  uint64_t pieces = 0;
+  uint64_t bytes = 0;
+};
+
+Result<Intent> decode_intent(std::string_view value) {
+  Reader in{value};
+  Intent intent;
+  intent.write.ino = InodeNo(in.number());
+  intent.write.base = in.number();
+  intent.write.parent = InodeNo(in.number());
+  intent.write.name = in.text();
+  intent.write.mtime = static_cast<int64_t>(in.number());
+  intent.write.attributes = in.text();
+  intent.pieces = in.number();
+  intent.bytes = in.number();
+  if (!in.good || !in.rest.empty()) return fail(Errc::corrupt, "write-back journal: bad intent");
+  return intent;
+}
+
+std::string encode_data(const JournaledWrite::Piece& piece) {
+  std::string out;
+  out.reserve(piece.data.size() + 16);
+  put_number(out, piece.offset);
+  put_number(out, crc32c(piece.data.view()));
+  out.append(as_text(piece.data.view()));
+  return out;
+}
+
+Result<JournaledWrite::Piece> decode_data(std::string_view value) {
+  Reader in{value};
+  const uint64_t offset = in.number();
+  const uint64_t crc = in.number();
+  if (!in.good || crc32c(as_bytes(in.rest)) != crc) {
+    return fail(Errc::corrupt, "write-back journal: damaged data");
+  }
+  return JournaledWrite::Piece{offset, Bytes::from_string(std::string(in.rest))};
+}
+
+uint64_t cost(uint64_t bytes) {
+  return bytes + kIntentBytes;
+}
+
+}  // namespace
+
+struct WritebackJournal::State {
+  State(JournalOptions o, Executor& e) : options(std::move(o)), executor(e) {}
+
+  struct File {
+    struct Entry {
+      uint64_t bytes;
+      uint64_t pieces;
+    };
+    std::map<uint64_t, Entry> writes;  // by number
+    bool sent = false;
+    uint64_t version = 0;  // newest data_version, as far as noted
+  };
+  using Fill = std::function<void(rocksdb::WriteBatch&)>;
+  struct Job {
+    Fill fill;
+    std::optional<Completion<Result<void>>> done;  // durable, when somebody waits
+  };
+
+  Result<void> load_index();
+  Result<void> check_identity();
+  /// Called with the mutex held.
+  void enqueue(Job job) {
+    queue.push_back(std::move(job));
+    wake.notify_one();
+  }
+  /// Called with the mutex held: the order of the log is that of the changes to `files`.
+  Completion<Result<void>> write_durably(Fill fill) {
+    Job job{std::move(fill), Completion<Result<void>>()};
+    const Completion<Result<void>> done = *job.done;
+    enqueue(std::move(job));
+    return done;
+  }
+  void work();
+  Result<void> write_all(const std::vector<Job>& jobs);
+  void tidy();
+  void erase_writes(File& file, uint64_t covers, std::vector<std::string>& keys);
+
+  const JournalOptions options;
+  Executor& executor;
+  std::unique_ptr<RocksDbHandle> rocks;
+
+  mutable std::mutex mutex;
+  std::condition_variable wake;
+  std::vector<Job> queue;
+  bool stopping = false;
+  std::map<uint64_t, File> files;  // by inode
+  uint64_t bytes = 0;
+  uint64_t next_number = 1;
+  uint64_t appended_since_tidy = 0;
+  std::jthread thread;
+};
+
+Result<void> WritebackJournal::State::check_identity() {
+  rocksdb::DB& db = rocks->db();
+  std::string stored;
+  const std::string key(1, kFormat);
+  const std::string wanted = std::string(kFormatText) + options.identity;
+  const rocksdb::Status read = db.Get({}, key, &stored);
+  if (!read.ok() && !read.IsNotFound()) return rocksdb_error(read, "write-back journal");
+  if (stored == wanted) return ok();
+  const bool ours = read.IsNotFound() || stored.starts_with(kFormatText);
+  if (!ours || !files.empty()) {
+    return fail(Errc::precondition_failed,
+                "the write-back journal " + options.directory.string() +
+                    (ours ? " holds unsent data of another drive or user; mount that first"
+                          : " was written by another version of this program"));
+  }
+  rocksdb::WriteOptions durable;
+  durable.sync = true;
+  const rocksdb::Status put = db.Put(durable, key, wanted);
+  if (!put.ok()) return rocksdb_error(put, "write-back journal");
+  return ok();
+}
+
+Result<void> WritebackJournal::State::load_index() {
+  const std::unique_ptr<rocksdb::Iterator> it(rocks->db().NewIterator({}));
+  for (it->Seek(std::string(1, kWrite)); it->Valid() && it->key()[0] == kWrite; it->Next()) {
+    Reader key{it->key().ToStringView().substr(1)};
+    const uint64_t number = key.number();
+    ASTER_TRY(const Intent intent, decode_intent(it->value().ToStringView()));
+    files[intent.write.ino.value].writes[number] = {intent.bytes, intent.pieces};
+    bytes += cost(intent.bytes);
+    next_number = std::max(next_number, number + 1);
+  }
+  for (it->Seek(std::string(1, kSent)); it->Valid() && it->key()[0] == kSent; it->Next()) {
+    Reader key{it->key().ToStringView().substr(1)};
+    files[key.number()].sent = true;
+  }
+  for (it->Seek(std::string(1, kVersion)); it->Valid() && it->key()[0] == kVersion; it->Next()) {
+    Reader key{it->key().ToStringView().substr(1)};
+    Reader value{it->value().ToStringView()};
+    const auto file = files.find(key.number());
+    if (file != files.end()) file->second.version = value.number();
+  }
+  if (!it->status().ok()) return rocksdb_error(it->status(), "read the write-back journal");
+  return ok();
+}
+
+Result<std::unique_ptr<WritebackJournal>> WritebackJournal::open(JournalOptions options,
+                                                                 Executor& executor) {
+  auto state = std::make_unique<State>(std::move(options), executor);
+  std::error_code error;
+  std::filesystem::create_directories(state->options.directory, error);
+  if (error) {
+    return fail(Errc::io_error,
+                "create " + state->options.directory.string() + ": " + error.message());
+  }
+  RocksDbOptions rocks;
+  rocks.directory = state->options.directory / "journal";
+  rocks.write_buffer_bytes = kMemtable;
+  rocks.strict_log = true;
+  Result<std::unique_ptr<RocksDbHandle>> opened = RocksDbHandle::open(rocks);
+  if (!opened.ok()) {
+    if (opened.error().context.find("lock") == std::string::npos) return opened.error();
+    return fail(Errc::locked,
+                "another mount uses the write-back journal " + state->options.directory.string());
+  }
+  state->rocks = std::move(*opened);
+  ASTER_TRY(state->load_index());
+  ASTER_TRY(state->check_identity());
+  return std::unique_ptr<WritebackJournal>(new WritebackJournal(std::move(state)));
+}
+
+WritebackJournal::WritebackJournal(std::unique_ptr<State> state) : state_(std::move(state)) {
+  state_->thread = std::jthread([state = state_.get()] { state->work(); });
+}
+
+WritebackJournal::~WritebackJournal() {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+  }
+  state_->wake.notify_all();
+  state_->thread.join();
+}
+
+// One group after the other: whoever comes while one is being synced shares the next.
+void WritebackJournal::State::work() {
+  pthread_setname_np(pthread_self(), "journal");
+  for (;;) {
+    std::vector<Job> jobs;
+    {
+      std::unique_lock lock(mutex);
+      wake.wait(lock, [&] { return stopping || !queue.empty(); });
+      if (queue.empty()) return;
+      jobs.swap(queue);
+    }
+    const Result<void> written = write_all(jobs);
+    for (Job& job : jobs) {
+      if (!job.done) continue;
+      executor.post([done = std::move(*job.done), written] { done.set(written); });
+    }
+    tidy();
+  }
+}
+
+Result<void> WritebackJournal::State::write_all(const std::vector<Job>& jobs) {
+  rocksdb::WriteBatch batch;
+  rocksdb::WriteOptions options;
+  for (const Job& job : jobs) {
+    job.fill(batch);
+    if (job.done) options.sync = true;
+  }
+  ASTER_FAULT_POINT("journal.before_write");
+  rocksdb::Status status = rocks->db().Write(options, &batch);
+  if (!status.ok() && rocks->resume().ok()) status = rocks->db().Write(options, &batch);
+  ASTER_FAULT_POINT("journal.after_write");
+  if (status.ok()) return ok();
+  const Error error = rocksdb_error(status, "write-back journal");
+  ASTER_LOG(error, "journal_write_failed", {"err", error});
+  return error;
+}
+
+// Retired data that had gone to files leaves by whole files; the rest goes by compaction.
+void WritebackJournal::State::tidy() {
+  uint64_t oldest = 0;
+  {
+    std::lock_guard lock(mutex);
+    if (appended_since_tidy < kTidyEvery) return;
+    appended_since_tidy = 0;
+    oldest = next_number;
+    for (const auto& [ino, file] : files) {
+      if (!file.writes.empty()) oldest = std::min(oldest, file.writes.begin()->first);
+    }
+  }
+  const std::string begin = key_of(kData, 0);
+  const std::string end = key_of(kData, oldest);
+  const rocksdb::Slice from(begin);
+  const rocksdb::Slice to(end);
+  const rocksdb::Status status =
+      rocksdb::DeleteFilesInRange(&rocks->db(), rocks->db().DefaultColumnFamily(), &from, &to);
+  if (!status.ok()) ASTER_LOG(debug, "journal_not_tidied", {"status", status.ToString()});
+}
+
+Task<Result<uint64_t>> WritebackJournal::append(JournaledWrite write) {
+  uint64_t size = 0;
+  for (const auto& piece : write.pieces) size += piece.data.size();
+  const InodeNo ino = write.ino;
+  const uint64_t pieces = write.pieces.size();
+  uint64_t number = 0;
+  Completion<Result<void>> done;
+  {
+    std::lock_guard lock(state_->mutex);
+    if (state_->bytes + cost(size) > state_->options.limit_bytes) {
+      co_return fail(Errc::no_space, "the write-back journal is full");
+    }
+    number = state_->next_number++;
+    state_->bytes += cost(size);
+    state_->appended_since_tidy += size;
+    state_->files[ino.value].writes[number] = {size, pieces};
+    done = state_->write_durably([number, write = std::move(write)](rocksdb::WriteBatch& batch) {
+      batch.Put(key_of(kWrite, number), encode_intent(write));
+      for (size_t i = 0; i < write.pieces.size(); ++i) {
+        batch.Put(data_key(number, i), encode_data(write.pieces[i]));
+      }
+    });
+  }
+  const Result<void> written = co_await done;
+  if (written.ok()) co_return number;
+  std::lock_guard lock(state_->mutex);
+  const auto file = state_->files.find(ino.value);
+  if (file != state_->files.end() && file->second.writes.erase(number) != 0) {
+    state_->bytes -= cost(size);
+    if (file->second.writes.empty() && !file->second.sent) state_->files.erase(file);
+  }
+  co_return written.error();
+}
+
+Task<Result<void>> WritebackJournal::note_sent(InodeNo ino, uint64_t covers, std::string request) {
+  Completion<Result<void>> done;
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->files[ino.value].sent = true;
+    done = state_->write_durably(
+        [ino, covers, request = std::move(request)](rocksdb::WriteBatch& batch) {
+          std::string value;
+          put_number(value, covers);
+          put_text(value, request);
+          batch.Put(key_of(kSent, ino.value), value);
+        });
+  }
+  const Result<void> written = co_await done;
+  co_return written;
+}
+
+// Called with the mutex held.
+void WritebackJournal::State::erase_writes(File& file, uint64_t covers,
+                                           std::vector<std::string>& keys) {
+  auto it = file.writes.begin();
+  while (it != file.writes.end() && it->first <= covers) {
+    keys.push_back(key_of(kWrite, it->first));
+    for (uint64_t i = 0; i < it->second.pieces; ++i) keys.push_back(data_key(it->first, i));
+    bytes -= cost(it->second.bytes);
+    it = file.writes.erase(it);
+  }
+}
+
+void WritebackJournal::retire(InodeNo ino, uint64_t covers, uint64_t version) {
+  std::lock_guard lock(state_->mutex);
+  const auto found = state_->files.find(ino.value);
+  if (found == state_->files.end()) return;
+  std::vector<std::string> keys{key_of(kSent, ino.value)};
+  state_->erase_writes(found->second, covers, keys);
+  found->second.sent = false;
+  found->second.version = version;
+  const bool more = !found->second.writes.empty();
+  if (!more) state_->files.erase(found);
+  state_->enqueue({[=, keys = std::move(keys)](rocksdb::WriteBatch& batch) {
+                     for (const std::string& key : keys) batch.Delete(key);
+                     if (!more) {
+                       batch.Delete(key_of(kVersion, ino.value));
+                       return;
+                     }
+                     std::string value;
+                     put_number(value, version);
+                     batch.Put(key_of(kVersion, ino.value), value);
+                   },
+                   std::nullopt});
+}
+
+void WritebackJournal::forget_sent(InodeNo ino) {
+  std::lock_guard lock(state_->mutex);
+  const auto found = state_->files.find(ino.value);
+  if (found == state_->files.end()) return;
+  found->second.sent = false;
+  if (found->second.writes.empty()) state_->files.erase(found);
+  state_->enqueue({[ino](rocksdb::WriteBatch& batch) { batch.Delete(key_of(kSent, ino.value)); },
+                   std::nullopt});
+}
+
+void WritebackJournal::drop(InodeNo ino) {
+  retire(ino, UINT64_MAX, 0);
+}
+
+Task<Result<void>> WritebackJournal::hand_over(InodeNo from, InodeNo to, uint64_t version) {
+  ASTER_CO_TRY(const RecoveredWrites writes, load(from));
+  State::Fill fill = [&writes, from, to, version](rocksdb::WriteBatch& batch) {
+    for (const JournaledWrite& write : writes.writes) {
+      JournaledWrite moved = write;
+      moved.ino = to;
+      moved.base = version;
+      batch.Put(key_of(kWrite, write.number), encode_intent(moved));
+    }
+    batch.Delete(key_of(kSent, from.value));
+    batch.Delete(key_of(kVersion, from.value));
+  };
+  Completion<Result<void>> done;
+  {
+    std::lock_guard lock(state_->mutex);
+    done = state_->write_durably(std::move(fill));
+  }
+  const Result<void> written = co_await done;
+  if (!written.ok()) co_return written;
+  std::lock_guard lock(state_->mutex);
+  auto moved = state_->files.extract(from.value);
+  if (!moved.empty()) {
+    moved.key() = to.value;
+    moved.mapped().sent = false;
+    moved.mapped().version = version;
+    state_->files.insert(std::move(moved));
+  }
+  co_return ok();
+}
+
+bool WritebackJournal::takes_new() const {
+  return state_->options.limit_bytes > 0;
+}
+
+std::vector<InodeNo> WritebackJournal::files() const {
+  std::lock_guard lock(state_->mutex);
+  std::vector<InodeNo> all;
+  for (const auto& [ino, file] : state_->files) all.emplace_back(ino);
+  return all;
+}
+
+bool WritebackJournal::holds(InodeNo ino) const {
+  std::lock_guard lock(state_->mutex);
+  return state_->files.contains(ino.value);
+}
+
+Result<RecoveredWrites> WritebackJournal::load(InodeNo ino) const {
+  // Memory is ahead of the database: what was retired may still wait to be written.
+  State::File file;
+  {
+    std::lock_guard lock(state_->mutex);
+    const auto found = state_->files.find(ino.value);
+    if (found != state_->files.end()) file = found->second;
+  }
+  RecoveredWrites all;
+  all.ino = ino;
+  all.expected_version = file.version;
+  rocksdb::DB& db = state_->rocks->db();
+  std::string value;
+  const auto get = [&](const std::string& key) -> Result<bool> {
+    const rocksdb::Status status = db.Get({}, key, &value);
+    if (status.ok()) return true;
+    if (status.IsNotFound()) return false;
+    return rocksdb_error(status, "read the write-back journal");
+  };
+  for (const auto& [number, entry] : file.writes) {
+    ASTER_TRY(const bool there, get(key_of(kWrite, number)));
+    if (!there) return fail(Errc::corrupt, "write-back journal: an intent is missing");
+    ASTER_TRY(Intent intent, decode_intent(value));
+    for (uint64_t i = 0; i < entry.pieces; ++i) {
+      ASTER_TRY(const bool has_data, get(data_key(number, i)));
+      if (!has_data) return fail(Errc::corrupt, "write-back journal: data is missing");
+      ASTER_TRY(JournaledWrite::Piece piece, decode_data(value));
+      intent.write.pieces.push_back(std::move(piece));
+    }
+    intent.write.number = number;
+    all.expected_version = std::max(all.expected_version, intent.write.base);
+    all.writes.push_back(std::move(intent.write));
+  }
+  if (file.sent) {
+    ASTER_TRY(const bool was_sent, get(key_of(kSent, ino.value)));
+    if (!was_sent) return fail(Errc::corrupt, "write-back journal: a request is missing");
+    Reader in{value};
+    RecoveredWrites::Sent sent;
+    sent.covers = in.number();
+    sent.request = in.text();
+    if (!in.good) return fail(Errc::corrupt, "write-back journal: bad request");
+    all.sent = std::move(sent);
+  }
+  return all;
+}
+
+WritebackJournal::Stats WritebackJournal::stats() const {
+  std::lock_guard lock(state_->mutex);
+  Stats stats{state_->bytes, state_->options.limit_bytes, state_->files.size(), 0};
+  for (const auto& [ino, file] : state_->files) stats.writes += file.writes.size();
+  return stats;
+}
+
+}  // namespace aster

@@ -1,0 +1,86 @@
+#include "server/primary/lock_table.h"
+
+#include <algorithm>
+
+namespace aster::primary {
+namespace {
+
+fs::RangeLock range_of(const fs::LockRequest& request) {
+  fs::RangeLock lock;
+  if (!request.whole) {
+    lock.start = request.start;
+    const bool endless = request.length == 0 || request.length - 1 > UINT64_MAX - request.start;
+    lock.end = endless ? UINT64_MAX : request.start + request.length - 1;
+  }
+  lock.exclusive = request.exclusive;
+  lock.pid = request.pid;
+  return lock;
+}
+
+}  // namespace
+
+void LockTable::restored(SessionId session) {
+  const auto state = state_.lock();
+  state->awaited.insert(session);
+  state->grace_end = clock_.steady() + grace_;
+}
+
+void LockTable::close(SessionId session) {
+  const auto state = state_.lock();
+  state->awaited.erase(session);
+  if (state->count.erase(session) == 0) return;
+  for (auto& kind : state->inodes) {
+    for (auto at = kind.begin(); at != kind.end();) {
+      at->second.erase_if([&](const Owner& owner) { return owner.session == session; });
+      at = at->second.empty() ? kind.erase(at) : std::next(at);
+    }
+  }
+}
+
+Result<fs::LockAnswer> LockTable::apply(const fs::LockRequest& request) {
+  const fs::RangeLock wanted = range_of(request);
+  const Owner owner{request.session, request.owner};
+  const auto state = state_.lock();
+  auto& inodes = state->inodes[request.whole ? 1 : 0];
+  const auto found = inodes.find(request.ino.value);
+  fs::LockAnswer answer;
+  if (!request.unlock) {
+    if (found != inodes.end()) {
+      if (const auto other = found->second.conflict(owner, wanted)) {
+        answer.conflict = true;
+        answer.exclusive = other->lock.exclusive;
+        answer.start = other->lock.start;
+        answer.length = other->lock.end == UINT64_MAX ? 0 : other->lock.end - other->lock.start + 1;
+        if (other->owner.session == request.session) answer.pid = other->lock.pid;
+        return answer;
+      }
+    }
+    const bool grace = !state->awaited.empty() && clock_.steady() < state->grace_end;
+    if (grace && !request.reclaim && !request.test) return answer;
+    const auto count = state->count.find(request.session);
+    if (count != state->count.end() && count->second >= kSessionMax) {
+      return fail(Errc::out_of_resources, "too many locks in one session");
+    }
+  }
+  answer.granted = true;
+  if (!request.test) keep(*state, request, wanted);
+  return answer;
+}
+
+void LockTable::keep(State& state, const fs::LockRequest& request, const fs::RangeLock& lock) {
+  auto& inodes = state.inodes[request.whole ? 1 : 0];
+  Locks& locks = inodes[request.ino.value];
+  const Owner owner{request.session, request.owner};
+  const size_t before = locks.size();
+  if (request.unlock) {
+    locks.clear(owner, lock.start, lock.end);
+  } else {
+    locks.set(owner, lock);
+  }
+  size_t& count = state.count[request.session];
+  count += locks.size();
+  count -= std::min(count, before);
+  if (locks.empty()) inodes.erase(request.ino.value);
+}
+
+}  // namespace aster::primary

@@ -1,0 +1,133 @@
+#include "server/primary/lock_table.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_clock.h"
+
+namespace aster::primary {
+namespace {
+
+constexpr SessionId kOne{1};
+constexpr SessionId kTwo{2};
+
+class Locks : public ::testing::Test {
+ protected:
+  static fs::LockRequest request(SessionId session, uint64_t owner, uint64_t start = 0,
+                                 uint64_t length = 0, bool exclusive = true) {
+    fs::LockRequest r;
+    r.session = session;
+    r.ino = InodeNo(10);
+    r.owner = owner;
+    r.start = start;
+    r.length = length;
+    r.exclusive = exclusive;
+    r.pid = static_cast<uint32_t>(owner);
+    return r;
+  }
+  bool granted(const fs::LockRequest& r) { return table.apply(r).value().granted; }
+  bool unlock(fs::LockRequest r) {
+    r.unlock = true;
+    return granted(r);
+  }
+
+  testing::FakeClock clock;
+  LockTable table{std::chrono::seconds(10), clock};
+};
+
+TEST_F(Locks, exclude_other_owners_and_not_their_own) {
+  EXPECT_TRUE(granted(request(kOne, 1)));
+  EXPECT_TRUE(granted(request(kOne, 1)));
+  EXPECT_FALSE(granted(request(kOne, 2)));
+  EXPECT_FALSE(granted(request(kTwo, 1)));
+  EXPECT_TRUE(unlock(request(kOne, 1)));
+  EXPECT_TRUE(granted(request(kTwo, 1)));
+}
+
+TEST_F(Locks, share_when_nobody_writes) {
+  EXPECT_TRUE(granted(request(kOne, 1, 0, 0, false)));
+  EXPECT_TRUE(granted(request(kTwo, 1, 0, 0, false)));
+  EXPECT_FALSE(granted(request(kTwo, 1))) << "an upgrade waits for the other reader";
+  EXPECT_TRUE(unlock(request(kOne, 1)));
+  EXPECT_TRUE(granted(request(kTwo, 1)));
+}
+
+TEST_F(Locks, ranges_are_split_and_cut) {
+  EXPECT_TRUE(granted(request(kOne, 1, 0, 100)));
+  EXPECT_TRUE(unlock(request(kOne, 1, 40, 10)));
+  EXPECT_TRUE(granted(request(kTwo, 1, 40, 10)));
+  EXPECT_FALSE(granted(request(kTwo, 1, 39, 1)));
+  EXPECT_FALSE(granted(request(kTwo, 1, 50, 1)));
+  EXPECT_TRUE(granted(request(kTwo, 1, 100, 0)));
+  EXPECT_TRUE(granted(request(kOne, 1, 0, 10, false))) << "downgrade of a part";
+  EXPECT_TRUE(granted(request(kTwo, 1, 0, 10, false)));
+}
+
+TEST_F(Locks, the_one_in_the_way_is_named) {
+  EXPECT_TRUE(granted(request(kOne, 1, 10, 5)));
+  fs::LockRequest test = request(kTwo, 2);
+  test.test = true;
+  const fs::LockAnswer answer = table.apply(test).value();
+  EXPECT_TRUE(answer.conflict);
+  EXPECT_TRUE(answer.exclusive);
+  EXPECT_EQ(answer.start, 10u);
+  EXPECT_EQ(answer.length, 5u);
+  EXPECT_EQ(answer.pid, 0u) << "numbers of other machines mean nothing";
+  test.session = kOne;
+  EXPECT_EQ(table.apply(test)->pid, 1u);
+  EXPECT_TRUE(granted(request(kTwo, 2, 0, 10))) << "a test takes nothing";
+}
+
+TEST_F(Locks, flock_and_fcntl_do_not_see_each_other) {
+  EXPECT_TRUE(granted(request(kOne, 1)));
+  fs::LockRequest whole = request(kTwo, 1);
+  whole.whole = true;
+  EXPECT_TRUE(granted(whole));
+  whole.session = kOne;
+  EXPECT_FALSE(granted(whole));
+}
+
+TEST_F(Locks, end_with_their_session) {
+  EXPECT_TRUE(granted(request(kOne, 1)));
+  table.close(kOne);
+  EXPECT_TRUE(granted(request(kTwo, 1)));
+}
+
+TEST_F(Locks, odd_ranges_reach_to_the_end) {
+  EXPECT_TRUE(granted(request(kOne, 1, UINT64_MAX, UINT64_MAX)));
+  EXPECT_FALSE(granted(request(kTwo, 1, 5, UINT64_MAX)));
+  EXPECT_TRUE(granted(request(kTwo, 1, 5, 10)));
+}
+
+TEST_F(Locks, after_a_restart_only_old_locks_are_taken_for_a_while) {
+  table.restored(kOne);
+  fs::LockRequest fresh = request(kTwo, 1);
+  const fs::LockAnswer answer = table.apply(fresh).value();
+  EXPECT_FALSE(answer.granted);
+  EXPECT_FALSE(answer.conflict);
+  fs::LockRequest old = request(kOne, 1);
+  old.reclaim = true;
+  EXPECT_TRUE(granted(old));
+  clock.advance(std::chrono::seconds(10));
+  EXPECT_FALSE(granted(fresh));
+  EXPECT_TRUE(unlock(old));
+  EXPECT_TRUE(granted(fresh));
+}
+
+TEST_F(Locks, nobody_is_awaited_once_all_sessions_of_before_have_ended) {
+  table.restored(kOne);
+  table.close(kOne);
+  EXPECT_TRUE(granted(request(kTwo, 1)));
+}
+
+TEST_F(Locks, a_session_cannot_fill_the_memory) {
+  for (uint64_t i = 0; i < LockTable::kSessionMax; ++i) {
+    fs::LockRequest r = request(kOne, 1);
+    r.ino = InodeNo(100 + i);
+    ASSERT_TRUE(granted(r));
+  }
+  EXPECT_TRUE(table.apply(request(kOne, 1)).failed_with(Errc::out_of_resources));
+  EXPECT_TRUE(granted(request(kTwo, 1)));
+}
+
+}  // namespace
+}  // namespace aster::primary
