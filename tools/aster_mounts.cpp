@@ -25,10 +25,9 @@ Result<std::string> durability_of(const std::string& path) {
   return fail_errno(path);
 }
 
-std::vector<std::string> mounted_drives() {
+std::vector<std::string> mounted_drives(const std::filesystem::path& file) {
   std::vector<std::string> places;
-  const std::unique_ptr<FILE, int (*)(FILE*)> table(::setmntent("/proc/self/mounts", "r"),
-                                                    ::endmntent);
+  const std::unique_ptr<FILE, int (*)(FILE*)> table(::setmntent(file.c_str(), "r"), ::endmntent);
   if (!table) return places;
   while (const mntent* entry = ::getmntent(table.get())) {
     if (entry->mnt_type == kMountType) places.emplace_back(entry->mnt_dir);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@ namespace aster::cli {
 /// or "no" with counts. bad_request when the path is not on a mounted drive.
 Result<std::string> durability_of(const std::string& path);
 
-/// The mount points of drives on this machine, as far as this process sees them.
-std::vector<std::string> mounted_drives();
+/// The mount points of drives that `table` lists, which is like /proc/self/mounts.
+std::vector<std::string> mounted_drives(const std::filesystem::path& table);
 
 }  // namespace aster::cli

@@ -57,9 +57,9 @@ Result<void> add_overview(Api& api, Report& report, Lines& lines) {
 }
 
 /// What the mounts of this machine have not sent yet; a mount that does not answer says why.
-void add_mounts(Report& report, Lines& lines) {
+void add_mounts(const std::filesystem::path& table, Report& report, Lines& lines) {
   json::array mounts;
-  for (const std::string& place : mounted_drives()) {
+  for (const std::string& place : mounted_drives(table)) {
     const Result<std::string> durable = durability_of(place);
     const std::string state = durable.ok() ? *durable : durable.error().message();
     mounts.push_back({{"mount", place}, {"durable", state}});
@@ -77,7 +77,7 @@ Result<Report> status(Session& session) {
   Lines lines{{"server", api.server()},
               {"user", field(me, "username") + " (" + field(me, "role") + ")"}};
   if (field(me, "role") == "admin") ASTER_TRY(add_overview(api, report, lines));
-  add_mounts(report, lines);
+  add_mounts(session.world().mount_table, report, lines);
   report.text = describe(lines);
   return report;
 }

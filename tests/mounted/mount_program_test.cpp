@@ -329,7 +329,7 @@ TEST_F(ServersAway, what_could_not_be_sent_stays_for_the_next_mount) {
   proxy->cut();
   ASSERT_TRUE(put(file, "kept"));
   file.reset();  // close(2) has nothing to wait for
-  char durable[64] = "";
+  char durable[256] = "";
   EXPECT_GT(::getxattr(place().c_str(), "user.aster.durable", durable, sizeof durable), 0);
   EXPECT_EQ(std::string(durable).substr(0, 6), "local:");
   EXPECT_EQ(end(mounted), 3) << output();
