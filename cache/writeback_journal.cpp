@@ -5,11 +5,13 @@
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 
 #include "cache/rocksdb_handle.h"
 #include "protocol/base/fault_point.h"
@@ -25,16 +27,21 @@ namespace {
 //   D number index     offset, CRC32C, data
 //   S ino              a request that was sent: covers, text
 //   V ino              newest data_version
+//   N number           a name that the primary does not know: inode, text
+//   Y                  nothing; written to make durable what was written before
 constexpr char kFormat = 'F';
 constexpr char kWrite = 'W';
 constexpr char kData = 'D';
 constexpr char kSent = 'S';
 constexpr char kVersion = 'V';
+constexpr char kName = 'N';
+constexpr char kSync = 'Y';
 constexpr std::string_view kFormatText = "aster write-back journal 1\n";
 
 /// What a write costs beside its data.
 constexpr uint64_t kIntentBytes = 512;
 constexpr uint64_t kMemtable = 32 << 20;
+constexpr std::chrono::milliseconds kRetryAfter{100};
 /// Files of nothing but retired writes are removed after this much was appended.
 constexpr uint64_t kTidyEvery = 128 << 20;
 
@@ -139,6 +146,13 @@ Result<JournaledWrite::Piece> decode_data(std::string_view value) {
   return JournaledWrite::Piece{offset, Bytes::from_string(std::string(in.rest))};
 }
 
+std::string encode_name(InodeNo ino, const std::string& text) {
+  std::string out;
+  put_number(out, ino.value);
+  put_text(out, text);
+  return out;
+}
+
 uint64_t cost(uint64_t bytes) {
   return bytes + kIntentBytes;
 }
@@ -178,6 +192,7 @@ struct WritebackJournal::State {
     return done;
   }
   void work();
+  void put_back(std::vector<Job> jobs);
   Result<void> write_all(const std::vector<Job>& jobs);
   void tidy();
   void erase_writes(File& file, uint64_t covers, std::vector<std::string>& keys);
@@ -190,7 +205,21 @@ struct WritebackJournal::State {
   std::condition_variable wake;
   std::vector<Job> queue;
   bool stopping = false;
+  bool failed = false;             // the last group could not be written
   std::map<uint64_t, File> files;  // by inode
+  struct Name {
+    InodeNo ino;
+    uint64_t bytes = 0;
+  };
+  std::map<uint64_t, Name> names;              // by number
+  std::unordered_map<uint64_t, size_t> named;  // how many of `names` by inode
+  uint64_t noted = 0;                          // how many names ever
+  uint64_t synced = 0;                         // of them, how many are durable
+  void add_name(uint64_t number, InodeNo ino, uint64_t size) {
+    names[number] = {ino, size};
+    ++named[ino.value];
+    bytes += cost(size);
+  }
   uint64_t bytes = 0;
   uint64_t next_number = 1;
   uint64_t appended_since_tidy = 0;
@@ -206,7 +235,7 @@ Result<void> WritebackJournal::State::check_identity() {
   if (!read.ok() && !read.IsNotFound()) return rocksdb_error(read, "write-back journal");
   if (stored == wanted) return ok();
   const bool ours = read.IsNotFound() || stored.starts_with(kFormatText);
-  if (!ours || !files.empty()) {
+  if (!ours || !files.empty() || !names.empty()) {
     return fail(Errc::precondition_failed,
                 "the write-back journal " + options.directory.string() +
                     (ours ? " holds unsent data of another drive or user; mount that first"
@@ -238,6 +267,13 @@ Result<void> WritebackJournal::State::load_index() {
     Reader value{it->value().ToStringView()};
     const auto file = files.find(key.number());
     if (file != files.end()) file->second.version = value.number();
+  }
+  for (it->Seek(std::string(1, kName)); it->Valid() && it->key()[0] == kName; it->Next()) {
+    Reader key{it->key().ToStringView().substr(1)};
+    Reader value{it->value().ToStringView()};
+    const uint64_t number = key.number();
+    add_name(number, InodeNo(value.number()), it->value().size());
+    next_number = std::max(next_number, number + 1);
   }
   if (!it->status().ok()) return rocksdb_error(it->status(), "read the write-back journal");
   return ok();
@@ -286,19 +322,44 @@ void WritebackJournal::State::work() {
   pthread_setname_np(pthread_self(), "journal");
   for (;;) {
     std::vector<Job> jobs;
+    uint64_t names_in_group = 0;
     {
       std::unique_lock lock(mutex);
+      // After a failure the next attempt comes with the next write, or when it is due.
+      if (failed) {
+        wake.wait_for(lock, kRetryAfter, [&] { return stopping; });
+        failed = false;
+      }
       wake.wait(lock, [&] { return stopping || !queue.empty(); });
       if (queue.empty()) return;
       jobs.swap(queue);
+      names_in_group = noted;
     }
+    const bool durable =
+        std::any_of(jobs.begin(), jobs.end(), [](const Job& j) { return j.done.has_value(); });
     const Result<void> written = write_all(jobs);
+    if (durable && written.ok()) {
+      std::lock_guard lock(mutex);
+      synced = names_in_group;
+    }
     for (Job& job : jobs) {
       if (!job.done) continue;
       executor.post([done = std::move(*job.done), written] { done.set(written); });
     }
+    if (!written.ok()) put_back(std::move(jobs));
     tidy();
   }
+}
+
+// What nobody waits for must not be forgotten: it goes with the next group, in the same order.
+void WritebackJournal::State::put_back(std::vector<Job> jobs) {
+  std::erase_if(jobs, [](const Job& job) { return job.done.has_value(); });
+  std::lock_guard lock(mutex);
+  if (stopping) return;
+  failed = !jobs.empty();
+  jobs.insert(jobs.end(), std::make_move_iterator(queue.begin()),
+              std::make_move_iterator(queue.end()));
+  queue = std::move(jobs);
 }
 
 Result<void> WritebackJournal::State::write_all(const std::vector<Job>& jobs) {
@@ -388,6 +449,75 @@ Task<Result<void>> WritebackJournal::note_sent(InodeNo ino, uint64_t covers, std
   }
   const Result<void> written = co_await done;
   co_return written;
+}
+
+Result<uint64_t> WritebackJournal::note_name(InodeNo ino, std::string text) {
+  std::lock_guard lock(state_->mutex);
+  if (state_->bytes + cost(text.size()) > state_->options.limit_bytes) {
+    return fail(Errc::no_space, "the write-back journal is full");
+  }
+  const uint64_t number = state_->next_number++;
+  state_->add_name(number, ino, text.size());
+  ++state_->noted;
+  state_->enqueue({[=, text = std::move(text)](rocksdb::WriteBatch& batch) {
+                     batch.Put(key_of(kName, number), encode_name(ino, text));
+                   },
+                   std::nullopt});
+  return number;
+}
+
+void WritebackJournal::replace_name(uint64_t number, InodeNo ino, std::string text) {
+  std::lock_guard lock(state_->mutex);
+  state_->enqueue({[=, text = std::move(text)](rocksdb::WriteBatch& batch) {
+                     batch.Put(key_of(kName, number), encode_name(ino, text));
+                   },
+                   std::nullopt});
+}
+
+void WritebackJournal::retire_name(uint64_t number) {
+  std::lock_guard lock(state_->mutex);
+  const auto found = state_->names.find(number);
+  if (found == state_->names.end()) return;
+  state_->bytes -= cost(found->second.bytes);
+  const auto named = state_->named.find(found->second.ino.value);
+  if (--named->second == 0) state_->named.erase(named);
+  state_->names.erase(found);
+  state_->enqueue({[number](rocksdb::WriteBatch& batch) { batch.Delete(key_of(kName, number)); },
+                   std::nullopt});
+}
+
+Task<Result<void>> WritebackJournal::sync() {
+  Completion<Result<void>> done;
+  {
+    std::lock_guard lock(state_->mutex);
+    if (state_->synced == state_->noted) co_return ok();
+    done = state_->write_durably(
+        [](rocksdb::WriteBatch& batch) { batch.Put(std::string(1, kSync), ""); });
+  }
+  const Result<void> written = co_await done;
+  co_return written;
+}
+
+Result<std::vector<WritebackJournal::Note>> WritebackJournal::names() const {
+  std::vector<Note> notes;
+  const std::unique_ptr<rocksdb::Iterator> it(state_->rocks->db().NewIterator({}));
+  for (it->Seek(std::string(1, kName)); it->Valid() && it->key()[0] == kName; it->Next()) {
+    Reader key{it->key().ToStringView().substr(1)};
+    Reader value{it->value().ToStringView()};
+    Note note;
+    note.number = key.number();
+    note.ino = InodeNo(value.number());
+    note.text = value.text();
+    if (!value.good) return fail(Errc::corrupt, "write-back journal: bad name");
+    notes.push_back(std::move(note));
+  }
+  if (!it->status().ok()) return rocksdb_error(it->status(), "read the write-back journal");
+  return notes;
+}
+
+bool WritebackJournal::holds_name(InodeNo ino) const {
+  std::lock_guard lock(state_->mutex);
+  return state_->named.contains(ino.value);
 }
 
 // Called with the mutex held.
@@ -533,7 +663,8 @@ Result<RecoveredWrites> WritebackJournal::load(InodeNo ino) const {
 
 WritebackJournal::Stats WritebackJournal::stats() const {
   std::lock_guard lock(state_->mutex);
-  Stats stats{state_->bytes, state_->options.limit_bytes, state_->files.size(), 0};
+  Stats stats{state_->bytes, state_->options.limit_bytes, state_->files.size(), 0,
+              state_->names.size()};
   for (const auto& [ino, file] : state_->files) stats.writes += file.writes.size();
   return stats;
 }

@@ -85,6 +85,25 @@ class WritebackJournal {
 
   /// False: opened only to send what an earlier mount left (limit_bytes 0).
   bool takes_new() const;
+  /// A name that is answered before the primary knows it, to be sent later; in the words of the
+  /// caller. Not yet durable: the next append() or sync() makes it so, and never what was noted
+  /// later without it. The number to retire it by. no_space when the journal is full.
+  Result<uint64_t> note_name(InodeNo ino, std::string text);
+  /// Its text is another one now.
+  void replace_name(uint64_t number, InodeNo ino, std::string text);
+  /// The primary has it.
+  void retire_name(uint64_t number);
+  /// Everything noted so far is durable when it returns.
+  Task<Result<void>> sync();
+  struct Note {
+    uint64_t number = 0;
+    InodeNo ino;
+    std::string text;
+  };
+  /// What was noted and not retired, in order.
+  Result<std::vector<Note>> names() const;
+  bool holds_name(InodeNo ino) const;
+
   std::vector<InodeNo> files() const;
   /// True while it has something of the file.
   bool holds(InodeNo ino) const;
@@ -95,6 +114,7 @@ class WritebackJournal {
     uint64_t limit = 0;
     uint64_t files = 0;
     uint64_t writes = 0;
+    uint64_t names = 0;
   };
   Stats stats() const;
 

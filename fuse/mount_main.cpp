@@ -25,6 +25,7 @@
 #include "fuse/kernel/session.h"
 #include "fuse/mount_options.h"
 #include "fuse/self_files.h"
+#include "fuse/vfs/local_names.h"
 #include "protocol/base/log.h"
 #include "protocol/client/coalescing_client.h"
 #include "protocol/client/curl_http_client.h"
@@ -77,6 +78,12 @@ std::string default_journal_dir(const std::string& server, const std::string& di
     base += "/aster/journal";
   }
   return base + "/" + folder_name(server, directory);
+}
+
+std::string host_name() {
+  char host[HOST_NAME_MAX + 1] = "";
+  (void)::gethostname(host, sizeof host - 1);
+  return host;
 }
 
 sigset_t end_signals() {
@@ -156,10 +163,10 @@ class MountedDrive {
     if (run_blocking(primary_->close_session()).ok()) {
       for (const std::filesystem::path& file : session_files_) (void)std::remove(file.c_str());
     }
-    if (journal_ && journal_->stats().files > 0) {
-      const WritebackJournal::Stats kept = journal_->stats();
+    const WritebackJournal::Stats kept = journal_ ? journal_->stats() : WritebackJournal::Stats();
+    if (kept.files + kept.names > 0) {
       ASTER_LOG(warn, "ended_with_unsent_data_in_the_journal", {"files", kept.files},
-                {"bytes", kept.bytes});
+                {"names", kept.names}, {"bytes", kept.bytes});
       return kKept;
     }
     ASTER_LOG(info, "ended");
@@ -173,9 +180,7 @@ class MountedDrive {
     }
     primary_ = make_primary_client({credentials.server, credentials.token}, *http_, executor_,
                                    control_http_.get());
-    char host[HOST_NAME_MAX + 1] = "";
-    (void)::gethostname(host, sizeof host - 1);
-    const fs::SessionRequest request{std::string(host) + ":" + directory_, options_.workspace};
+    const fs::SessionRequest request{host_name() + ":" + directory_, options_.workspace};
     Result<fs::SessionAnswer> answer = run_blocking(primary_->open_session(request));
     if (!answer.ok()) return said_clearly(answer.error(), credentials.server);
     session_answer_ = std::move(*answer);
@@ -250,13 +255,16 @@ class MountedDrive {
     journal.limit_bytes = options_.local_durability ? options_.journal_size : 0;
     journal.identity = server + " " + session_answer_.user + " " + options_.workspace;
     ASTER_TRY(journal_, WritebackJournal::open(journal, executor_));
-    if (!options_.local_durability && journal_->files().empty()) journal_.reset();
+    const WritebackJournal::Stats held = journal_->stats();
+    if (!options_.local_durability && held.files + held.names == 0) journal_.reset();
     return ok();
   }
 
   /// Before the mount is there: nobody may see files without what was promised to be in them.
   Result<void> recover_journal() {
-    const Result<size_t> recovered = run_blocking(filesystem_->recover_journal());
+    if (!names_) return ok();
+    Result<size_t> recovered = run_blocking(names_->prepare());
+    if (recovered.ok()) recovered = run_blocking(filesystem_->recover_journal());
     if (!recovered.ok()) {
       return Error{recovered.error().code,
                    "the write-back journal of the last mount cannot be sent: " +
@@ -286,7 +294,15 @@ class MountedDrive {
     io.parallel_uploads = options_.uploads;
     io.parallel_downloads = options_.downloads;
     io.timeout = options_.timeout;
-    io_ = make_file_io(io, *gathered_, *http_, *cache_, executor_);
+    PrimaryClient* front = gathered_.get();
+    if (journal_) {
+      names_ = std::make_unique<LocalNames>(
+          LocalNamesOptions{host_name(), session_answer_.root, options_.timeout,
+                            options_.local_durability},
+          *gathered_, *journal_, executor_, clock_);
+      front = names_.get();
+    }
+    io_ = make_file_io(io, *front, *http_, *cache_, executor_);
     VfsOptions vfs;
     vfs.root = session_answer_.root;
     vfs.timeout = options_.timeout;
@@ -294,13 +310,11 @@ class MountedDrive {
     vfs.read_only = options_.read_only;
     vfs.access_times = options_.access_times;
     vfs.journal = journal_.get();
-    char host[HOST_NAME_MAX + 1] = "";
-    (void)::gethostname(host, sizeof host - 1);
-    vfs.client = host;
+    vfs.client = host_name();
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
     if (options_.leases) vfs.lease_term = std::chrono::milliseconds(session_answer_.lease_ms);
     filesystem_ =
-        std::make_unique<Filesystem>(Filesystem::Parts{*gathered_, *io_, notifier_, executor_,
+        std::make_unique<Filesystem>(Filesystem::Parts{*front, *io_, notifier_, executor_,
                                                        boot_clock_, lock_client_of(*primary_)},
                                      vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
@@ -311,10 +325,14 @@ class MountedDrive {
   void follow_events() {
     PrimaryClient::EventHandlers handlers;
     handlers.on_event = [this](const fs::Invalidation& event, bool recalled) {
+      if (names_) names_->on_event(event);
       filesystem_->on_event(event, recalled);
     };
     handlers.on_lease = [this](uint64_t lease) { filesystem_->on_lease(lease); };
-    handlers.on_reset = [this] { filesystem_->on_reset(); };
+    handlers.on_reset = [this] {
+      if (names_) names_->on_reset();
+      filesystem_->on_reset();
+    };
     handlers.on_state = [this](bool alive) { filesystem_->on_state(alive); };
     following_ = true;
     aster::start<Result<void>>(primary_->follow_events(std::move(handlers), events_cancel_),
@@ -349,6 +367,7 @@ class MountedDrive {
   std::unique_ptr<PrimaryClient> gathered_;  // the same, for operations
   fs::SessionAnswer session_answer_;
   std::unique_ptr<WritebackJournal> journal_;
+  std::unique_ptr<LocalNames> names_;  // with a journal
   std::unique_ptr<FileIo> io_;
   Notifier notifier_;
   std::unique_ptr<Filesystem> filesystem_;

@@ -51,6 +51,19 @@ Result<void> set_allow_other(MountOptions& options, bool allow) {
   return ok();
 }
 
+/// One budget for everything that holds data in memory. Half for blocks, a quarter for what is
+/// unsent, an eighth for read-ahead; the rest is left to the program itself.
+Result<void> set_memory(MountOptions& options, Value value) {
+  constexpr uint64_t kLeast = 64 << 20;
+  uint64_t memory = 0;
+  ASTER_TRY(set_size(memory, value));
+  if (memory < kLeast) return fail(Errc::bad_request, "64M at least");
+  options.memory_cache = memory / 2;
+  options.dirty_limit = memory / 4;
+  options.read_ahead = memory / 8;
+  return ok();
+}
+
 constexpr Row kRows[] = {
     {"server", "URL", "The primary (instead of SOURCE)",
      [](MountOptions& o, Value v) { return parse_source(v, o); }},
@@ -74,6 +87,8 @@ constexpr Row kRows[] = {
      [](MountOptions& o, Value v) { return set_path(o.cache_dir.emplace(), v); }},
     {"cache-size", "SIZE", "Most that the block cache takes on disk; 0: none (default: 10G)",
      [](MountOptions& o, Value v) { return set_size(o.cache_size, v); }},
+    {"memory", "SIZE",
+     "All buffers and the cache in memory, instead of the next two and read-ahead", set_memory},
     {"memory-cache", "SIZE", "Memory for blocks (default: 256M)",
      [](MountOptions& o, Value v) { return set_size(o.memory_cache, v); }},
     {"dirty-limit", "SIZE", "Unsent writes of all files; beyond, writers wait (default: 256M)",

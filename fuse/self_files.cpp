@@ -49,6 +49,7 @@ std::string state(const SelfSources& s) {
   if (s.journal != nullptr) {
     const WritebackJournal::Stats journal = s.journal->stats();
     lines.add("journal_files", journal.files).add("journal_bytes", journal.bytes);
+    lines.add("journal_names", journal.names);
     lines.add("journal_limit", journal.limit);
   }
   lines.add("failed_uploads", io.failed_uploads);

@@ -17,6 +17,7 @@
 #include "server/check_command.h"
 #include "server/doctor_command.h"
 #include "server/enroll_command.h"
+#include "server/files/file_api.h"
 #include "server/follower/follower.h"
 #include "server/primary/primary_main.h"
 #include "server/service_notify.h"
@@ -45,7 +46,7 @@ Result<Running> start_server(const Config& config) {
   if (mode == "follower") return run_as(follower::Follower::start(config));
   if (mode == "primary") {
     primary::PrimaryOptions options;
-    options.front_ends = {webdav::make_front_end};
+    options.front_ends = {webdav::make_front_end, files::make_front_end};
     return run_as(primary::Primary::start(config, std::move(options)));
   }
   return fail(Errc::unsupported, "server.start_mode \"" + mode + "\" is not in this build");

@@ -21,6 +21,7 @@ struct World {
   Environment environment;
   /// Shows `prompt` on the terminal and reads one line without echo.
   std::function<Result<std::string>(const std::string& prompt)> ask_secret;
+  std::filesystem::path mount_table;  ///< /proc/self/mounts
 };
 
 /// What a command found or did.

@@ -60,7 +60,7 @@ Result<std::string> ask_secret(const std::string& prompt) {
 int main_fenced(int argc, char** argv) {
   Executor executor({.name = "aster", .threads = 1});
   CurlHttpClient http({}, executor);
-  World world{http, std::cout, std::cerr, environment_variable, ask_secret};
+  World world{http, std::cout, std::cerr, environment_variable, ask_secret, "/proc/self/mounts"};
   return run(world, {argv + 1, argv + argc});
 }
 

@@ -2,6 +2,7 @@
 
 #include "tools/aster_command.h"
 #include "tools/aster_lookup.h"
+#include "tools/aster_mounts.h"
 #include "tools/aster_output.h"
 
 /// `aster status`: is the drive well?
@@ -55,6 +56,19 @@ Result<void> add_overview(Api& api, Report& report, Lines& lines) {
   return ok();
 }
 
+/// What the mounts of this machine have not sent yet; a mount that does not answer says why.
+void add_mounts(const std::filesystem::path& table, Report& report, Lines& lines) {
+  json::array mounts;
+  for (const std::string& place : mounted_drives(table)) {
+    const Result<std::string> durable = durability_of(place);
+    const std::string state = durable.ok() ? *durable : durable.error().message();
+    mounts.push_back({{"mount", place}, {"durable", state}});
+    lines.emplace_back(
+        "mount", place + " (" + (state == "remote" ? "everything is at the servers" : state) + ")");
+  }
+  report.json.as_object()["mounts"] = std::move(mounts);
+}
+
 Result<Report> status(Session& session) {
   ASTER_TRY(Api api, session.api());
   ASTER_TRY(const json::value me, api.get("/api/v1/auth/me", "ask who is logged in"));
@@ -63,6 +77,7 @@ Result<Report> status(Session& session) {
   Lines lines{{"server", api.server()},
               {"user", field(me, "username") + " (" + field(me, "role") + ")"}};
   if (field(me, "role") == "admin") ASTER_TRY(add_overview(api, report, lines));
+  add_mounts(session.world().mount_table, report, lines);
   report.text = describe(lines);
   return report;
 }

@@ -6,24 +6,14 @@
 #include <thread>
 
 #include "tools/aster_command.h"
+#include "tools/aster_mounts.h"
 
 /// `aster sync`: what a mount has not sent yet. Talks to the mount, not to the server.
 namespace aster::cli {
 namespace {
 
-constexpr const char* kDurable = "user.aster.durable";
 constexpr const char* kSync = "user.aster.sync";
 constexpr std::chrono::seconds kPause{1};
-
-Result<std::string> durability_of(const std::string& path) {
-  char text[256];
-  const ssize_t size = ::getxattr(path.c_str(), kDurable, text, sizeof text);
-  if (size >= 0) return std::string(text, static_cast<size_t>(size));
-  if (errno == ENODATA || errno == ENOTSUP) {
-    return fail(Errc::bad_request, path + " is not on a mounted drive of this program");
-  }
-  return fail_errno(path);
-}
 
 /// What may pass when the servers come back.
 bool may_pass(int error) {

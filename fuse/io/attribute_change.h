@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "protocol/fs/acl.h"
 #include "protocol/fs/messages.h"
 
 /// Changes of attributes that the primary does not know yet. Sizes are not among them.
@@ -22,7 +23,7 @@ inline void add_below(const fs::SetAttr& older, fs::SetAttr& newer) {
 /// What `attr` will be after `change`, which was made here at `when`.
 inline void lay_over(const std::optional<fs::SetAttr>& change, int64_t when, fs::Attr& attr) {
   if (!change) return;
-  attr.mode = change->mode.value_or(attr.mode);
+  if (change->mode) fs::set_mode(attr, *change->mode);
   attr.uid = change->uid.value_or(attr.uid);
   attr.gid = change->gid.value_or(attr.gid);
   attr.atime = change->atime.value_or(attr.atime);

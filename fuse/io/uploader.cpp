@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "protocol/base/fault_point.h"
 #include "protocol/base/log.h"
 #include "protocol/capabilities.h"
 #include "protocol/checksum.h"
@@ -146,7 +147,9 @@ Task<Result<void>> Uploader::put(UploadObjectPtr object, fs::UploadGrant grant, 
   request.total_timeout = timeout * (1 + static_cast<int64_t>(object->size / kBytesPerTimeout));
   request.stall_timeout =
       std::max(std::chrono::seconds(1), std::chrono::ceil<std::chrono::seconds>(timeout));
+  ASTER_FAULT_POINT("upload.before_put");
   ASTER_CO_TRY(const HttpClientResponse response, co_await context_->exchange(std::move(request)));
+  ASTER_FAULT_POINT("upload.after_put");
   if (response.status >= 200 && response.status <= 299) co_return ok();
   co_return error_of_answer(response.status, as_text(response.body.view()), "uploading an object");
 }

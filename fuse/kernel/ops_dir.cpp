@@ -167,7 +167,8 @@ void on_releasedir(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
 }
 
 void on_fsyncdir(fuse_req_t req, fuse_ino_t, int, fuse_file_info*) {
-  fuse_reply_err(req, 0);  // every change of a directory is durable when it is answered
+  Dispatch& d = Dispatch::of(req);
+  d.serve(req, "fsyncdir", [&](Caller) { return d.filesystem().fsyncdir(); });
 }
 
 }  // namespace

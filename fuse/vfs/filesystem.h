@@ -119,6 +119,8 @@ class Filesystem {
   /// `lock_owner`: of the kernel; its fcntl(2) locks on the file end.
   Task<Result<void>> flush(HandleId handle, Caller who, uint64_t lock_owner = 0);
   Task<Result<void>> fsync(HandleId handle, Caller who);
+  /// Names that were made in directories are durable when it returns.
+  Task<Result<void>> fsyncdir();
   /// Never fails; data that is still unsent goes on in the background.
   void release(HandleId handle);
   struct RangeArgs {

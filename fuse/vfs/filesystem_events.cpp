@@ -156,7 +156,10 @@ Task<size_t> Filesystem::flush_all() {
   if (inodes_.trusted()) co_await send_accesses();
   // With a journal everything is made safe there first, whatever the servers do afterwards.
   size_t failed = co_await flush_files(false);
-  if (options_.journal != nullptr) (void)co_await flush_files(true);
+  if (options_.journal != nullptr) {
+    (void)co_await flush_files(true);
+    (void)co_await parts_.primary.settle(options_.timeout);
+  }
   co_return failed;
 }
 

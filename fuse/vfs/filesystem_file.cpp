@@ -160,10 +160,13 @@ Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileCo
   const Result<void> flushed = co_await remote_.persist<void>(std::move(attempt), who);
   if (waits_in_journal(ino)) {
     finish_in_background(ino, std::chrono::milliseconds(0));
-  } else if (was_dirty) {
-    inodes_.committed(ino, ticket);
+  } else {
+    if (was_dirty) inodes_.committed(ino, ticket);
+    note_refusal(ino, flushed);
   }
-  co_return flushed;
+  if (!flushed.ok()) co_return flushed;
+  const Result<void> named = co_await fsyncdir();  // of what use is data without its name
+  co_return named;
 }
 
 Task<Result<void>> Filesystem::drain_content(InodeNo ino, std::shared_ptr<FileContent> content,
@@ -173,6 +176,7 @@ Task<Result<void>> Filesystem::drain_content(InodeNo ino, std::shared_ptr<FileCo
   std::function<Task<Result<void>>()> attempt = [content] { return content->drain(false); };
   const Result<void> drained = co_await remote_.persist<void>(std::move(attempt), who);
   if (was_dirty) inodes_.committed(ino, ticket);
+  note_refusal(ino, drained);
   co_return drained;
 }
 

@@ -126,11 +126,21 @@ void Filesystem::name_for_journal(InodeNo ino, FileContent& content) {
   if (const auto name = inodes_.any_name(ino)) content.known_as(name->first, name->second);
 }
 
+Task<Result<void>> Filesystem::fsyncdir() {
+  if (options_.journal == nullptr) co_return ok();
+  const Result<void> synced = co_await options_.journal->sync();
+  if (synced.ok()) co_return ok();
+  // Without the journal the primary has to have them.
+  const Result<void> settled = co_await parts_.primary.settle(options_.timeout);
+  co_return settled.ok() ? settled : synced;
+}
+
 bool Filesystem::waits_in_journal(InodeNo ino) const {
   return options_.journal != nullptr && options_.journal->holds(ino);
 }
 
 void Filesystem::note_refusal(InodeNo ino, const Result<void>& outcome) {
+  if (options_.journal == nullptr) return;  // then a flush itself meets what is wrong
   const bool away = outcome.failed_with(Errc::unavailable) || outcome.failed_with(Errc::timeout) ||
                     outcome.failed_with(Errc::interrupted);
   if (away) return;  // nothing is wrong with the data
@@ -162,27 +172,32 @@ std::string Filesystem::durability(InodeNo ino) {
     for (const auto& [file, unsent] : inodes_.dirty()) unsafe += waits_in_journal(file) ? 0 : 1;
     WritebackJournal::Stats journal;
     if (options_.journal != nullptr) journal = options_.journal->stats();
-    if (unsafe == 0 && journal.files == 0) return "remote";
+    if (unsafe + journal.files + journal.names == 0) return "remote";
     return (unsafe > 0 ? "no: " : "local: ") + std::to_string(unsafe) + " files unsent, " +
-           std::to_string(journal.files) + " files with " + std::to_string(journal.bytes) +
-           " bytes in the journal";
+           std::to_string(journal.files) + " files and " + std::to_string(journal.names) +
+           " names with " + std::to_string(journal.bytes) + " bytes in the journal";
   }
-  if (waits_in_journal(ino)) return "local";
+  const bool named = options_.journal != nullptr && options_.journal->holds_name(ino);
+  if (waits_in_journal(ino) || named) return "local";
   return content && content->dirty() ? "no" : "remote";
 }
 
 Task<Result<void>> Filesystem::sync_to_servers(InodeNo ino, Caller who) {
   if (const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino)) {
-    const Result<void> drained = co_await drain_content(ino, content, who);
-    co_return drained;
+    ASTER_CO_TRY(co_await drain_content(ino, content, who));
+  } else {
+    ASTER_CO_TRY(const Attributes attributes, co_await getattr(ino, who));
+    const bool all = attributes.attr.type == fs::FileType::directory;
+    size_t failed = 0;
+    if (all) {
+      failed = co_await flush_files(true);
+    }
+    if (failed > 0) {
+      co_return fail(Errc::unavailable, std::to_string(failed) + " files could not be sent");
+    }
   }
-  ASTER_CO_TRY(const Attributes attributes, co_await getattr(ino, who));
-  if (attributes.attr.type != fs::FileType::directory) co_return ok();
-  const size_t failed = co_await flush_files(true);
-  if (failed > 0) {
-    co_return fail(Errc::unavailable, std::to_string(failed) + " files could not be sent");
-  }
-  co_return ok();
+  const Result<void> settled = co_await parts_.primary.settle(options_.timeout);
+  co_return settled;
 }
 
 // Whoever asks about a name from elsewhere must find its data there: the name changes after it.

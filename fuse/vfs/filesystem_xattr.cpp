@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "fuse/vfs/filesystem.h"
@@ -64,6 +66,7 @@ Task<Result<std::string>> Filesystem::acl(InodeNo ino, std::string name, Caller 
 
 Task<Result<std::string>> Filesystem::own_attribute(InodeNo ino, std::string name, Caller who) {
   if (name == "user.aster.durable") co_return durability(ino);
+  if (name == "user.aster.pid") co_return std::to_string(::getpid());
   fs::Operation question = fs::GetXattr{ino, std::move(name)};
   ASTER_CO_TRY(fs::XattrValue value,
                co_await remote_.call<fs::XattrValue>(std::move(question), who));

@@ -46,7 +46,7 @@ Task<Result<fs::Answer>> Remote::ask(fs::Operation operation, Caller who) {
 }
 
 bool Remote::may_serve_old(const Error& error) const {
-  if (leased_ && error.code != Errc::unavailable) return false;
+  if (strict_ && error.code != Errc::unavailable) return false;
   return !hard_ && !alive_ && transient(error);
 }
 
@@ -62,7 +62,7 @@ Task<Result<fs::Answer>> Remote::refresh(fs::Operation operation, Caller who) {
     if (answer.ok() || !transient(answer.error())) co_return answer;
     if (may_serve_old(answer.error())) {
       bool certain = true;
-      if (leased_) certain = co_await is_down(primary_);
+      if (strict_) certain = co_await is_down(primary_);
       if (certain) {
         away_until_ = (clock_.steady() + kAway).time_since_epoch().count();
         co_return answer;

@@ -20,7 +20,8 @@ class Remote {
         clock_(clock),
         timeout_(options.timeout),
         hard_(options.hard),
-        leased_(options.lease_term.count() > 0) {}
+        // What works without servers on purpose goes on with what it knows.
+        strict_(options.lease_term.count() > 0 && options.journal == nullptr) {}
 
   /// One operation. unavailable or timeout after the mount's deadline; with `hard` it is repeated
   /// until it succeeds, the caller leaves or stop() is called. A mutation keeps its operation id
@@ -101,7 +102,7 @@ class Remote {
   const Clock& clock_;
   const std::chrono::milliseconds timeout_;
   const bool hard_;
-  const bool leased_;
+  const bool strict_;  ///< old copies only while the primary is surely down
   std::atomic<bool> alive_{true};
   std::atomic<bool> stopping_{false};
   std::atomic<SteadyTime::rep> away_until_{0};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "protocol/base/fault_config.h"
+
 #ifdef ASTER_FAULT_POINTS
 #include <atomic>
 #include <csignal>
@@ -9,7 +11,7 @@
 
 /// Places where crash tests end the process as kill -9 would: ASTER_FAULT_POINT("journal.write")
 /// when the environment has ASTER_FAULT=journal.write (the first time) or journal.write:7 (the
-/// seventh). Nothing at all unless the build option fault_points is on.
+/// seventh). Nothing at all in a release build (option fault_points).
 namespace aster {
 
 #ifdef ASTER_FAULT_POINTS

@@ -51,7 +51,8 @@ bool is_small_read(const fs::Operation& operation) {
 bool is_write(const fs::Operation& operation) {
   return fs::is_mutation(operation) || std::holds_alternative<fs::Grant>(operation) ||
          std::holds_alternative<fs::Hold>(operation) ||
-         std::holds_alternative<fs::Release>(operation);
+         std::holds_alternative<fs::Release>(operation) ||
+         std::holds_alternative<fs::ReserveInodes>(operation);
 }
 
 /// Outcomes that say nothing about a single operation of the request.

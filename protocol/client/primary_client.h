@@ -52,6 +52,10 @@ class PrimaryClient {
   /// let several others go on at the same moment. Only a hint.
   virtual std::shared_ptr<void> gather() { return nullptr; }
 
+  /// Waits until the primary knows everything that was answered before; for clients that answer
+  /// ahead of it.
+  virtual Task<Result<void>> settle(std::chrono::milliseconds /*deadline*/) { co_return ok(); }
+
   /// One operation, its answer's type picked out: `co_await
   /// client.call<fs::Attr>(fs::GetAttr{ino})`.
   template <class A>

@@ -92,6 +92,9 @@ ASTER_FIELDS(Touch) {
   v("ino", x.ino);
   v("atime", x.atime);
 }
+ASTER_FIELDS(ReserveInodes) {
+  v("count", x.count);
+}
 ASTER_FIELDS(Create) {
   v("parent", x.parent);
   v("name", x.name);
@@ -103,6 +106,8 @@ ASTER_FIELDS(Create) {
   v.defaulted("target", x.target);
   v("exclusive", x.exclusive);
   v.defaulted("umask", x.umask);
+  v.defaulted("ino", x.ino);
+  v.defaulted("time", x.time);
 }
 ASTER_FIELDS(Link) {
   v("ino", x.ino);
@@ -216,6 +221,10 @@ ASTER_FIELDS(Removed) {
   v("ino", x.ino);
   v("nlink", x.nlink);
 }
+ASTER_FIELDS(InodeRange) {
+  v("first", x.first);
+  v("count", x.count);
+}
 ASTER_FIELDS(Renamed) {
   v("moved", x.moved);
   v.defaulted("replaced", x.replaced);
@@ -289,7 +298,7 @@ ASTER_FIELDS(LockAnswer) {
 /// Wire names of the answers, in the order of the variant.
 inline constexpr std::string_view kAnswerNames[] = {"empty",   "attr",     "dir",    "xattr",
                                                     "xattrs",  "manifest", "statfs", "grants",
-                                                    "removed", "renamed"};
+                                                    "removed", "renamed",  "inodes"};
 static_assert(std::size(kAnswerNames) == std::variant_size_v<Answer>);
 
 inline constexpr std::string_view kTypeNames[] = {"regular", "directory", "symlink", "fifo",

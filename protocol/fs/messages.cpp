@@ -4,15 +4,15 @@ namespace aster::fs {
 namespace {
 
 constexpr std::string_view kNames[] = {
-    "lookup", "getattr", "readdir", "getxattr", "listxattr",   "manifest", "statfs",
-    "grant",  "hold",    "release", "touch",    "create",      "link",     "unlink",
-    "rmdir",  "rename",  "setattr", "setxattr", "removexattr", "commit",   "copy_range"};
+    "lookup", "getattr", "readdir",  "getxattr",       "listxattr", "manifest",  "statfs", "grant",
+    "hold",   "release", "touch",    "reserve_inodes", "create",    "link",      "unlink", "rmdir",
+    "rename", "setattr", "setxattr", "removexattr",    "commit",    "copy_range"};
 static_assert(std::size(kNames) == std::variant_size_v<Operation>);
 
 }  // namespace
 
 bool is_mutation(const Operation& operation) noexcept {
-  static constexpr size_t kFirstMutation = 11;
+  static constexpr size_t kFirstMutation = 12;
   static_assert(std::is_same_v<std::variant_alternative_t<kFirstMutation, Operation>, Create>);
   return operation.index() >= kFirstMutation;
 }

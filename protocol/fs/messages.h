@@ -27,6 +27,7 @@ inline constexpr size_t kAclMax =
     4096;  ///< bytes of one access control list: what Linux reads of it
 inline constexpr uint64_t kLinkMax = 65000;  ///< names of one inode, as ext4
 inline constexpr uint64_t kFileSizeMax = INT64_MAX;
+inline constexpr uint32_t kReserveMax = 1 << 20;     ///< inode numbers reserved at once
 inline constexpr size_t kBatchOpsMax = 1024;         ///< operations in one batch
 inline constexpr size_t kBatchBytesMax = 8 << 20;    ///< body of one batch, also of its answer
 inline constexpr size_t kReadDirMax = 4096;          ///< entries in one readdir answer
@@ -146,6 +147,10 @@ struct Touch {
   InodeNo ino;
   int64_t atime = 0;
 };
+/// -> InodeRange: numbers that no inode has or will get, but by Create::ino. Unused ones are lost.
+struct ReserveInodes {
+  uint32_t count = 1;  ///< 1 to kReserveMax
+};
 
 /// -> Attr of the new (or, when not exclusive, the existing regular) inode. Makes any type. What
 /// the directory hands down (group, access control lists) is added by the primary: fs/acl.h.
@@ -157,9 +162,11 @@ struct Create {
   uint32_t uid = 0;
   uint32_t gid = 0;
   uint64_t rdev = 0;
-  std::string target;     ///< symlinks
-  bool exclusive = true;  ///< false: an existing entry is answered as Lookup would
-  uint32_t umask = 0;     ///< taken off `mode` unless the directory has a default list
+  std::string target;           ///< symlinks
+  bool exclusive = true;        ///< false: an existing entry is answered as Lookup would
+  uint32_t umask = 0;           ///< taken off `mode` unless the directory has a default list
+  std::optional<InodeNo> ino;   ///< its number, a reserved one that was not used yet
+  std::optional<int64_t> time;  ///< of its making; default: the primary's now
 };
 /// -> Attr of the inode. exists, too_many_links, not_permitted for directories.
 struct Link {
@@ -248,8 +255,8 @@ struct CopyRange {
 };
 
 using Operation = std::variant<Lookup, GetAttr, ReadDir, GetXattr, ListXattr, GetManifest, StatFs,
-                               Grant, Hold, Release, Touch, Create, Link, Unlink, Rmdir, Rename,
-                               SetAttr, SetXattr, RemoveXattr, Commit, CopyRange>;
+                               Grant, Hold, Release, Touch, ReserveInodes, Create, Link, Unlink,
+                               Rmdir, Rename, SetAttr, SetXattr, RemoveXattr, Commit, CopyRange>;
 
 /// True for the operations that change the namespace and therefore carry an operation id.
 bool is_mutation(const Operation& operation) noexcept;
@@ -299,6 +306,11 @@ struct UploadGrants {
   uint64_t shared_up_to = 0;
   std::vector<UploadGrant> grants;
 };
+/// Numbers from `first` on.
+struct InodeRange {
+  InodeNo first;
+  uint64_t count = 0;
+};
 /// What Unlink and Rmdir removed.
 struct Removed {
   InodeNo ino;
@@ -310,7 +322,7 @@ struct Renamed {
 };
 
 using Answer = std::variant<Empty, Attr, DirPage, XattrValue, XattrNames, Manifest, StatFsAnswer,
-                            UploadGrants, Removed, Renamed>;
+                            UploadGrants, Removed, Renamed, InodeRange>;
 
 /// One operation of a batch. Mutations carry `id`; a repeated id gets the stored answer.
 struct BatchItem {

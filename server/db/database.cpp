@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "protocol/base/fault_point.h"
 #include "protocol/base/guarded.h"
 #include "protocol/base/log.h"
 #include "server/db/connection.h"
@@ -136,7 +137,9 @@ void Database::commit_group(std::vector<WriteJob*>& group) {
     if (std::chrono::steady_clock::now() >= deadline) break;
   }
   if (committed.ok()) {
+    ASTER_FAULT_POINT("db.before_commit");
     committed = txn.failed() ? Result<void>(*txn.failure()) : connection.run("COMMIT");
+    ASTER_FAULT_POINT("db.after_commit");
   }
   if (!committed.ok()) {
     if (connection.in_transaction()) (void)connection.run("ROLLBACK");

@@ -59,12 +59,26 @@ void InodeStore::insert(InodeRow& row) {
   txn_.exec(
       "INSERT INTO inodes(guid, workspace, type, mode, uid, gid, nlink, size, allocated, rdev, "
       "atime, mtime, ctime, btime, data_version, change, parent, last_cookie, target, acl, "
-      "default_acl) VALUES "
-      "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)",
+      "default_acl, ino) VALUES "
+      "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,NULLIF(?22,0))",
       row.guid, row.workspace, a.type, a.mode, a.uid, a.gid, a.nlink, a.size, a.allocated, a.rdev,
       a.atime, a.mtime, a.ctime, a.btime, a.data_version, a.change, row.parent, row.last_cookie,
-      target, unless_empty(a.acl), unless_empty(a.default_acl));
+      target, unless_empty(a.acl), unless_empty(a.default_acl), a.ino);
   row.attr.ino = InodeNo(static_cast<uint64_t>(txn_.last_insert_id()));
+}
+
+InodeNo InodeStore::reserve(uint32_t count) {
+  txn_.exec("UPDATE sqlite_sequence SET seq=seq+?1 WHERE name='inodes'", uint64_t{count});
+  Query q = txn_.query("SELECT seq FROM sqlite_sequence WHERE name='inodes'");
+  return q.next() ? InodeNo(q.uint64(0) - count + 1) : InodeNo();
+}
+
+bool InodeStore::is_reserved(InodeNo ino) {
+  Query q = txn_.query(
+      "SELECT 1 FROM sqlite_sequence WHERE name='inodes' AND seq>=?1 AND ?1>0 "
+      "AND NOT EXISTS (SELECT 1 FROM inodes WHERE ino=?1)",
+      ino);
+  return q.next();
 }
 
 void InodeStore::update(const InodeRow& row) {

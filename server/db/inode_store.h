@@ -27,8 +27,13 @@ class InodeStore {
   std::optional<InodeRow> find(InodeNo ino);
   /// The inode behind a directory's entry.
   std::optional<InodeRow> child(InodeNo parent, std::string_view name);
-  /// Gives the row its number (never used before), also in `row.attr.ino`.
+  /// Gives the row a number that was never used before, also in `row.attr.ino`; one that stands
+  /// there already must be reserved.
   void insert(InodeRow& row);
+  /// The first of `count` numbers in a row that insert() gives to nobody.
+  InodeNo reserve(uint32_t count);
+  /// Below the highest number given, and no inode has it now.
+  bool is_reserved(InodeNo ino);
   /// Writes everything but guid, workspace, type and btime.
   void update(const InodeRow& row);
   /// Moves atime on to `atime`, never back. False when the inode is not there.

@@ -8,6 +8,7 @@
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
 #include "server/db/schema/quota.h"
+#include "server/db/schema/uploads.h"
 #include "server/db/schema/webdav.h"
 #include "server/db/txn.h"
 
@@ -16,8 +17,12 @@ namespace {
 
 /// The whole history of the schema. Append only.
 constexpr Migration kAll[] = {
-    {1, "filesystem", kFilesystemSchema}, {2, "admin", kAdminSchema},   {3, "acl", kAclSchema},
-    {4, "quota", kQuotaSchema},           {5, "webdav", kWebdavSchema},
+    {1, "filesystem", kFilesystemSchema},
+    {2, "admin", kAdminSchema},
+    {3, "acl", kAclSchema},
+    {4, "quota", kQuotaSchema},
+    {5, "webdav", kWebdavSchema},
+    {6, "uploads", kUploadsSchema},
 };
 
 constexpr char kVersionTable[] =

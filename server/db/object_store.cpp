@@ -91,6 +91,21 @@ std::vector<ObjectRow> ObjectStore::idle(ObjectState state, int64_t before, size
   return rows;
 }
 
+std::vector<ObjectRow> ObjectStore::mostly_unused(const Window& window) {
+  std::vector<ObjectRow> rows;
+  Query q = txn_.query(
+      "SELECT * FROM objects o WHERE id>?1 AND id<=?2 AND state=1 AND refs>0 AND since<=?3 "
+      "AND size<=?4 AND 2*(SELECT SUM(length) FROM extents WHERE object=o.id)<size ORDER BY id",
+      window.after, window.up_to, window.before, window.size_max);
+  while (q.next()) rows.push_back(read_object(q));
+  return rows;
+}
+
+uint64_t ObjectStore::last() {
+  Query q = txn_.query("SELECT COALESCE(MAX(id), 0) FROM objects");
+  return q.next() ? q.uint64(0) : 0;
+}
+
 void ObjectStore::put_checksums(uint64_t id, const std::vector<uint32_t>& crcs) {
   txn_.exec("DELETE FROM object_checksums WHERE object=?1", id);
   for (uint64_t at = 0; at < crcs.size(); at += kChunk) {

@@ -43,6 +43,18 @@ class ObjectStore {
   /// targets of compositions under way are not among them.
   std::vector<ObjectRow> idle(ObjectState state, int64_t before, size_t limit);
 
+  /// Live objects with a number in (after, up_to], unchanged since `before`, of which extents name
+  /// some, but less than half. Bytes that several extents name count several times.
+  struct Window {
+    uint64_t after = 0;
+    uint64_t up_to = 0;
+    int64_t before = 0;
+    uint64_t size_max = 0;
+  };
+  std::vector<ObjectRow> mostly_unused(const Window& window);
+  /// The highest number given so far.
+  uint64_t last();
+
   /// The CRC32C of each block; replaces what is there.
   void put_checksums(uint64_t id, const std::vector<uint32_t>& crcs);
   /// Blocks [first, first + count), fewer where the object ends.

@@ -1,11 +1,32 @@
 #include "server/primary/backends.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+
 #include "protocol/base/log.h"
+#include "protocol/checksum.h"
 #include "server/primary/follower_registry.h"
 #include "server/primary/local_driver.h"
+#include "server/primary/memory_source.h"
 #include "server/primary/remote_driver.h"
 
 namespace aster::primary {
+namespace {
+
+Result<void> read_file(const http::FileBody& file, std::span<std::byte> room) {
+  while (!room.empty()) {
+    const auto at = static_cast<off_t>(file.offset + file.length - room.size());
+    const ssize_t n = ::pread(file.fd.get(), room.data(), room.size(), at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("read an object");
+    if (n == 0) return fail(Errc::io_error, "object ended early");
+    room = room.subspan(static_cast<size_t>(n));
+  }
+  return ok();
+}
+
+}  // namespace
 
 Result<PolicyId> PolicyBackends::route(UserId, uint64_t) {
   ASTER_TRY(const auto policy, policies_.default_policy());
@@ -93,6 +114,38 @@ Task<std::vector<Result<void>>> PolicyBackends::remove_many(PolicyId policy,
     co_return none;
   }
   co_return co_await (*store)->remove_many(std::move(objects));
+}
+
+Task<Result<Bytes>> PolicyBackends::read(PolicyId policy, ObjectId object, uint64_t size) {
+  ASTER_CO_TRY(const auto store, driver(policy));
+  WantedRange whole;
+  ApiResult<ObjectBody> opened = co_await store->open(object, std::move(whole));
+  if (!opened.ok()) co_return fail(Errc::io_error, opened.error().message);
+  const ObjectBody& body = *opened;
+  if (body.size != size) co_return fail(Errc::corrupt, "object of another size");
+  std::string bytes(size, '\0');
+  const std::span<std::byte> room = std::as_writable_bytes(std::span(bytes));
+  if (const auto* file = std::get_if<http::FileBody>(&body.bytes)) {
+    ASTER_CO_TRY(co_await executor_.run([&] { return read_file(*file, room); }));
+    co_return Bytes::from_string(std::move(bytes));
+  }
+  const auto source = std::get<std::shared_ptr<ByteSource>>(body.bytes);
+  for (size_t filled = 0; filled < size;) {
+    ASTER_CO_TRY(const size_t n, co_await source->read(room.subspan(filled)));
+    if (n == 0) co_return fail(Errc::io_error, "object ended early");
+    filled += n;
+  }
+  co_return Bytes::from_string(std::move(bytes));
+}
+
+Task<Result<void>> PolicyBackends::write(PolicyId policy, ObjectId object, Bytes bytes) {
+  ASTER_CO_TRY(const auto store, driver(policy));
+  ObjectUpload upload;
+  upload.length = bytes.size();
+  upload.crc32c = crc32c(bytes.view());
+  upload.body = std::make_shared<MemorySource>(std::move(bytes));
+  const Result<void> stored = co_await store->put(object, std::move(upload));
+  co_return stored;
 }
 
 Task<Result<ObjectBackends::Composed>> PolicyBackends::compose(PolicyId policy, ObjectId target,

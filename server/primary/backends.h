@@ -39,6 +39,8 @@ class PolicyBackends final : public ObjectBackends {
   Task<Result<void>> remove(PolicyId policy, ObjectId object) override;
   Task<std::vector<Result<void>>> remove_many(PolicyId policy,
                                               std::vector<ObjectId> objects) override;
+  Task<Result<Bytes>> read(PolicyId policy, ObjectId object, uint64_t size) override;
+  Task<Result<void>> write(PolicyId policy, ObjectId object, Bytes bytes) override;
   Task<Result<Composed>> compose(PolicyId policy, ObjectId target, std::vector<ObjectId> parts,
                                  uint64_t expected_size) override;
 

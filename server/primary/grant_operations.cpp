@@ -64,4 +64,11 @@ Result<fs::Answer> apply(Mutation& m, const fs::Release& op) {
   return fs::Answer(fs::Empty{});
 }
 
+Result<fs::Answer> apply(Mutation& m, const fs::ReserveInodes& op) {
+  if (op.count == 0 || op.count > fs::kReserveMax) {
+    return fail(Errc::bad_request, "count of inode numbers");
+  }
+  return fs::Answer(fs::InodeRange{m.store.inodes.reserve(op.count), op.count});
+}
+
 }  // namespace aster::primary

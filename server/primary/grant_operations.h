@@ -12,5 +12,6 @@ Result<fs::Answer> apply(Mutation& m, const fs::Grant& op, ObjectBackends& backe
 /// stale_handle as well when the session has ended.
 Result<fs::Answer> apply(Mutation& m, const fs::Hold& op);
 Result<fs::Answer> apply(Mutation& m, const fs::Release& op);
+Result<fs::Answer> apply(Mutation& m, const fs::ReserveInodes& op);
 
 }  // namespace aster::primary

@@ -12,6 +12,7 @@
 #include "server/primary/mutation.h"
 #include "server/primary/object_backend.h"
 #include "server/primary/operation_runner.h"
+#include "server/primary/pack_rewriter.h"
 #include "server/primary/read_operations.h"
 #include "server/primary/tree_operations.h"
 
@@ -43,6 +44,7 @@ class SqlNamespaceService final : public NamespaceService {
         runner_({options.compose_delay, kComposeIdle}, backends, hub_, *leases_, clock),
         collector_(options, database, backends, hub_, clock),
         composer_(database, backends, clock),
+        pack_rewriter_(options, database, backends, clock),
         collecting_(executor),
         composing_(executor),
         collector_duty_("collector", kCollectorPeriod, [this] { return collect(); }),
@@ -96,6 +98,7 @@ class SqlNamespaceService final : public NamespaceService {
   OperationRunner runner_;
   Collector collector_;
   Composer composer_;
+  PackRewriter pack_rewriter_;
   AsyncMutex collecting_;  // one round of a duty at a time
   AsyncMutex composing_;
   Duty collector_duty_;
@@ -352,8 +355,9 @@ void SqlNamespaceService::stop() {
 
 Task<Result<void>> SqlNamespaceService::collect() {
   const auto lock = co_await collecting_.acquire();
-  Result<void> done = co_await collector_.round();
-  co_return done;
+  Result<void> collected = co_await collector_.round();
+  const Result<void> rewritten = co_await pack_rewriter_.round();
+  co_return collected.ok() ? rewritten : collected;
 }
 
 Task<Result<void>> SqlNamespaceService::compose() {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/base/bytes.h"
 #include "protocol/base/ids.h"
 #include "protocol/base/task.h"
 
@@ -66,6 +67,10 @@ class ObjectBackends {
     for (ObjectId& object : objects) each.push_back(remove(policy, object));
     co_return co_await when_all(std::move(each));
   }
+  /// All of a small object, of `size` bytes.
+  virtual Task<Result<Bytes>> read(PolicyId policy, ObjectId object, uint64_t size) = 0;
+  /// Stores a small object; durable when answered.
+  virtual Task<Result<void>> write(PolicyId policy, ObjectId object, Bytes bytes) = 0;
   /// Joins whole objects of one policy, in order, into `target`; durable when answered. Whether the
   /// parts are still there afterwards is answered: foreign followers delete them.
   struct Composed {

@@ -30,7 +30,8 @@ Result<fs::Answer> replay(const db::JournalStore::StoredAnswer& stored, const Ca
 
 bool changes_data(const fs::Operation& operation) {
   return fs::is_mutation(operation) || std::holds_alternative<fs::Grant>(operation) ||
-         std::holds_alternative<fs::Touch>(operation);
+         std::holds_alternative<fs::Touch>(operation) ||
+         std::holds_alternative<fs::ReserveInodes>(operation);
 }
 
 }  // namespace

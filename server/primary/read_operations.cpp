@@ -49,6 +49,7 @@ struct Sizer {
   size_t operator()(const fs::StatFsAnswer&) const { return 96; }
   size_t operator()(const fs::UploadGrants& g) const { return 64 + g.grants.size() * 512; }
   size_t operator()(const fs::Removed&) const { return 64; }
+  size_t operator()(const fs::InodeRange&) const { return 64; }
   size_t operator()(const fs::Renamed& r) const { return 64 + (*this)(r.moved); }
 };
 

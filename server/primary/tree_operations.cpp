@@ -93,7 +93,14 @@ Result<fs::Answer> apply(Mutation& m, const fs::Create& op) {
     if (op.exclusive) return fail(Errc::exists);
     return fs::Answer(std::move(existing->attr));
   }
-  InodeRow child = new_inode(op, m.caller.workspace, m.now);
+  InodeRow child = new_inode(op, m.caller.workspace, op.time.value_or(m.now));
+  if (op.ino) {
+    // A number is used once. Its operation id answers whoever repeats the request.
+    if (!m.store.inodes.is_reserved(*op.ino)) {
+      return fail(Errc::bad_request, "the inode number was not reserved, or is in use");
+    }
+    child.attr.ino = *op.ino;
+  }
   fs::inherit(parent.attr, op.umask, child.attr);
   m.store.inodes.insert(child);
   add_entry(m, parent, op.name, child);

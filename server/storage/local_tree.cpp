@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "protocol/base/fault_point.h"
 #include "protocol/base/ids.h"
 #include "protocol/base/text.h"
 
@@ -216,9 +217,11 @@ void LocalTree::remove_temp(const std::string& name) const noexcept {
 }
 
 Result<void> LocalTree::publish(const std::string& temp_name, const ParentDir& where) const {
+  ASTER_FAULT_POINT("object.before_rename");
   if (::renameat(temp_->get(), temp_name.c_str(), where.dir->get(), where.leaf.c_str()) != 0) {
     return failed("commit", where.leaf);
   }
+  ASTER_FAULT_POINT("object.after_rename");
   return ok();
 }
 

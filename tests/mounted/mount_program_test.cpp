@@ -329,7 +329,7 @@ TEST_F(ServersAway, what_could_not_be_sent_stays_for_the_next_mount) {
   proxy->cut();
   ASSERT_TRUE(put(file, "kept"));
   file.reset();  // close(2) has nothing to wait for
-  char durable[64] = "";
+  char durable[256] = "";
   EXPECT_GT(::getxattr(place().c_str(), "user.aster.durable", durable, sizeof durable), 0);
   EXPECT_EQ(std::string(durable).substr(0, 6), "local:");
   EXPECT_EQ(end(mounted), 3) << output();
@@ -341,6 +341,65 @@ TEST_F(ServersAway, what_could_not_be_sent_stays_for_the_next_mount) {
   std::memset(durable, 0, sizeof durable);
   EXPECT_GT(::getxattr(place().c_str(), "user.aster.durable", durable, sizeof durable), 0);
   EXPECT_STREQ(durable, "remote");
+  EXPECT_EQ(end(mounted), 0) << output();
+}
+
+TEST_F(ServersAway, umount_waits_and_says_what_is_left) {
+  const auto umount = [&] {
+    Process::Options options;
+    options.argv = {ASTER_UMOUNT_PROGRAM, place()};
+    options.output = dir / "umount";
+    return Process::spawn(std::move(options)).value().wait().value_or(-1);
+  };
+  Process mounted = mount_through_proxy(",durability=local");
+  UniqueFd file = create("file");
+  ASSERT_TRUE(put(file, "sent"));
+  file.reset();
+  EXPECT_EQ(umount(), 0) << read_file(dir / "umount");
+  EXPECT_EQ(mounted.wait().value_or(-1), 0) << output();
+  mounted = mount_through_proxy(",durability=local");
+  file = create("file");
+  proxy->cut();
+  ASSERT_TRUE(put(file, "kept"));
+  file.reset();
+  EXPECT_EQ(umount(), 1);
+  EXPECT_NE(
+      read_file(dir / "umount").find("not everything is at the servers (local: 0 files unsent"),
+      std::string::npos)
+      << read_file(dir / "umount");
+  EXPECT_EQ(mounted.wait().value_or(-1), 3) << output();
+  EXPECT_FALSE(is_mounted());
+}
+
+TEST_F(ServersAway, a_directory_of_our_own_is_filled_while_the_servers_are_away) {
+  Process mounted = mount_through_proxy(",durability=local");
+  const std::string own = place() + "/own";
+  ASSERT_EQ(::mkdir(own.c_str(), 0755), 0);
+  proxy->cut();
+  ASSERT_EQ(::mkdir((own + "/sub").c_str(), 0755), 0) << std::strerror(errno);
+  for (int i = 0; i < 50; ++i) {
+    UniqueFd file = create("own/sub/f" + std::to_string(i));
+    ASSERT_TRUE(file) << std::strerror(errno);
+    ASSERT_TRUE(put(file, "content " + std::to_string(i)));
+    ASSERT_EQ(::fsync(file.get()), 0);
+  }
+  ASSERT_EQ(::symlink("sub/f1", (own + "/link").c_str()), 0);
+  EXPECT_EQ(read_file(own + "/link"), "content 1");
+  UniqueFd directory(::open(own.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(::fsync(directory.get()), 0) << std::strerror(errno);
+  struct stat before {};
+  ASSERT_EQ(::stat((own + "/sub/f7").c_str(), &before), 0);
+  directory.reset();
+  die(mounted);
+  proxy->restore();
+  mounted = mount_through_proxy(",durability=local");
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(read_file(own + "/sub/f" + std::to_string(i)), "content " + std::to_string(i));
+  }
+  EXPECT_EQ(read_file(own + "/link"), "content 1");
+  struct stat after {};
+  ASSERT_EQ(::stat((own + "/sub/f7").c_str(), &after), 0);
+  EXPECT_EQ(after.st_ino, before.st_ino);
   EXPECT_EQ(end(mounted), 0) << output();
 }
 

@@ -135,7 +135,7 @@ class Xfstests(Suites):
         excluded = [line.split()[0] for line in EXCLUDED.read_text().splitlines()
                     if line and not line.startswith("#")]
         chosen = shlex.split(os.environ.get("ASTER_XFSTESTS", "-g generic/quick"))
-        _, text = run(["./check", *chosen, "-x", "dangerous,shutdown,soak", "-e", ",".join(excluded)],
+        _, text = run(["./check", "-x", "dangerous,shutdown,soak", "-e", ",".join(excluded), *chosen],
                       self.place, self.log("xfstests"), 6 * 3600, env)
         print("\n".join(text.splitlines()[-6:]))
         self.assertRegex(text, r"Passed all \d+ tests")

@@ -10,6 +10,7 @@ struct FakeFileIo::State {
   FakePrimary& primary;
   struct Faults {
     std::optional<Errc> flush;
+    std::optional<Errc> drain;
     std::optional<Errc> fetch;
     bool stalled = false;
     std::vector<Completion<bool>> waiting;
@@ -72,6 +73,13 @@ class FakeContent final : public FileContent {
   }
 
   Task<Result<void>> flush(bool sealed) override {
+    if (io_->faults.lock()->drain) co_return ok();
+    const Result<void> drained = co_await drain(sealed);
+    co_return drained;
+  }
+
+  Task<Result<void>> drain(bool sealed) override {
+    if (const auto code = io_->faults.lock()->drain) co_return fail(*code, "scripted refusal");
     ++io_->flushes;
     if (sealed) ++io_->sealed;
     auto data = data_.lock();
@@ -150,6 +158,10 @@ FileIoStats FakeFileIo::stats() const {
 void FakeFileIo::fail_flush(std::optional<Errc> code) {
   state_->faults.lock()->flush = code;
 }
+void FakeFileIo::refuse_drains(std::optional<Errc> code) {
+  state_->faults.lock()->drain = code;
+}
+
 void FakeFileIo::fail_fetch(std::optional<Errc> code) {
   state_->faults.lock()->fetch = code;
 }

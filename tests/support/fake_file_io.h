@@ -22,6 +22,8 @@ class FakeFileIo final : public FileIo {
 
   /// Every flush fails with this until cleared; nullopt = none.
   void fail_flush(std::optional<Errc> code);
+  /// As with a journal: flushes succeed and send nothing, drains fail with this until cleared.
+  void refuse_drains(std::optional<Errc> code);
   /// Reads of files whose manifest is not known fail with this; cached ones go on.
   void fail_fetch(std::optional<Errc> code);
   /// Reads wait until resume().

@@ -23,6 +23,7 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     std::optional<Error> route_error;
     std::optional<Error> remove_error;
     std::optional<Error> stat_error;
+    std::optional<Error> write_error;
     std::optional<Error> compose_error;  ///< refuses, nothing done
     bool compose_loses_answer = false;   ///< done, but answered with timeout
     std::function<void()> before_compose_answers;
@@ -68,6 +69,16 @@ class FakeObjectBackends final : public primary::ObjectBackends {
   Task<Result<void>> remove(PolicyId, ObjectId object) override {
     if (const auto error = knobs.lock()->remove_error) co_return *error;
     objects_.lock()->erase(object);
+    co_return ok();
+  }
+  Task<Result<Bytes>> read(PolicyId, ObjectId object, uint64_t) override {
+    const std::optional<std::string> bytes = get(object);
+    if (!bytes) co_return fail(Errc::not_found);
+    co_return Bytes::from_string(*bytes);
+  }
+  Task<Result<void>> write(PolicyId, ObjectId object, Bytes bytes) override {
+    if (const auto error = knobs.lock()->write_error) co_return *error;
+    put(object, std::string(as_text(bytes.view())));
     co_return ok();
   }
   Task<Result<Composed>> compose(PolicyId, ObjectId target, std::vector<ObjectId> parts,

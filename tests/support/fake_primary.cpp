@@ -56,6 +56,11 @@ class FakePrimary::Rules {
     collect(op.ino);
     return Answer(fs::Empty{});
   }
+  Result<Answer> operator()(const fs::ReserveInodes& op) {
+    const InodeNo first(s_.next_ino);
+    s_.next_ino += op.count;
+    return Answer(fs::InodeRange{first, op.count});
+  }
   Result<Answer> operator()(const fs::Touch& op) {
     ASTER_TRY(Node * node, find(op.ino));
     node->attr.atime = std::max(node->attr.atime, op.atime);
@@ -156,7 +161,9 @@ Result<Answer> FakePrimary::Rules::operator()(const fs::Create& op) {
     if (op.exclusive) return fail(Errc::exists);
     return Answer(s_.nodes.at(old->second.first.value).attr);
   }
-  const InodeNo ino(s_.next_ino++);
+  const InodeNo ino = op.ino.value_or(InodeNo(s_.next_ino));
+  if (!op.ino) ++s_.next_ino;
+  if (s_.nodes.contains(ino.value)) return fail(Errc::bad_request, "inode number in use");
   Node& node = s_.nodes[ino.value];
   node.attr.ino = ino;
   node.attr.type = op.type;
@@ -375,8 +382,14 @@ Task<Result<fs::BatchAnswer>> FakePrimary::batch(std::vector<fs::BatchItem> item
   if (state->away) co_return fail(Errc::unavailable, "away");
   fs::BatchAnswer answer;
   for (const fs::BatchItem& item : items) {
+    if (item.id && state->answers.contains(*item.id)) {
+      answer.results.push_back(state->answers.at(*item.id));
+      continue;
+    }
     Rules rules(*state, root_);
     answer.results.push_back(std::visit(rules, item.operation));
+    const bool keep = item.id && answer.results.back().ok() && fs::is_mutation(item.operation);
+    if (keep) state->answers.emplace(*item.id, *answer.results.back());
   }
   co_return answer;
 }

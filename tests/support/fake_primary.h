@@ -87,6 +87,7 @@ class FakePrimary final : public PrimaryClient, public LockClient, public Reacha
     uint64_t changes = 0;
     int64_t now = 1'700'000'000'000'000'000;
     std::map<std::string, size_t> calls;
+    std::map<OperationId, fs::Answer> answers;  // of mutations
     size_t round_trips = 0;
     fs::AckAnswer lease{1, 10000};
     std::vector<fs::Ack> acks;

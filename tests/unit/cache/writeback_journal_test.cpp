@@ -69,6 +69,50 @@ TEST_F(WritebackJournalTest, KeepsWritesInOrderAcrossOpens) {
   EXPECT_GT(*append(write_of(5, 0, "three")), second);
 }
 
+TEST_F(WritebackJournalTest, KnowsWhatWasRetiredBeforeItIsWritten) {
+  const uint64_t first = *append(write_of(5, 0, "one"));
+  ASSERT_TRUE(append(write_of(5, 1, "two")).ok());
+  ASSERT_TRUE(run_blocking(journal->note_sent(InodeNo(5), first, "request")).ok());
+  journal->retire(InodeNo(5), first, 12);
+  const RecoveredWrites file = load(5);
+  EXPECT_EQ(file.expected_version, 12u);
+  EXPECT_FALSE(file.sent.has_value());
+  EXPECT_EQ(file.writes.size(), 1u);
+}
+
+TEST_F(WritebackJournalTest, KeepsNamesInOrderUntilTheyAreRetired) {
+  const uint64_t first = *journal->note_name(InodeNo(8), "first");
+  const uint64_t second = *journal->note_name(InodeNo(9), "second");
+  ASSERT_TRUE(journal->note_name(InodeNo(8), "third").ok());
+  ASSERT_TRUE(run_blocking(journal->sync()).ok());
+  journal->replace_name(second, InodeNo(9), "another");
+  journal->retire_name(first);
+  ASSERT_TRUE(run_blocking(journal->sync()).ok());
+  ASSERT_TRUE(append(write_of(5, 0, "data")).ok());  // makes durable what came before it
+  EXPECT_TRUE(journal->holds_name(InodeNo(8)));
+  EXPECT_EQ(journal->stats().names, 2u);
+  ASSERT_TRUE(open().ok());
+  const auto names = journal->names();
+  ASSERT_TRUE(names.ok());
+  ASSERT_EQ(names->size(), 2u);
+  EXPECT_EQ((*names)[0].number, second);
+  EXPECT_EQ((*names)[0].ino, InodeNo(9));
+  EXPECT_EQ((*names)[0].text, "another");
+  EXPECT_EQ((*names)[1].text, "third");
+  EXPECT_TRUE(open("drive of another user").failed_with(Errc::precondition_failed));
+  ASSERT_TRUE(open().ok());
+  for (const auto& name : *names) journal->retire_name(name.number);
+  EXPECT_FALSE(journal->holds_name(InodeNo(8)));
+  EXPECT_EQ(journal->stats().names, 0u);
+}
+
+TEST_F(WritebackJournalTest, AFullOneTakesNoNames) {
+  ASSERT_TRUE(open("drive me", 2000).ok());
+  EXPECT_TRUE(journal->note_name(InodeNo(8), std::string(1000, 'n')).ok());
+  EXPECT_TRUE(journal->note_name(InodeNo(9), std::string(1000, 'n')).failed_with(Errc::no_space));
+  EXPECT_FALSE(journal->holds_name(InodeNo(9)));
+}
+
 TEST_F(WritebackJournalTest, RetiresWhatACommitCoversAndKnowsItsVersion) {
   const uint64_t first = *append(write_of(5, 0, "one"));
   ASSERT_TRUE(append(write_of(5, 1, "two")).ok());

@@ -47,6 +47,7 @@ TEST(FsJson, every_operation_survives_the_wire) {
       Hold{InodeNo(9)},
       Release{InodeNo(10)},
       Touch{InodeNo(11), -5},
+      ReserveInodes{1024},
       Create{InodeNo(1), "\xff\xfe", FileType::block_device, 0644, 1, 2, 0x801, "", false, 027},
       Link{InodeNo(1), InodeNo(2), "n"},
       Unlink{InodeNo(1), "n", true},

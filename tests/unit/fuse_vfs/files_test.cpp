@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "tests/support/temp_dir.h"
 #include "tests/unit/fuse_vfs/vfs_fixture.h"
 
 namespace aster::testing {
@@ -56,6 +57,35 @@ TEST_F(Files, a_failed_flush_is_reported_and_the_data_kept) {
   io.fail_flush(std::nullopt);
   EXPECT_TRUE(run(fs().fsync(file.opened.handle, who)).ok());
   EXPECT_EQ(primary.content(file.entry.attr.ino).value(), "hello");
+}
+
+TEST_F(Files, what_is_refused_after_a_local_flush_is_told_to_every_handle_once) {
+  TempDir dir;
+  auto journal = WritebackJournal::open({dir / "j", 1 << 30, "test"}, executor);
+  ASSERT_TRUE(journal.ok());
+  VfsOptions options;
+  options.journal = journal->get();
+  remount(options);
+  const Created file = create("a");
+  const InodeNo ino = file.entry.attr.ino;
+  const Opened other = run(fs().open(ino, O_RDWR, who)).value();
+  write(file.opened.handle, 0, "hello");
+  JournaledWrite write;
+  write.ino = ino;
+  ASSERT_TRUE(run((*journal)->append(write)).ok());
+  io.refuse_drains(Errc::quota_exceeded);
+  // Each fsync is content with the journal; the upload behind it fails a little later.
+  while (run(fs().fsync(file.opened.handle, who)).ok()) {
+  }
+  EXPECT_TRUE(run(fs().flush(other.handle, who)).failed_with(Errc::quota_exceeded));
+  io.refuse_drains(std::nullopt);
+  (*journal)->drop(ino);
+  // An attempt that began before may still fail.
+  while (!run(fs().fsync(file.opened.handle, who)).ok() ||
+         !run(fs().flush(other.handle, who)).ok()) {
+  }
+  EXPECT_EQ(primary.content(ino).value(), "hello");
+  filesystem.reset();
 }
 
 TEST_F(Files, what_a_failed_close_left_is_flushed_at_the_end) {

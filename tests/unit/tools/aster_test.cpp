@@ -61,7 +61,9 @@ class Aster : public ::testing::Test {
   Outcome aster(std::vector<std::string> arguments) {
     std::ostringstream out;
     std::ostringstream err;
-    World world{http_, out, err,
+    World world{http_,
+                out,
+                err,
                 [this](const std::string& name) -> std::optional<std::string> {
                   const auto it = environment_.find(name);
                   if (it == environment_.end()) return std::nullopt;
@@ -70,7 +72,8 @@ class Aster : public ::testing::Test {
                 [this](const std::string& prompt) -> Result<std::string> {
                   prompts_.push_back(prompt);
                   return typed_;
-                }};
+                },
+                "/dev/null"};
     const int status = run(world, arguments);
     return {status, out.str(), err.str()};
   }

@@ -1,0 +1,245 @@
+#include "server/files/file_api.h"
+
+#include "tests/integration/drive_fixture.h"
+
+namespace aster {
+namespace {
+
+namespace json = boost::json;
+
+/// 300 KiB that differ everywhere.
+std::string some_content(size_t size = 300 * 1024) {
+  std::string content(size, '\0');
+  uint32_t state = 4711;
+  for (char& c : content) {
+    state = state * 1664525 + 1013904223;
+    c = static_cast<char>(state >> 24);
+  }
+  return content;
+}
+
+class FileApi : public DriveFixture {
+ protected:
+  FileApi() : DriveFixture({files::make_front_end}) {}
+  void SetUp() override {
+    ASSERT_NE(primary, nullptr);
+    set_up_accounts();
+    add_policy("local");
+    token = user_token;
+  }
+  ApiAnswer call(const std::string& method, const std::string& path, std::string body = {},
+                 HeaderList headers = {}) {
+    if (!token.empty()) headers.emplace_back("Authorization", "Bearer " + token);
+    return send(method, primary_url() + "/api/v1" + path, std::move(body), std::move(headers));
+  }
+  static std::string header(const ApiAnswer& answer, std::string_view name) {
+    const std::string* found = find_header(answer.headers, name);
+    return found != nullptr ? *found : std::string();
+  }
+  static std::string text(const json::value& object, const char* member) {
+    return object.at(member).as_string().c_str();
+  }
+  std::string begin(const std::string& path, uint64_t size, bool overwrite = false) {
+    const json::object body{{"path", path}, {"total_size", size}, {"overwrite", overwrite}};
+    const ApiAnswer answer = call("POST", "/uploads", json::serialize(body));
+    EXPECT_EQ(answer.status, 201) << answer.body;
+    return answer.status == 201 ? text(answer.data, "upload_id") : std::string();
+  }
+};
+
+TEST_F(FileApi, uploads_downloads_and_tells_of_a_file) {
+  const std::string content = some_content();
+  const ApiAnswer made = call("PUT", "/files/a%20b.txt", content);
+  ASSERT_EQ(made.status, 201) << made.body;
+  EXPECT_EQ(text(made.data, "name"), "a b.txt");
+  EXPECT_EQ(text(made.data, "path"), "/a%20b.txt");
+  EXPECT_EQ(text(made.data, "mime_type"), "text/plain");
+  EXPECT_EQ(made.data.at("size").to_number<uint64_t>(), content.size());
+  const ApiAnswer got = call("GET", "/files/a%20b.txt");
+  EXPECT_EQ(got.status, 200);
+  EXPECT_TRUE(got.body == content);
+  EXPECT_EQ(header(got, "ETag"), text(made.data, "etag"));
+  const ApiAnswer part = call("GET", "/files/a%20b.txt", {}, {{"Range", "bytes=-10"}});
+  EXPECT_EQ(part.status, 206);
+  EXPECT_TRUE(part.body == content.substr(content.size() - 10));
+  EXPECT_EQ(call("GET", "/files/a%20b.txt", {}, {{"If-None-Match", header(got, "ETag")}}).status,
+            304);
+  EXPECT_EQ(call("HEAD", "/files/a%20b.txt").status, 200);
+  const ApiAnswer info = call("GET", "/info/a%20b.txt");
+  EXPECT_EQ(text(info.data, "etag"), text(made.data, "etag"));
+  EXPECT_EQ(call("PUT", "/files/a%20b.txt", "x", {{"If-None-Match", "*"}}).status, 412);
+  EXPECT_EQ(call("PUT", "/files/a%20b.txt", "x", {{"If-Match", header(got, "ETag")}}).status, 200);
+  EXPECT_EQ(call("PUT", "/files/a%20b.txt", "y", {{"If-Match", header(got, "ETag")}}).status, 412);
+  EXPECT_EQ(call("GET", "/files/a%20b.txt").body, "x");
+}
+
+TEST_F(FileApi, folders_are_made_listed_and_removed) {
+  EXPECT_EQ(call("POST", "/folders/a/b/c").status, 404);
+  EXPECT_EQ(call("POST", "/folders/a/b/c?parents=true").status, 201);
+  EXPECT_EQ(call("POST", "/folders/a").status, 409);
+  for (int i = 0; i < 7; ++i) {
+    ASSERT_EQ(call("PUT", "/files/a/n" + std::to_string(i), "x").status, 201);
+  }
+  std::string after = "0";
+  size_t seen = 0;
+  for (int pages = 0; after != "null" && pages < 10; ++pages) {
+    const ApiAnswer page = call("GET", "/folders/a?limit=3&after=" + after);
+    ASSERT_EQ(page.status, 200) << page.body;
+    seen += page.data.at("items").as_array().size();
+    after = json::serialize(page.data.at("next"));
+  }
+  EXPECT_EQ(seen, 8u);
+  EXPECT_EQ(text(call("GET", "/info/a/b").data, "type"), "folder");
+  EXPECT_EQ(call("DELETE", "/files/a").status, 409);
+  EXPECT_EQ(call("DELETE", "/files/a?recursive=true").status, 200);
+  EXPECT_EQ(call("GET", "/info/a").status, 404);
+  EXPECT_EQ(call("GET", "/folders").data.at("items").as_array().size(), 0u);
+}
+
+TEST_F(FileApi, moves_and_copies) {
+  ASSERT_EQ(call("POST", "/folders/d").status, 201);
+  ASSERT_EQ(call("PUT", "/files/d/f", "one").status, 201);
+  ASSERT_EQ(call("PUT", "/files/g", "two").status, 201);
+  EXPECT_EQ(call("POST", "/copy", R"({"from":"/d","to":"/e%20e"})").status, 201);
+  EXPECT_EQ(call("GET", "/files/e%20e/f").body, "one");
+  EXPECT_EQ(call("POST", "/copy", R"({"from":"/g","to":"/d/f"})").status, 409);
+  EXPECT_EQ(call("POST", "/copy", R"({"from":"/g","to":"/d/f","overwrite":true})").status, 201);
+  EXPECT_EQ(call("GET", "/files/d/f").body, "two");
+  EXPECT_EQ(call("POST", "/move", R"({"from":"/g","to":"/h"})").status, 200);
+  EXPECT_EQ(call("GET", "/files/g").status, 404);
+  EXPECT_EQ(call("POST", "/move", R"({"from":"/d","to":"/d/x"})").status, 400);
+  EXPECT_EQ(call("POST", "/move", R"({"from":"/h","to":"/none/x"})").status, 404);
+  EXPECT_EQ(call("POST", "/move", R"({"from":"/h","to":"/d","overwrite":true})").status, 200);
+  EXPECT_EQ(call("GET", "/files/d").body, "two");
+}
+
+TEST_F(FileApi, a_large_file_comes_in_parts_in_any_order_and_across_a_restart) {
+  constexpr uint64_t kChunk = 16 << 20;
+  const std::string content = some_content(2 * kChunk + 12345);
+  const std::string id = begin("/large", content.size());
+  const std::string upload = "/uploads/" + id;
+  EXPECT_EQ(call("PUT", upload + "/2", content.substr(2 * kChunk)).status, 200);
+  EXPECT_EQ(call("POST", upload + "/complete").status, 412);
+  EXPECT_EQ(call("PUT", upload + "/0", "too short").status, 400);
+  EXPECT_EQ(call("PUT", upload + "/3", "x").status, 400);
+  primary.reset();
+  start_primary();
+  ASSERT_NE(primary, nullptr);
+  const ApiAnswer progress = call("GET", upload);
+  EXPECT_EQ(json::serialize(progress.data.at("received")), "[2]") << progress.body;
+  EXPECT_EQ(progress.data.at("total_chunks").to_number<int>(), 3);
+  EXPECT_EQ(call("PUT", upload + "/0", content.substr(0, kChunk)).status, 200);
+  EXPECT_EQ(call("PUT", upload + "/1", content.substr(0, kChunk)).status, 200) << "a wrong one";
+  EXPECT_EQ(call("PUT", upload + "/1", content.substr(kChunk, kChunk)).status, 200);
+  EXPECT_EQ(call("GET", "/files/large").status, 404) << "not before it is complete";
+  const ApiAnswer done = call("POST", upload + "/complete");
+  EXPECT_EQ(done.status, 201) << done.body;
+  EXPECT_TRUE(call("GET", "/files/large").body == content);
+  EXPECT_EQ(call("GET", upload).status, 404);
+}
+
+TEST_F(FileApi, an_upload_replaces_only_when_asked) {
+  ASSERT_EQ(call("PUT", "/files/a", "old").status, 201);
+  const json::object body{{"path", "/a"}, {"total_size", 3}};
+  EXPECT_EQ(call("POST", "/uploads", json::serialize(body)).status, 409);
+  const std::string id = begin("/a", 3, true);
+  EXPECT_EQ(call("PUT", "/uploads/" + id + "/0", "new").status, 200);
+  EXPECT_EQ(call("POST", "/uploads/" + id + "/complete").status, 201);
+  EXPECT_EQ(call("GET", "/files/a").body, "new");
+  const std::string nothing = begin("/empty", 0);
+  EXPECT_EQ(call("POST", "/uploads/" + nothing + "/complete").status, 201);
+  EXPECT_EQ(call("HEAD", "/files/empty").status, 200);
+  const std::string dropped = begin("/b", 3);
+  EXPECT_EQ(call("DELETE", "/uploads/" + dropped).status, 200);
+  EXPECT_EQ(call("PUT", "/uploads/" + dropped + "/0", "new").status, 404);
+}
+
+TEST_F(FileApi, searches_names) {
+  ASSERT_EQ(call("POST", "/folders/Photos/2024?parents=true").status, 201);
+  for (const char* path : {"/files/Photos/2024/beach.JPG", "/files/Photos/a.png", "/files/beach"}) {
+    ASSERT_EQ(call("PUT", path, "x").status, 201);
+  }
+  const auto found = [&](const std::string& query) {
+    const ApiAnswer answer = call("GET", "/search" + query);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return answer.status == 200 ? answer.data.at("items").as_array().size() : 999;
+  };
+  EXPECT_EQ(found("?q=BEACH"), 2u);
+  EXPECT_EQ(found("?q=*.jpg"), 1u);
+  EXPECT_EQ(found("/Photos?q=beach"), 1u);
+  EXPECT_EQ(found("?q=2024&type=file"), 0u);
+  EXPECT_EQ(found("?q=2024&type=folder"), 1u);
+  EXPECT_EQ(found("?q=%5C"), 0u);
+  const ApiAnswer cut = call("GET", "/search?q=a&limit=1");
+  EXPECT_FALSE(cut.data.at("complete").as_bool());
+}
+
+/// endpoint | case | answer
+struct Row {
+  const char* method;
+  const char* path;
+  const char* what;
+  int status;
+  const char* body = "";
+};
+
+TEST_F(FileApi, every_route_refuses_bad_input_clearly) {
+  ASSERT_EQ(call("PUT", "/files/a", "x").status, 201);
+  ASSERT_EQ(call("POST", "/folders/d").status, 201);
+  const std::string large = "{\"from\":\"" + std::string(1100 * 1024, 'x') + "\"}";
+  std::string nested(100, '[');
+  const std::string id = begin("/up", 5);
+  const std::string part = "/uploads/" + id + "/0";
+  const std::vector<Row> rows = {
+      {"GET", "/files/%2e%2e/x", "dots in escapes", 400},
+      {"GET", "/files/a%2fb", "a slash in an escape", 400},
+      {"GET", "/files/none", "nothing there", 404},
+      {"GET", "/files/d", "a folder", 409},
+      {"GET", "/files", "the root", 409},
+      {"PUT", "/files/none/a", "no folder above", 404, "x"},
+      {"PUT", "/files/d", "onto a folder", 409, "x"},
+      {"DELETE", "/files", "the root", 403},
+      {"DELETE", "/files/none", "nothing there", 404},
+      {"DELETE", "/files/d?recursive=maybe", "no flag", 400},
+      {"GET", "/info/none", "nothing there", 404},
+      {"GET", "/folders/a", "a file", 409},
+      {"GET", "/folders?limit=100000", "too many", 400},
+      {"GET", "/folders?after=x", "no cursor", 400},
+      {"POST", "/folders", "the root", 409},
+      {"POST", "/move", "no JSON", 400, "x"},
+      {"POST", "/move", "a member is missing", 400, R"({"from":"/a"})"},
+      {"POST", "/move", "nested too deep", 400, nested.c_str()},
+      {"POST", "/move", "too large", 413, large.c_str()},
+      {"POST", "/copy", "path tricks", 400, R"({"from":"/a","to":"/../b"})"},
+      {"POST", "/copy", "nothing there", 404, R"({"from":"/none","to":"/b"})"},
+      {"GET", "/search", "no q", 400},
+      {"GET", "/search/none?q=a", "no folder", 404},
+      {"GET", "/search?q=a&type=link", "no type", 400},
+      {"POST", "/uploads", "negative", 400, R"({"path":"/x","total_size":-1})"},
+      {"POST", "/uploads", "too large a file", 413, R"({"path":"/x","total_size":99999999999999})"},
+      {"POST", "/uploads", "a folder", 409, R"({"path":"/d","total_size":1})"},
+      {"GET", "/uploads/0123", "no such upload", 404},
+      {"PUT", "/uploads/0123/0", "no such upload", 404, "x"},
+      {"PUT", part.c_str(), "too long", 400, "123456"},
+  };
+  const std::string own = token;
+  for (const Row& row : rows) {
+    const ApiAnswer answer = call(row.method, row.path, row.body);
+    std::printf("%-6s | %-22s | %-22s | %d\n", row.method, row.path, row.what, answer.status);
+    EXPECT_EQ(answer.status, row.status) << row.path << ": " << row.what << "\n" << answer.body;
+    for (const char* wrong : {"", "ast_nobody"}) {
+      token = wrong;
+      EXPECT_EQ(call(row.method, row.path, row.body).status, 401) << row.path;
+    }
+    token = own;
+  }
+  // Another user sees nothing of this one's.
+  token = login("root", "root password");
+  EXPECT_EQ(call("GET", "/files/a").status, 404);
+  EXPECT_EQ(call("GET", "/uploads/" + id).status, 404);
+  EXPECT_EQ(call("PUT", part, "12345").status, 404);
+  EXPECT_EQ(call("POST", "/uploads/" + id + "/complete").status, 404);
+}
+
+}  // namespace
+}  // namespace aster

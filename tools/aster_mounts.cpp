@@ -1,0 +1,38 @@
+#include "tools/aster_mounts.h"
+
+#include <mntent.h>
+#include <sys/xattr.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+
+namespace aster::cli {
+namespace {
+
+constexpr const char* kDurable = "user.aster.durable";
+constexpr std::string_view kMountType = "fuse.aster";
+
+}  // namespace
+
+Result<std::string> durability_of(const std::string& path) {
+  char text[256];
+  const ssize_t size = ::getxattr(path.c_str(), kDurable, text, sizeof text);
+  if (size >= 0) return std::string(text, static_cast<size_t>(size));
+  if (errno == ENODATA || errno == ENOTSUP) {
+    return fail(Errc::bad_request, path + " is not on a mounted drive of this program");
+  }
+  return fail_errno(path);
+}
+
+std::vector<std::string> mounted_drives(const std::filesystem::path& file) {
+  std::vector<std::string> places;
+  const std::unique_ptr<FILE, int (*)(FILE*)> table(::setmntent(file.c_str(), "r"), ::endmntent);
+  if (!table) return places;
+  while (const mntent* entry = ::getmntent(table.get())) {
+    if (entry->mnt_type == kMountType) places.emplace_back(entry->mnt_dir);
+  }
+  return places;
+}
+
+}  // namespace aster::cli
