@@ -28,6 +28,9 @@ Result<UserBody> read_user_body(std::string_view text) {
   reader.optional("role", body.role);
   reader.optional("status", body.status);
   reader.optional("storage_quota", body.quota);
+  if (body.quota.value_or(0) > INT64_MAX) {
+    return fail(Errc::bad_request, "storage_quota is at most 9223372036854775807 bytes");
+  }
   return reader.finish(std::move(body));
 }
 

@@ -165,6 +165,16 @@ INSTANTIATE_TEST_SUITE_P(Strategies, DriveWithStrategy,
                          ::testing::Values("presigned", "relay_stream", "local"),
                          [](const auto& info) { return std::string(info.param); });
 
+TEST_F(Drive, quotas_are_set_and_shown) {
+  const std::string path = std::string("/api/v1/admin/users/2");
+  EXPECT_EQ(api("PATCH", path, R"({"storage_quota":1000})").status, 200);
+  EXPECT_EQ(api("GET", path).data.at("storage_quota").to_number<uint64_t>(), 1000u);
+  open_session();
+  EXPECT_EQ(call<fs::StatFsAnswer>(fs::StatFs{session.root})->total_bytes, 1000u);
+  EXPECT_EQ(api("PATCH", path, R"({"storage_quota":0})").status, 200);
+  EXPECT_EQ(api("GET", path).data.at("storage_quota").to_number<uint64_t>(), 0u);
+}
+
 TEST_F(Drive, says_that_there_is_no_storage_policy) {
   open_session();
   const auto granted = grant(create("a").ino);

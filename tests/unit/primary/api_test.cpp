@@ -189,6 +189,10 @@ TEST_F(ApiTest, answers_clearly_to_malformed_and_oversized_input) {
   EXPECT_EQ(call("GET", "/api/v1/admin/users/nobody").status, 404);
   EXPECT_EQ(call("GET", "/api/v1/admin/users/99").status, 404);
   EXPECT_EQ(call("GET", "/api/v1/admin/users?limit=x").status, 400);
+  for (const char* quota : {"9223372036854775808", "-1", "\"10G\""}) {
+    const std::string body = std::string(R"({"storage_quota":)") + quota + "}";
+    EXPECT_EQ(call("PATCH", "/api/v1/admin/users/1", body).status, 400) << quota;
+  }
   EXPECT_EQ(call("GET", "/api/v1/nothing").status, 404);
   EXPECT_EQ(
       call("POST", "/api/v1/admin/users", R"({"username":"root","password":"xxxxxxxxx"})").status,
