@@ -408,6 +408,11 @@ Task<Result<void>> SqlNamespaceService::run_duties_once() {
 
 }  // namespace
 
+GuestLocks* guest_locks_of(NamespaceService& service) {
+  auto* const known = dynamic_cast<SqlNamespaceService*>(&service);
+  return known != nullptr ? &known->guest_locks() : nullptr;
+}
+
 Result<std::unique_ptr<NamespaceService>> make_namespace_service(NamespaceOptions options,
                                                                  db::Database& database,
                                                                  ObjectBackends& backends,
