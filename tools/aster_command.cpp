@@ -104,7 +104,9 @@ Result<ServerTrust> Session::trust(const std::string& server) const {
   if (trust.empty()) {
     const auto store = LoginStore::open(world_.environment);
     const auto stored = store.ok() ? store->server() : Result<std::string>(store.error());
-    if (stored.ok() && *stored == server) ASTER_TRY(trust, store->trust());
+    if (stored.ok() && *stored == server) {
+      ASTER_TRY(trust, store->trust());
+    }
   }
   if (world_.trust) world_.trust(trusting(trust, server));
   return trust;

@@ -14,11 +14,10 @@ namespace {
 
 constexpr double kNanosecond = 1e-9;
 
-constexpr uint64_t kTimes[] = {100'000,       250'000,       500'000,        1'000'000,
-                               2'500'000,     5'000'000,     10'000'000,     25'000'000,
-                               50'000'000,    100'000'000,   250'000'000,    500'000'000,
-                               1'000'000'000, 2'500'000'000, 5'000'000'000,  10'000'000'000,
-                               30'000'000'000};
+constexpr uint64_t kTimes[] = {
+    100'000,       250'000,       500'000,       1'000'000,      2'500'000,     5'000'000,
+    10'000'000,    25'000'000,    50'000'000,    100'000'000,    250'000'000,   500'000'000,
+    1'000'000'000, 2'500'000'000, 5'000'000'000, 10'000'000'000, 30'000'000'000};
 constexpr uint64_t kSizes[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 static_assert(std::size(kTimes) <= Histogram::kBucketsMax);
 
@@ -127,8 +126,7 @@ void Exposition::histogram(std::string_view name, std::string_view help, Labels 
   }
   below += histogram.bucket(bounds.size());
   sample(name, "_bucket", labels, {"le", "+Inf"}, std::to_string(below));
-  sample(name, "_sum", labels, {},
-         number(static_cast<double>(histogram.sum()) * histogram.unit()));
+  sample(name, "_sum", labels, {}, number(static_cast<double>(histogram.sum()) * histogram.unit()));
   sample(name, "_count", labels, {}, std::to_string(below));
 }
 

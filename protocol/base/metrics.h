@@ -80,7 +80,8 @@ class Exposition {
       : common_(std::move(common)) {}
 
   void counter(std::string_view name, std::string_view help, Labels labels, uint64_t value);
-  void counter(std::string_view name, std::string_view help, Labels labels, const Counter& counter) {
+  void counter(std::string_view name, std::string_view help, Labels labels,
+               const Counter& counter) {
     this->counter(name, help, labels, counter.value());
   }
   void gauge(std::string_view name, std::string_view help, Labels labels, double value);

@@ -18,8 +18,8 @@ std::string RequestId::text() const {
   if (number_ == 0) return std::string(text_, size_);
   static const std::string process = random_hex(6);
   char digits[24];
-  const int n = std::snprintf(digits, sizeof digits, "-%08llx",
-                              static_cast<unsigned long long>(number_));
+  const int n =
+      std::snprintf(digits, sizeof digits, "-%08llx", static_cast<unsigned long long>(number_));
   return process + std::string(digits, static_cast<size_t>(n));
 }
 

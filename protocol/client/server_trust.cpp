@@ -25,8 +25,9 @@ Result<ServerTrust> read_trust(const std::filesystem::path& folder) {
       trust.pin = line.substr(kPin.size());
       ASTER_TRY(check_pin(trust.pin));
     } else if (!line.empty()) {
-      return fail(Errc::bad_request, file.string() + ": a line is neither ca_file= nor pin=; "
-                                                     "log in again with 'aster login'");
+      return fail(Errc::bad_request, file.string() +
+                                         ": a line is neither ca_file= nor pin=; "
+                                         "log in again with 'aster login'");
     }
   }
   return trust;

@@ -26,8 +26,8 @@ Task<Response> answer(Request& request, std::shared_ptr<const MetricsRoute> rout
     if (route->proven) proven = co_await route->proven(request);
     if (!proven.ok()) co_return refused(proven.error());
   }
-  const Result<std::string> text = co_await route->executor.run(
-      [route]() -> Result<std::string> { return route->text(); });
+  const Result<std::string> text =
+      co_await route->executor.run([route]() -> Result<std::string> { return route->text(); });
   if (!text.ok()) co_return refused(text.error());
   co_return Response::text(200, *text, metrics::Exposition::kContentType);
 }

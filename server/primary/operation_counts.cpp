@@ -16,8 +16,8 @@ std::array<std::string_view, sizeof...(I)> names_of(std::index_sequence<I...>) {
 void OperationCounts::write(metrics::Exposition& out) const {
   const auto names = names_of(std::make_index_sequence<std::variant_size_v<fs::Operation>>());
   for (size_t i = 0; i < kinds_.size(); ++i) {
-    out.counter("aster_operations_total", "Operations on the namespace",
-                {{"operation", names[i]}}, kinds_[i].all);
+    out.counter("aster_operations_total", "Operations on the namespace", {{"operation", names[i]}},
+                kinds_[i].all);
   }
   for (size_t i = 0; i < kinds_.size(); ++i) {
     out.counter("aster_operations_failed_total", "Those that were refused or failed",

@@ -207,8 +207,8 @@ TEST_F(Tls, a_new_certificate_takes_over_without_ending_connections) {
   request.sink = pieces;
   CancelToken cancel;
   Completion<bool> ended;
-  aster::start<Result<HttpClientResponse>>(
-      http.send(std::move(request), cancel), [ended](const auto&) { ended.set(true); });
+  aster::start<Result<HttpClientResponse>>(http.send(std::move(request), cancel),
+                                           [ended](const auto&) { ended.set(true); });
   events_->push("data: before\n\n");
   ASSERT_TRUE(pieces->wait_for("before"));
 
@@ -240,8 +240,8 @@ TEST_F(Tls, a_client_that_leaves_ends_its_event_stream) {
     request.sink = pieces;
     CancelToken cancel;
     Completion<bool> ended;
-    aster::start<Result<HttpClientResponse>>(
-        http.send(std::move(request), cancel), [ended](const auto&) { ended.set(true); });
+    aster::start<Result<HttpClientResponse>>(http.send(std::move(request), cancel),
+                                             [ended](const auto&) { ended.set(true); });
     events_->push("data: here\n\n");
     ASSERT_TRUE(pieces->wait_for("here"));
     cancel.cancel();
@@ -286,8 +286,13 @@ TEST_F(Tls, old_versions_are_refused) {
   start();
   const auto s_client = [&](const std::string& version) {
     testing::Process::Options options;
-    options.argv = {"openssl", "s_client", version, "-cipher", "DEFAULT@SECLEVEL=0",
-                    "-connect", "127.0.0.1:" + std::to_string(server_->port())};
+    options.argv = {"openssl",
+                    "s_client",
+                    version,
+                    "-cipher",
+                    "DEFAULT@SECLEVEL=0",
+                    "-connect",
+                    "127.0.0.1:" + std::to_string(server_->port())};
     options.output = dir_ / ("s_client" + version);
     auto process = testing::Process::spawn(std::move(options));
     EXPECT_TRUE(process.ok());
@@ -341,8 +346,7 @@ TEST_F(Tls, a_port_of_its_own_sends_plain_readers_to_the_right_one) {
   start(authority_.issue("server"), options);
   const auto answer = RawClient(free_port).exchange("GET /hello HTTP/1.1\r\nHost: d:80\r\n\r\n");
   ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->field("Location"),
-            "https://d:" + std::to_string(server_->port()) + "/hello");
+  EXPECT_EQ(answer->field("Location"), "https://d:" + std::to_string(server_->port()) + "/hello");
   server_->stop(0ms);
   EXPECT_FALSE(RawClient(free_port).exchange("GET /hello HTTP/1.1\r\nHost: d:80\r\n\r\n"));
 }

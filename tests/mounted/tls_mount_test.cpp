@@ -10,7 +10,7 @@ struct WithAuthority {
   testing::TestAuthority authority{tls_dir / "ca"};
   testing::TestAuthority::Identity server = authority.issue("server");
 
-  DriveSettings settings() const {
+  DriveSettings over_tls() const {
     DriveSettings out;
     out.client.ca_file = authority.certificate();
     out.variables = {{"ASTER__SERVER__TLS_CERTIFICATE", server.certificate},
@@ -23,7 +23,7 @@ struct WithAuthority {
 /// A whole drive over TLS: enrolment, probes, data in both directions, mount.
 class TlsDrive : protected WithAuthority, public MountProgram {
  protected:
-  TlsDrive() : MountProgram(settings()) {}
+  TlsDrive() : MountProgram(over_tls()) {}
   std::string ca() const { return ",ca_file=" + authority.certificate().string(); }
   /// `aster ARGUMENTS`; its exit status, what it prints in output().
   int aster(std::vector<std::string> arguments) {
@@ -77,11 +77,32 @@ TEST_F(TlsDrive, a_mount_that_does_not_trust_the_server_says_why) {
   EXPECT_FALSE(is_mounted());
 }
 
+TEST_F(TlsDrive, the_doctor_looks_at_certificates_here_and_there) {
+  set_up_accounts();
+  enroll_follower();
+  const auto doctor = [&] {
+    ::unlink((dir / "out").c_str());
+    Process::Options options;
+    options.argv = {ASTER_DRIVE_PROGRAM, "--config", dir / "primary/config.toml", "doctor"};
+    options.env = settings.variables;
+    options.output = dir / "out";
+    return std::move(Process::spawn(std::move(options)).value()).wait().value_or(-1);
+  };
+  doctor();
+  EXPECT_NE(output().find("warning  certificate: /CN=server, good for 1 days"), std::string::npos)
+      << output();
+  EXPECT_NE(output().find("ok       node f1: https://"), std::string::npos) << output();
+  WithAuthority::server = authority.issue("server", {.days = -1});
+  EXPECT_EQ(doctor(), 1);
+  EXPECT_NE(output().find("wrong    certificate: /CN=server has expired"), std::string::npos)
+      << output();
+}
+
 TEST_F(TlsDrive, a_login_keeps_whom_to_trust) {
   set_up_drive();
   const std::string password = secret("password", "ann's password");
-  const std::vector<std::string> login = {"login", primary_url(), "--user", "ann",
-                                          "--password-file", password};
+  const std::vector<std::string> login = {"login", primary_url(),     "--user",
+                                          "ann",   "--password-file", password};
   EXPECT_EQ(aster(login), 1) << "an unknown authority";
   EXPECT_NE(output().find("SSL certificate problem"), std::string::npos) << output();
   std::vector<std::string> trusting = login;
@@ -91,9 +112,10 @@ TEST_F(TlsDrive, a_login_keeps_whom_to_trust) {
   EXPECT_EQ(aster({"status"}), 1) << "not an administrator, but understood";
   EXPECT_NE(output().find("administrator"), std::string::npos) << output();
   // The mount finds server, token and trust in the login.
-  ASSERT_EQ(mount({place(), "-o",
-                   "cache_dir=" + (dir / "cache").string() + ",log_file=" + (dir / "log").string()}),
-            0)
+  ASSERT_EQ(
+      mount({place(), "-o",
+             "cache_dir=" + (dir / "cache").string() + ",log_file=" + (dir / "log").string()}),
+      0)
       << output();
   write_file(place() + "/file", "kept");
   EXPECT_EQ(read_file(place() + "/file"), "kept");

@@ -23,7 +23,8 @@ struct Scrape {
   }
 };
 
-inline std::string family_of(const std::string& name, const std::map<std::string, std::string>& types) {
+inline std::string family_of(const std::string& name,
+                             const std::map<std::string, std::string>& types) {
   for (const char* suffix : {"_bucket", "_sum", "_count"}) {
     const std::string end = suffix;
     if (!name.ends_with(end)) continue;

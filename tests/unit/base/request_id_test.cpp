@@ -38,7 +38,8 @@ Task<Result<std::string>> wander(Executor& one, Executor& two, Completion<bool> 
   std::string seen = current();
   co_await one.hop();
   seen += " " + current();
-  const Result<std::string> there = co_await two.run([]() -> Result<std::string> { return current(); });
+  const Result<std::string> there =
+      co_await two.run([]() -> Result<std::string> { return current(); });
   seen += " " + *there;
   co_await gate;
   seen += " " + current();
@@ -68,8 +69,8 @@ TEST(RequestId, follows_a_coroutine_over_threads) {
   }
   for (size_t i = 0; i < gates.size(); ++i) {
     const std::string id = "r" + std::to_string(i);
-    const auto seen = run_blocking(
-        [](Completion<Result<std::string>> done) -> Task<Result<std::string>> {
+    const auto seen =
+        run_blocking([](Completion<Result<std::string>> done) -> Task<Result<std::string>> {
           Result<std::string> value = co_await done;
           co_return value;
         }(outcomes[i]));
@@ -86,8 +87,8 @@ TEST(RequestId, work_that_belongs_to_no_request_has_none) {
     EXPECT_TRUE(run_blocking(executor.run([]() -> Result<void> { return ok(); })).ok());
   }
   executor.post([seen] { seen.set(current()); });
-  const auto text = run_blocking(
-      [](Completion<Result<std::string>> done) -> Task<Result<std::string>> {
+  const auto text =
+      run_blocking([](Completion<Result<std::string>> done) -> Task<Result<std::string>> {
         Result<std::string> value = co_await done;
         co_return value;
       }(seen));

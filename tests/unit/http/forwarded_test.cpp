@@ -25,8 +25,8 @@ Request from(const std::string& peer, HeaderList headers) {
 
 TEST(NetworkList, knows_networks_of_both_families) {
   const NetworkList list = networks({"10.0.0.0/8", "192.0.2.129/25", "fd00::/8", "2001:db8::7"});
-  for (const char* inside : {"10.255.0.1", "192.0.2.128", "192.0.2.255", "fdff::1", "2001:db8::7",
-                             "::ffff:10.1.2.3"}) {
+  for (const char* inside :
+       {"10.255.0.1", "192.0.2.128", "192.0.2.255", "fdff::1", "2001:db8::7", "::ffff:10.1.2.3"}) {
     EXPECT_TRUE(list.contains(std::string_view(inside))) << inside;
   }
   for (const char* outside : {"11.0.0.1", "192.0.2.127", "fe00::1", "2001:db8::8", "", "10.0.0",
@@ -45,9 +45,10 @@ TEST(NetworkList, names_what_is_no_network) {
 }
 
 TEST(Forwarded, strangers_are_not_believed) {
-  Request request =
-      from("203.0.113.9", {{"X-Forwarded-For", "10.1.1.1"}, {"X-Forwarded-Proto", "https"},
-                           {"X-Forwarded-Host", "drive.example.com"}, {"Host", "inner:3000"}});
+  Request request = from("203.0.113.9", {{"X-Forwarded-For", "10.1.1.1"},
+                                         {"X-Forwarded-Proto", "https"},
+                                         {"X-Forwarded-Host", "drive.example.com"},
+                                         {"Host", "inner:3000"}});
   apply_forwarded(request, networks({"10.0.0.0/8"}));
   EXPECT_EQ(request.peer, "203.0.113.9");
   EXPECT_FALSE(request.secure);
@@ -55,9 +56,10 @@ TEST(Forwarded, strangers_are_not_believed) {
 }
 
 TEST(Forwarded, a_proxy_of_ours_is_believed) {
-  Request request =
-      from("10.0.0.1", {{"X-Forwarded-For", "203.0.113.9"}, {"X-Forwarded-Proto", "https"},
-                        {"X-Forwarded-Host", "drive.example.com"}, {"Host", "inner:3000"}});
+  Request request = from("10.0.0.1", {{"X-Forwarded-For", "203.0.113.9"},
+                                      {"X-Forwarded-Proto", "https"},
+                                      {"X-Forwarded-Host", "drive.example.com"},
+                                      {"Host", "inner:3000"}});
   apply_forwarded(request, networks({"10.0.0.0/8"}));
   EXPECT_EQ(request.peer, "203.0.113.9");
   EXPECT_TRUE(request.secure);
