@@ -86,6 +86,8 @@ class Router {
   void set_fallback(Handler handler) { fallback_ = std::move(handler); }
   /// Never null. Fills request.path_args.
   const Handler& match(Request& request) const;
+  /// "METHOD pattern" of all routes, the more specific first.
+  std::vector<std::string> list() const;
 
  private:
   struct Route {

@@ -67,6 +67,16 @@ void Router::add(std::string_view method, std::string_view pattern, Handler hand
   routes_.insert(place, std::move(route));
 }
 
+std::vector<std::string> Router::list() const {
+  std::vector<std::string> out;
+  for (const Route& route : routes_) {
+    std::string line = route.method + " ";
+    for (const std::string& segment : route.segments) line += "/" + segment;
+    out.push_back(std::move(line));
+  }
+  return out;
+}
+
 const Handler& Router::match(Request& request) const {
   static const Handler kNotFound = [](Request&) { return plain_not_found(); };
   const auto pieces = split(request.raw_path());

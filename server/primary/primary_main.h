@@ -27,6 +27,8 @@ class Primary {
   ~Primary();
 
   uint16_t port() const;
+  /// "METHOD pattern" of everything that it answers.
+  std::vector<std::string> routes() const;
   /// Stops listening, lets requests in flight finish until `grace` has passed, ends duties.
   void stop(std::chrono::milliseconds grace);
 
