@@ -94,8 +94,8 @@ Task<ApiResult<db::Membership>> TeamApi::team_of(const ApiCall& call, TeamRole l
   }
   if (!own.ok()) co_return std::move(own).error();
   if (own->role < least) {
-    co_return ApiError(ApiCode::forbidden, "this needs a " + std::string(to_string(least)) +
-                                               " of the team");
+    co_return ApiError(ApiCode::forbidden,
+                       "this needs a " + std::string(to_string(least)) + " of the team");
   }
   co_return std::move(*own);
 }
@@ -256,8 +256,8 @@ TeamApi::Reply TeamApi::set_role(ApiCall call) {
   ASTER_CO_TRY(may_deal_with(at.role, role));
   ASTER_CO_TRY(const auto member, co_await teams_.put_member(at.team.id, before.user, role));
   ASTER_CO_TRY(co_await audit(call, "team.member.role", at.team.name,
-                              "user=" + before.user_name + " role=" +
-                                  std::string(to_string(before.role)) + "->" +
+                              "user=" + before.user_name +
+                                  " role=" + std::string(to_string(before.role)) + "->" +
                                   std::string(to_string(role))));
   co_return ApiReply{200, json::serialize(member_object(member))};
 }

@@ -69,8 +69,7 @@ TEST_F(Teams, let_readers_only_read) {
   ASSERT_TRUE(opened.ok()) << opened.error().message();
   fs::Create create{.parent = opened->root, .name = "x"};
   EXPECT_TRUE(run_blocking(client.call<fs::Attr>(create)).failed_with(Errc::read_only));
-  EXPECT_TRUE(
-      with(bob_token, "GET", at("/api/v1/auth/me")).data.at("read_only").as_bool());
+  EXPECT_TRUE(with(bob_token, "GET", at("/api/v1/auth/me")).data.at("read_only").as_bool());
   // A new role holds at once, in the same session.
   EXPECT_EQ(status(user_token, "PATCH", member("bob"), R"({"role":"member"})"), 200);
   EXPECT_TRUE(run_blocking(client.call<fs::Attr>(create)).ok());
@@ -85,16 +84,16 @@ TEST_F(Teams, that_a_member_leaves_end_the_sessions_there_and_only_there) {
   const auto other = run_blocking(own.open_session({"test", ""}));
   ASSERT_TRUE(other.ok());
   Following events(shared);
-  const json::object account{{"username", "bobdav"},
-                             {"password", "bobdav's password"},
-                             {"workspace", "team:crew"}};
+  const json::object account{
+      {"username", "bobdav"}, {"password", "bobdav's password"}, {"workspace", "team:crew"}};
   ASSERT_EQ(status(bob_token, "POST", "/api/v1/webdav-accounts", json::serialize(account)), 201);
   ASSERT_EQ(basic("bobdav:bobdav's password", "PUT", "/webdav/f", "x"), 201);
   EXPECT_EQ(api("GET", at("/api/v1/files/f")).body, "x");
 
   EXPECT_EQ(api("DELETE", member("bob")).status, 200);
   events.wait_for_end();
-  EXPECT_TRUE(run_blocking(shared.call<fs::Attr>(fs::GetAttr{opened->root})).failed_with(Errc::forbidden));
+  EXPECT_TRUE(
+      run_blocking(shared.call<fs::Attr>(fs::GetAttr{opened->root})).failed_with(Errc::forbidden));
   EXPECT_EQ(status(bob_token, "GET", at("/api/v1/files/f")), 403);
   EXPECT_EQ(basic("bobdav:bobdav's password", "GET", "/webdav/f"), 403);
   EXPECT_TRUE(run_blocking(own.call<fs::Attr>(fs::GetAttr{other->root})).ok());
@@ -162,8 +161,8 @@ TEST_F(Teams, quota_is_the_teams_and_is_never_exceeded) {
   for (int i = 0; i < kWriters; ++i) {
     writers.emplace_back([&, i] {
       const std::string& bearer = i % 2 == 0 ? user_token : bob_token;
-      const int got = status(bearer, "PUT", at("/api/v1/files/n" + std::to_string(i)),
-                             std::string(kFile, 'x'));
+      const int got =
+          status(bearer, "PUT", at("/api/v1/files/n" + std::to_string(i)), std::string(kFile, 'x'));
       if (got == 201) ++stored;
       if (got == 507) ++refused;
     });
