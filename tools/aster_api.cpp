@@ -44,6 +44,11 @@ Result<json::value> Api::post(std::string_view path, const json::object& body,
   return call("POST", path, json::serialize(body), doing);
 }
 
+Result<json::value> Api::put(std::string_view path, const json::object& body,
+                             std::string_view doing) {
+  return call("PUT", path, json::serialize(body), doing);
+}
+
 Result<json::value> Api::patch(std::string_view path, const json::object& body,
                                std::string_view doing) {
   return call("PATCH", path, json::serialize(body), doing);

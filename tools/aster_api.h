@@ -24,6 +24,8 @@ class Api {
   Result<boost::json::value> get(std::string_view path, std::string_view doing);
   Result<boost::json::value> post(std::string_view path, const boost::json::object& body,
                                   std::string_view doing);
+  Result<boost::json::value> put(std::string_view path, const boost::json::object& body,
+                                 std::string_view doing);
   Result<boost::json::value> patch(std::string_view path, const boost::json::object& body,
                                    std::string_view doing);
   Result<boost::json::value> remove(std::string_view path, std::string_view doing);

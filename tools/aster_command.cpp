@@ -17,7 +17,9 @@ std::string way_out(const Error& error, const std::string& server) {
   if (error.code == Errc::token_invalid) {
     return "the login is missing, expired or revoked: aster login " + server + " --user NAME";
   }
-  if (error.code == Errc::forbidden) return "only an administrator may do this";
+  if (error.code == Errc::forbidden && error.context.find("administrator") != std::string::npos) {
+    return "only an administrator may do this";
+  }
   if (error.code == Errc::unavailable || error.code == Errc::timeout) {
     return "is the server running, and is the URL right? (--server, ASTER_URL)";
   }
@@ -163,6 +165,10 @@ int run(World& world, const std::vector<std::string>& arguments) {
   add_policy_commands(commands);
   add_user_commands(commands);
   add_webdav_account_commands(commands);
+  add_team_commands(commands);
+  add_token_commands(commands);
+  add_password_command(commands);
+  add_audit_commands(commands);
   add_status_command(commands);
   add_sync_command(commands);
   add_verify_command(commands);

@@ -34,6 +34,7 @@ constexpr int kLooks = 3;
 struct Mounted {
   std::string server;
   std::string user;
+  std::string workspace;
 };
 
 Result<Mounted> mount_of(const std::string& path) {
@@ -48,6 +49,10 @@ Result<Mounted> mount_of(const std::string& path) {
       if (tab == std::string::npos) continue;
       if (line.substr(0, tab) == "server") mounted.server = line.substr(tab + 1);
       if (line.substr(0, tab) == "user") mounted.user = line.substr(tab + 1);
+      // The user's own tree has no name.
+      if (line.substr(0, tab) == "workspace" && line.substr(tab + 1) != "-") {
+        mounted.workspace = line.substr(tab + 1);
+      }
     }
     if (!mounted.server.empty()) return mounted;
     if (at == at.root_path()) {
@@ -254,7 +259,7 @@ Result<Report> verify(Session& session, const std::string& path, bool deep) {
   HttpClient& http = session.world().http;
   const auto primary = make_primary_client({server, std::move(token)}, http, executor);
   ASTER_TRY(const fs::SessionAnswer opened,
-            run_blocking(primary->open_session({"aster verify", ""})));
+            run_blocking(primary->open_session({"aster verify", mounted.workspace})));
   if (opened.user != mounted.user) {
     return fail(Errc::precondition_failed, path + " is on the drive of " + mounted.user +
                                                ", but the login is for " + opened.user +

@@ -15,6 +15,7 @@ constexpr std::string_view kAccountsPath = "/api/v1/webdav-accounts";
 struct AccountOptions {
   std::string name;
   std::string root;
+  std::string workspace;
   std::string password_file;
   bool read_only = false;
 };
@@ -24,6 +25,7 @@ Result<Report> add_account(Session& session, const AccountOptions& options) {
   ASTER_TRY(Api api, session.api());
   json::object body{{"username", options.name}, {"read_only", options.read_only}};
   if (!options.root.empty()) body["root_path"] = options.root;
+  if (!options.workspace.empty()) body["workspace"] = options.workspace;
   if (!options.password_file.empty()) {
     ASTER_TRY(const std::string password, session.password(options.password_file, ""));
     body["password"] = password;
@@ -41,11 +43,11 @@ Result<Report> add_account(Session& session, const AccountOptions& options) {
 Result<Report> list_accounts(Session& session) {
   ASTER_TRY(Api api, session.api());
   ASTER_TRY(json::array accounts, api.list(kAccountsPath, "list WebDAV accounts"));
-  Table table({"ID", "NAME", "FOLDER", "READ-ONLY", "ACTIVE", "CREATED"});
+  Table table({"ID", "NAME", "FOLDER", "WORKSPACE", "READ-ONLY", "ACTIVE", "CREATED"});
   for (const json::value& account : accounts) {
     table.add({field(account, "id"), field(account, "username"), field(account, "root_path"),
-               field(account, "read_only"), field(account, "is_active"),
-               field(account, "created_at")});
+               field(account, "workspace"), field(account, "read_only"),
+               field(account, "is_active"), field(account, "created_at")});
   }
   return Report{std::move(accounts), table.text(), {}};
 }
@@ -73,6 +75,7 @@ void add_webdav_account_commands(Commands& commands) {
                                [options](Session& s) { return add_account(s, *options); });
   add->add_option("NAME", options->name, "Name of the account")->required();
   add->add_option("--root", options->root, "Folder of your drive that it sees; else all of it");
+  add->add_option("--workspace", options->workspace, "team:NAME, for the tree of a team of yours");
   add->add_option("--password-file", options->password_file,
                   "File with the password ('-': standard input); else one is made and shown");
   add->add_flag("--read-only", options->read_only, "It may change nothing");

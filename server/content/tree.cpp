@@ -1,5 +1,7 @@
 #include "server/content/tree.h"
 
+#include <algorithm>
+
 #include "server/content/namespace_call.h"
 
 namespace aster::content {
@@ -43,10 +45,22 @@ struct Tree::Item {
   std::optional<fs::Attr> made;
 };
 
+bool Tree::admits(const Path& path) const {
+  if (caller_.only == nullptr) return true;
+  return std::any_of(caller_.only->begin(), caller_.only->end(),
+                     [&](const Path& top) { return is_within(path, top); });
+}
+
 Task<Result<Spot>> Tree::find(Path path) {
+  if (!admits(path)) co_return fail(Errc::forbidden, "the token is for other folders");
   ASTER_CO_TRY(fs::Attr at, co_await call<fs::Attr>(namespaces_, caller_, fs::GetAttr{root_}));
   Spot spot;
   spot.path = std::move(path);
+  spot.is_fixed = spot.is_root();
+  if (caller_.only != nullptr) {
+    const auto& tops = *caller_.only;
+    spot.is_fixed = std::find(tops.begin(), tops.end(), spot.path) != tops.end();
+  }
   for (size_t i = 0; i < spot.path.size(); ++i) {
     if (at.type != fs::FileType::directory) co_return spot;
     spot.above.push_back(at);

@@ -17,6 +17,9 @@ struct Spot {
   bool has_parent = false;       ///< the last of `above` is the directory of the last name
   std::optional<fs::Attr> node;  ///< nullopt: nothing has this name
 
+  /// The root of the tree, or the folder that a limited caller starts at: it has its place.
+  bool is_fixed = false;
+
   bool is_root() const { return path.empty(); }
   bool is_directory() const { return node && node->type == fs::FileType::directory; }
   bool is_file() const { return node && node->type == fs::FileType::regular; }
@@ -40,7 +43,10 @@ class Tree {
 
   const primary::Caller& caller() const { return caller_; }
 
-  /// What is missing is an answer, not an error; stale_handle when the root itself is gone.
+  /// False for what is outside of the folders that the caller is limited to.
+  bool admits(const Path& path) const;
+  /// What is missing is an answer, not an error; stale_handle when the root itself is gone,
+  /// forbidden for what is not admitted.
   Task<Result<Spot>> find(Path path);
   /// At most `limit` entries after a cookie.
   Task<Result<fs::DirPage>> list(InodeNo directory, uint64_t after, uint32_t limit);

@@ -10,6 +10,10 @@ namespace aster::db {
 namespace {
 
 constexpr int64_t kAuditRowsKept = 10'000;
+/// Of these anybody can make as many as the throttle lets: they do not push out the others.
+constexpr int64_t kRefusedRowsKept = 2'000;
+constexpr std::string_view kRefused = "login.refused";
+constexpr int64_t kPruneEvery = 64;  // rows: the old ones are looked for all over the table
 
 UserRow read_user(const Query& q, int first = 0) {
   UserRow user;
@@ -229,18 +233,28 @@ Task<Result<void>> AccountStore::touch_token(uint64_t id) {
 Task<Result<void>> AccountStore::purge_tokens(int64_t keep) {
   const int64_t before = clock_.now_seconds() - keep;
   co_return co_await database_.write([&](Txn& txn) -> Result<void> {
-    txn.exec("DELETE FROM tokens WHERE expires_at < ?1 OR (revoked_at <> 0 AND revoked_at < ?1)",
-             before);
+    txn.exec(
+        "DELETE FROM tokens WHERE (expires_at <> 0 AND expires_at < ?1) OR (revoked_at <> 0 AND "
+        "revoked_at < ?1)",
+        before);
     return ok();
   });
 }
 
-Task<Result<void>> AccountStore::audit(UserId actor, std::string action, std::string subject) {
+Task<Result<void>> AccountStore::audit(UserId actor, std::string action, std::string subject,
+                                       std::string detail) {
   const int64_t now = clock_.now_seconds();
   co_return co_await database_.write([&](Txn& txn) -> Result<void> {
-    txn.exec("INSERT INTO admin_audit(at, actor, action, subject) VALUES(?1, ?2, ?3, ?4)", now,
-             actor, action, subject);
-    txn.exec("DELETE FROM admin_audit WHERE id <= ?1", txn.last_insert_id() - kAuditRowsKept);
+    txn.exec("INSERT INTO admin_audit(at, actor, action, subject, detail) VALUES(?1,?2,?3,?4,?5)",
+             now, actor, action, subject, detail);
+    if (txn.last_insert_id() % kPruneEvery != 0) return ok();
+    for (const bool refused : {true, false}) {
+      txn.exec(
+          "DELETE FROM admin_audit WHERE (action = ?1) = ?2 AND id <= ("
+          " SELECT id FROM admin_audit WHERE (action = ?1) = ?2 ORDER BY id DESC LIMIT 1 OFFSET "
+          "?3)",
+          kRefused, refused, refused ? kRefusedRowsKept : kAuditRowsKept);
+    }
     return ok();
   });
 }
@@ -251,10 +265,13 @@ Task<Result<RowPage<AuditRow>>> AccountStore::list_audit(PageRequest page) {
     auto count = txn.query("SELECT count(*) FROM admin_audit");
     if (count.next()) found.total = count.uint64(0);
     auto q = txn.query(
-        "SELECT at, actor, action, subject FROM admin_audit ORDER BY id DESC LIMIT ?1 OFFSET ?2",
+        "SELECT a.at, a.actor, coalesce(u.name, ''), a.action, a.subject, a.detail"
+        " FROM admin_audit a LEFT JOIN users u ON u.id = a.actor"
+        " ORDER BY a.id DESC LIMIT ?1 OFFSET ?2",
         page.limit, page.offset);
     while (q.next()) {
-      found.items.push_back({q.int64(0), UserId(q.uint64(1)), q.text(2), q.text(3)});
+      found.items.push_back(
+          {q.int64(0), UserId(q.uint64(1)), q.text(2), q.text(3), q.text(4), q.text(5)});
     }
     return found;
   };

@@ -50,9 +50,9 @@ struct TokenRow {
   std::string hash;  ///< SHA-256 of the token, hex
   UserId user;
   std::string name;    ///< for lists, e.g. "login"
-  std::string scopes;  ///< reserved; empty = everything the user may
+  std::string scopes;  ///< what it is limited to, as JSON; empty = everything the user may
   int64_t created_at = 0;
-  int64_t expires_at = 0;
+  int64_t expires_at = 0;    ///< 0 = never
   int64_t last_used_at = 0;  ///< 0 = never
   int64_t revoked_at = 0;    ///< 0 = not
 };
@@ -63,12 +63,14 @@ struct TokenOwner {
   UserRow user;
 };
 
-/// One action of an administrator.
+/// One administrative or security event.
 struct AuditRow {
   int64_t at = 0;
-  UserId actor;  ///< 0 = the command line or nobody yet
+  UserId actor;            ///< 0 = the command line, or nobody who is known
+  std::string actor_name;  ///< empty with it
   std::string action;
   std::string subject;
+  std::string detail;
 };
 
 /// Part of a list, and how many there are in all.
@@ -118,7 +120,8 @@ class AccountStore {
   /// Drops tokens that ended more than `keep` seconds ago.
   Task<Result<void>> purge_tokens(int64_t keep);
 
-  Task<Result<void>> audit(UserId actor, std::string action, std::string subject);
+  Task<Result<void>> audit(UserId actor, std::string action, std::string subject,
+                           std::string detail = {});
   /// Newest first.
   Task<Result<RowPage<AuditRow>>> list_audit(PageRequest page);
 

@@ -7,6 +7,7 @@
 #include "server/db/schema/acl.h"
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
+#include "server/db/schema/people.h"
 #include "server/db/schema/quota.h"
 #include "server/db/schema/uploads.h"
 #include "server/db/schema/webdav.h"
@@ -23,6 +24,7 @@ constexpr Migration kAll[] = {
     {4, "quota", kQuotaSchema},
     {5, "webdav", kWebdavSchema},
     {6, "uploads", kUploadsSchema},
+    {7, "people", kPeopleSchema},
 };
 
 constexpr char kVersionTable[] =

@@ -19,6 +19,7 @@ WebdavAccountRow read_account(const Query& q) {
   row.active = q.int64(7) != 0;
   row.created_at = q.int64(8);
   row.updated_at = q.int64(9);
+  row.workspace = q.text(10);
   return row;
 }
 
@@ -65,9 +66,10 @@ Task<Result<WebdavAccountRow>> WebdavStore::create_account(WebdavAccountRow acco
     if (taken) return fail(Errc::conflict, "the account name is taken: " + account.name);
     txn.exec(
         "INSERT INTO webdav_accounts(user, name, password_hash, root, root_path, read_only,"
-        " active, created_at, updated_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+        " active, created_at, updated_at, workspace)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
         account.user, account.name, account.password_hash, account.root, account.root_path,
-        account.read_only, account.active, account.created_at);
+        account.read_only, account.active, account.created_at, account.workspace);
     account.id = static_cast<uint64_t>(txn.last_insert_id());
     return account;
   });
@@ -77,7 +79,7 @@ Task<Result<WebdavAccountRow>> WebdavStore::account_by_name(std::string name) {
   auto body = [&](Txn& txn) -> Result<WebdavAccountRow> {
     auto q = txn.query(
         "SELECT id, user, name, password_hash, root, root_path, read_only, active, created_at,"
-        " updated_at FROM webdav_accounts WHERE name = ?1",
+        " updated_at, workspace FROM webdav_accounts WHERE name = ?1",
         name);
     if (!q.next()) return fail(Errc::not_found, "no WebDAV account " + name);
     return read_account(q);
@@ -92,7 +94,8 @@ Task<Result<RowPage<WebdavAccountRow>>> WebdavStore::list_accounts(UserId user, 
     if (count.next()) found.total = count.uint64(0);
     auto q = txn.query(
         "SELECT id, user, name, password_hash, root, root_path, read_only, active, created_at,"
-        " updated_at FROM webdav_accounts WHERE user = ?1 ORDER BY id LIMIT ?2 OFFSET ?3",
+        " updated_at, workspace FROM webdav_accounts WHERE user = ?1 ORDER BY id LIMIT ?2 OFFSET "
+        "?3",
         user, page.limit, page.offset);
     while (q.next()) found.items.push_back(read_account(q));
     return found;
@@ -117,7 +120,7 @@ Task<Result<WebdavAccountRow>> WebdavStore::toggle_account(UserId user, uint64_t
         id, user, now);
     auto q = txn.query(
         "SELECT id, user, name, password_hash, root, root_path, read_only, active, created_at,"
-        " updated_at FROM webdav_accounts WHERE id = ?1 AND user = ?2",
+        " updated_at, workspace FROM webdav_accounts WHERE id = ?1 AND user = ?2",
         id, user);
     if (!q.next()) {
       return fail(Errc::not_found, "no WebDAV account with id " + std::to_string(id));

@@ -19,6 +19,7 @@ struct WebdavAccountRow {
   std::string password_hash;  ///< argon2id, encoded; never leaves the server
   InodeNo root;               ///< 0 = the whole tree
   std::string root_path;      ///< as it was when the account was made, for lists
+  std::string workspace;      ///< empty = the user's own, else "team:NAME"
   bool read_only = false;
   bool active = true;
   int64_t created_at = 0;

@@ -103,11 +103,13 @@ Task<http::Response> FileApi::answer(http::Request& request, Method method) {
 
 FileApi::Answer FileApi::admit_and_run(http::Request& request, Method method) {
   ASTER_CO_TRY(const primary::Identity who,
-               co_await parts_.gate.identify(request, primary::Access::user));
-  const primary::Caller caller{.user = who.user, .workspace = who.workspace};
-  const auto root = [&] { return parts_.namespaces.root_of(who.workspace); };
-  ASTER_CO_TRY(const InodeNo top, co_await parts_.work.run(root));
+               co_await parts_.gate.identify(request, primary::Access::token));
   ASTER_CO_TRY(QueryList query, form_decode_query(request.raw_query()));
+  std::string workspace = http::query_value(query, "workspace").value_or(std::string());
+  ASTER_CO_TRY(const primary::Caller caller,
+               co_await parts_.workspaces.enter(who, std::move(workspace)));
+  const auto root = [&] { return parts_.namespaces.root_of(caller.workspace); };
+  ASTER_CO_TRY(const InodeNo top, co_await parts_.work.run(root));
   std::string_view rest;
   if (!request.path_args.empty()) rest = request.path_args.front();
   Exchange exchange{request, caller, content::Tree(parts_.namespaces, caller, top),
@@ -161,6 +163,7 @@ FileApi::Answer FileApi::make_folder(Exchange& exchange) {
   if (path.empty()) co_return fail(Errc::exists, "the root is there");
   for (size_t depth = parents ? 1 : path.size(); depth <= path.size(); ++depth) {
     content::Path upper(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(depth));
+    if (depth < path.size() && !exchange.tree.admits(upper)) continue;
     ASTER_CO_TRY(content::Spot spot, co_await exchange.tree.find(std::move(upper)));
     if (depth < path.size() && spot.is_directory()) continue;
     if (spot.node) co_return fail(Errc::exists, "there is something of this name");
@@ -214,7 +217,7 @@ FileApi::Answer FileApi::upload(Exchange& exchange) {
 FileApi::Answer FileApi::remove(Exchange& exchange) {
   ASTER_CO_TRY(const bool recursive, flag_of(exchange.query, "recursive"));
   ASTER_CO_TRY(const content::Spot spot, co_await spot_of(exchange));
-  if (spot.is_root()) co_return fail(Errc::forbidden, "the root cannot be removed");
+  if (spot.is_fixed) co_return fail(Errc::forbidden, "the root cannot be removed");
   if (!spot.node) co_return fail(Errc::not_found, "nothing is there");
   if (content::judge_conditions(exchange.request, &*spot.node) != content::Verdict::go_on) {
     co_return fail(Errc::precondition_failed, "the file is another one than expected");
@@ -259,6 +262,7 @@ Task<Result<FileApi::Transfer>> FileApi::plan_transfer(Exchange& exchange) {
   if (!plan.to.has_parent) co_return fail(Errc::not_found, "the folder above \"to\" is missing");
   if (!plan.to.node) co_return plan;
   if (!overwrite) co_return fail(Errc::exists, "something is at \"to\": overwrite replaces it");
+  if (plan.to.is_fixed) co_return fail(Errc::forbidden, "the root cannot be replaced");
   // A file takes the place of a file in one step; whatever else is there goes first.
   if (plan.to.is_file() && plan.from.is_file()) co_return plan;
   const content::Failures failures = co_await exchange.tree.remove(plan.to);
@@ -280,7 +284,7 @@ FileApi::Answer FileApi::copy(Exchange& exchange) {
 
 FileApi::Answer FileApi::move(Exchange& exchange) {
   ASTER_CO_TRY(Transfer plan, co_await plan_transfer(exchange));
-  if (plan.from.is_root()) co_return fail(Errc::forbidden, "the root cannot be moved");
+  if (plan.from.is_fixed) co_return fail(Errc::forbidden, "the root cannot be moved");
   const content::Path target = plan.to.path;
   ASTER_CO_TRY(const fs::Attr moved,
                co_await exchange.tree.move(std::move(plan.from), std::move(plan.to)));

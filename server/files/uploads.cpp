@@ -84,6 +84,7 @@ FileApi::Answer FileApi::begin_upload(Exchange& exchange) {
   if (!spot.has_parent) co_return fail(Errc::not_found, "the folder above is missing");
   if (spot.node && !upload.overwrite)
     co_return fail(Errc::exists, "there is a file: overwrite it?");
+  if (exchange.caller.read_only) co_return fail(Errc::read_only, "you may only read here");
   upload.id = random_hex(16);
   upload.user = exchange.caller.user;
   upload.workspace = exchange.caller.workspace;
@@ -97,7 +98,14 @@ FileApi::Answer FileApi::begin_upload(Exchange& exchange) {
 }
 
 Task<Result<db::UploadRow>> FileApi::upload_of(Exchange& exchange) {
-  co_return co_await uploads_.find(exchange.caller.user, std::string(exchange.rest));
+  ASTER_CO_TRY(db::UploadRow upload,
+               co_await uploads_.find(exchange.caller.user, std::string(exchange.rest)));
+  ASTER_CO_TRY(const content::Path path, content::decode_path(upload.path));
+  const bool here = upload.workspace == exchange.caller.workspace;
+  if (!here || !exchange.tree.admits(path)) {
+    co_return fail(Errc::not_found, "no such upload here: it is in another workspace or folder");
+  }
+  co_return upload;
 }
 
 FileApi::Answer FileApi::show_upload(Exchange& exchange) {
@@ -160,6 +168,7 @@ FileApi::Answer FileApi::complete_upload(Exchange& exchange) {
 
 FileApi::Answer FileApi::drop_upload(Exchange& exchange) {
   ASTER_CO_TRY(const db::UploadRow upload, co_await upload_of(exchange));
+  if (exchange.caller.read_only) co_return fail(Errc::read_only, "you may only read here");
   ASTER_CO_TRY(co_await uploads_.remove(upload.id));
   co_return http::Response::json(200, fs::success_envelope({}));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/base/log.h"
 #include "protocol/checksum.h"
 #include "server/primary/namespace_service.h"
 
@@ -23,9 +24,14 @@ std::string hash_of(std::string_view token) {
   return to_hex(sha256(as_bytes(token)));
 }
 
+bool has_expired(int64_t expires_at, int64_t now) {
+  return expires_at != 0 && expires_at <= now;
+}
+
 Result<void> check_alive(const db::TokenOwner& owner, int64_t now) {
   if (owner.token.revoked_at != 0) return fail(Errc::token_invalid, "the token was revoked");
-  if (owner.token.expires_at <= now) return fail(Errc::token_invalid, "the token has expired");
+  if (has_expired(owner.token.expires_at, now))
+    return fail(Errc::token_invalid, "the token has expired");
   if (owner.user.status != db::UserStatus::active) {
     return fail(Errc::token_invalid, "the account is disabled");
   }
@@ -78,6 +84,10 @@ Task<Result<db::UserRow>> Accounts::update_user(UserId id, Change change) {
   }
   auto row = co_await store_.update_user(id, std::move(stored));
   forget(id);
+  const bool ended = row.ok() && (change.password || row->status == db::UserStatus::disabled);
+  if (ended && namespaces_ != nullptr) {
+    ASTER_CO_TRY(co_await namespaces_->end_sessions(id, 0));
+  }
   if (!row.ok() || !change.quota) co_return row;
   ASTER_CO_TRY(row->workspace, co_await workspace_of(*row));
   ASTER_CO_TRY(co_await store_.set_quota(id, *change.quota));
@@ -90,9 +100,16 @@ Task<Result<void>> Accounts::prove(std::string name, std::optional<std::string> 
     co_return fail(Errc::credentials_failed, kLoginRefused);
   }
   ASTER_CO_TRY(throttle_.begin(name, peer));
+  // A name that nobody has may be a password that was typed in the wrong place.
+  const std::string subject = hash ? name : std::string("(no such account)");
   ASTER_CO_TRY(const bool right, co_await hasher_.verify(std::move(hash), std::move(password)));
   co_await executor_.hop();
-  if (!right) co_return fail(Errc::credentials_failed, kLoginRefused);
+  if (!right) {
+    const Result<void> noted =
+        co_await store_.audit(UserId(), "login.refused", subject, "from " + peer);
+    if (!noted.ok()) ASTER_LOG(warn, "audit_not_written", {"err", noted.error()});
+    co_return fail(Errc::credentials_failed, kLoginRefused);
+  }
   throttle_.succeeded(name, peer);
   co_return ok();
 }
@@ -141,9 +158,9 @@ Task<Result<LoginAnswer>> Accounts::login(std::string name, std::string password
                                           std::string peer) {
   ASTER_CO_TRY(db::UserRow user,
                co_await user_with(std::move(name), std::move(password), std::move(peer)));
-  LoginAnswer answer{.token = std::string(kTokenPrefix) + random_hex(kTokenBytes)};
+  db::TokenRow token{.user = user.id, .name = "login"};
+  LoginAnswer answer{.token = make_token(token)};
   answer.expires_at = clock_.now_seconds() + options_.token_lifetime.count();
-  db::TokenRow token{.hash = hash_of(answer.token), .user = user.id, .name = "login"};
   token.expires_at = answer.expires_at;
   ASTER_CO_TRY(token, co_await store_.create_token(std::move(token)));
   answer.user = std::move(user);
@@ -152,10 +169,20 @@ Task<Result<LoginAnswer>> Accounts::login(std::string name, std::string password
 
 Task<Result<void>> Accounts::logout(Identity who) {
   auto revoked = co_await store_.revoke_token(who.token_hash);
+  forget_token(who.token_hash);
+  co_return revoked;
+}
+
+std::string Accounts::make_token(db::TokenRow& row) {
+  std::string token = std::string(kTokenPrefix) + random_hex(kTokenBytes);
+  row.hash = hash_of(token);
+  return token;
+}
+
+void Accounts::forget_token(const std::string& hash) {
   auto cache = cache_.lock();
   ++cache->revocations;
-  cache->proofs.erase(who.token_hash);
-  co_return revoked;
+  cache->proofs.erase(hash);
 }
 
 std::optional<Identity> Accounts::cached(const std::string& token) const {
@@ -165,7 +192,7 @@ std::optional<Identity> Accounts::cached(const std::string& token) const {
   if (found == cache->proofs.end()) return std::nullopt;
   const Proof& proof = found->second;
   if (clock_.steady() >= proof.recheck_at) return std::nullopt;
-  if (clock_.now_seconds() >= proof.identity.expires_at) return std::nullopt;
+  if (has_expired(proof.identity.expires_at, clock_.now_seconds())) return std::nullopt;
   return proof.identity;
 }
 
@@ -191,17 +218,22 @@ Task<Result<Identity>> Accounts::look_up(std::string hash) {
   if (!owner.ok()) co_return std::move(owner).error();
   const int64_t now = clock_.now_seconds();
   ASTER_CO_TRY(check_alive(*owner, now));
+  auto scope = decode_token_scope(owner->token.scopes);
+  if (!scope.ok()) co_return fail(Errc::token_invalid, "the token: " + scope.error().context);
   if (now - owner->token.last_used_at >= kTouchEvery) {
     const Result<void> touched = co_await store_.touch_token(owner->token.id);
     static_cast<void>(touched);  // a note only
   }
   ASTER_CO_TRY(const uint64_t workspace, co_await workspace_of(owner->user));
-  co_return Identity{.user = owner->user.id,
-                     .name = owner->user.name,
-                     .role = owner->user.role,
-                     .workspace = workspace,
-                     .token_hash = std::move(hash),
-                     .expires_at = owner->token.expires_at};
+  Identity found{.user = owner->user.id,
+                 .name = owner->user.name,
+                 .role = owner->user.role,
+                 .workspace = workspace,
+                 .token_hash = std::move(hash),
+                 .expires_at = owner->token.expires_at,
+                 .token = owner->token.id};
+  if (!scope->whole()) found.scope = std::make_shared<const TokenScope>(std::move(*scope));
+  co_return found;
 }
 
 Task<Result<uint64_t>> Accounts::workspace_of(db::UserRow user) {

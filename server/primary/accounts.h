@@ -10,6 +10,7 @@
 #include "server/db/account_store.h"
 #include "server/primary/login_throttle.h"
 #include "server/primary/password_hash.h"
+#include "server/primary/token_scope.h"
 
 namespace aster::primary {
 
@@ -21,8 +22,10 @@ struct Identity {
   std::string name;
   db::UserRole role = db::UserRole::user;
   uint64_t workspace = 0;
-  std::string token_hash;  ///< empty: proven in another way
-  int64_t expires_at = 0;  ///< unix seconds, of the token
+  std::string token_hash;                   ///< empty: proven in another way
+  int64_t expires_at = 0;                   ///< unix seconds, of the token; 0 = never
+  uint64_t token = 0;                       ///< id of the token
+  std::shared_ptr<const TokenScope> scope;  ///< null: everything that the user may
 };
 
 struct LoginAnswer {
@@ -71,6 +74,10 @@ class Accounts {
   /// credentials_failed with one text whatever was wrong; rate_limited while `peer` is held back.
   Task<Result<LoginAnswer>> login(std::string name, std::string password, std::string peer);
   Task<Result<void>> logout(Identity who);
+  /// A random token for `row`, which gets its hash; the row is still to be stored.
+  static std::string make_token(db::TokenRow& row);
+  /// A token of this hash was revoked in the store.
+  void forget_token(const std::string& hash);
   /// Who has this name and password, without a token; refuses and slows down as login() does.
   Task<Result<Identity>> check_password(std::string name, std::string password, std::string peer);
   /// The same for a password of another kind of account, that is kept elsewhere as `hash` (nullopt:

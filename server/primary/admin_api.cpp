@@ -34,6 +34,18 @@ Result<UserBody> read_user_body(std::string_view text) {
   return reader.finish(std::move(body));
 }
 
+/// For the audit log.
+std::string changes_of(const UserBody& body) {
+  std::string out;
+  const auto add = [&](const char* name, const std::string& value) {
+    out += (out.empty() ? "" : " ") + std::string(name) + "=" + value;
+  };
+  if (body.role) add("role", *body.role);
+  if (body.status) add("status", *body.status);
+  if (body.quota) add("quota", std::to_string(*body.quota));
+  return out;
+}
+
 }  // namespace
 
 void AdminApi::add(http::Router& router, const char* method, const char* path, Method handler) {
@@ -58,9 +70,10 @@ void AdminApi::add_user_routes(http::Router& router) {
   add(router, "PUT", "/api/v1/admin/users/{}/password", &AdminApi::set_password);
 }
 
-Task<void> AdminApi::audit(const Identity& who, std::string action, std::string subject) {
-  const Result<void> noted =
-      co_await parts_.account_store.audit(who.user, std::move(action), std::move(subject));
+Task<void> AdminApi::audit(const Identity& who, std::string action, std::string subject,
+                           std::string detail) {
+  const Result<void> noted = co_await parts_.account_store.audit(
+      who.user, std::move(action), std::move(subject), std::move(detail));
   if (!noted.ok()) ASTER_LOG(warn, "audit_not_written", {"err", noted.error()});
 }
 
@@ -121,7 +134,7 @@ Task<ApiResult<ApiReply>> AdminApi::create_user(ApiCall call) {
     change.quota = body.quota;
     ASTER_CO_TRY(co_await parts_.accounts.update_user(made.id, std::move(change)));
   }
-  co_await audit(call.who, "user.create", made.name);
+  co_await audit(call.who, "user.create", made.name, changes_of(body));
   auto reply = co_await user_reply(201, made);
   co_return reply;
 }
@@ -146,7 +159,7 @@ Task<ApiResult<ApiReply>> AdminApi::update_user(ApiCall call) {
   change.quota = body.quota;
   ASTER_CO_TRY(const db::UserRow user,
                co_await parts_.accounts.update_user(UserId(id), std::move(change)));
-  co_await audit(call.who, "user.update", user.name);
+  co_await audit(call.who, "user.update", user.name, changes_of(body));
   auto reply = co_await user_reply(200, user);
   co_return reply;
 }

@@ -73,7 +73,8 @@ class AdminApi {
 
   Task<Result<std::string>> node_text(db::NodeRow node);
   /// Notes who did what; a failure to note is logged and hides nothing.
-  Task<void> audit(const Identity& who, std::string action, std::string subject);
+  Task<void> audit(const Identity& who, std::string action, std::string subject,
+                   std::string detail = {});
 
   const ApiGate& gate_;
   const AdminParts parts_;

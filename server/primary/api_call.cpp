@@ -9,6 +9,16 @@ namespace {
 
 constexpr std::string_view kBearer = "Bearer ";
 
+/// The protocol's table gives driver failures of a follower; here their nearer statuses serve.
+int status_of(const ApiError& error) {
+  if (error.code == ApiCode::storage_transient) return 503;
+  if (error.code == ApiCode::storage_unsupported) return 501;
+  if (error.code == ApiCode::file_too_large) return 413;
+  return error.http_status();
+}
+
+}  // namespace
+
 Result<std::string> bearer_token(const http::Request& request) {
   const std::string* header = request.header("Authorization");
   if (header == nullptr) return fail(Errc::token_invalid, "a bearer token is needed");
@@ -19,16 +29,6 @@ Result<std::string> bearer_token(const http::Request& request) {
   }
   return std::string(trim(value.substr(kBearer.size())));
 }
-
-/// The protocol's table gives driver failures of a follower; here their nearer statuses serve.
-int status_of(const ApiError& error) {
-  if (error.code == ApiCode::storage_transient) return 503;
-  if (error.code == ApiCode::storage_unsupported) return 501;
-  if (error.code == ApiCode::file_too_large) return 413;
-  return error.http_status();
-}
-
-}  // namespace
 
 Task<Result<std::string>> read_body(http::Request& request, size_t limit) {
   std::string body;
@@ -73,6 +73,9 @@ http::Handler ApiGate::wrap(Access access, ApiHandler handler) const {
 Task<Result<Identity>> ApiGate::identify(const http::Request& request, Access access) const {
   ASTER_CO_TRY(const std::string token, bearer_token(request));
   ASTER_CO_TRY(Identity who, co_await accounts_.authenticate(token));
+  if (access != Access::token && who.scope != nullptr) {
+    co_return fail(Errc::forbidden, "the token is limited to files: log in for this");
+  }
   if (access == Access::admin && who.role != db::UserRole::admin) {
     co_return fail(Errc::forbidden, "this needs an administrator");
   }

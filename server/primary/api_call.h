@@ -30,7 +30,9 @@ struct ApiReply {
 
 using ApiHandler = std::function<Task<ApiResult<ApiReply>>(ApiCall)>;
 
-enum class Access { anyone, user, admin };
+/// Who may call: `token` takes every good token and leaves its limits to the handler, `user` and
+/// `admin` refuse tokens with limits.
+enum class Access { anyone, token, user, admin };
 
 /// Adapts handlers to HTTP: bearer token, role, bounded body, envelope in the string dialect.
 /// Outlives the router's server.
@@ -49,6 +51,9 @@ class ApiGate {
 
   Accounts& accounts_;
 };
+
+/// What Authorization proves with; token_invalid without it.
+Result<std::string> bearer_token(const http::Request& request);
 
 /// The whole body; too_large beyond `limit`, by its announced or by its real length.
 Task<Result<std::string>> read_body(http::Request& request, size_t limit);

@@ -63,11 +63,36 @@ std::string login_json(const LoginAnswer& answer, int64_t now) {
                                       {"user", user_object(answer.user)}});
 }
 
-std::string me_json(const Identity& who) {
+std::string me_json(const Identity& who, bool read_only) {
+  json::array paths;
+  if (who.scope != nullptr) {
+    for (const TokenScope::Place& place : who.scope->places) paths.emplace_back(to_text(place));
+  }
   return json::serialize(json::object{{"id", who.user.value},
                                       {"username", who.name},
                                       {"role", to_string(who.role)},
-                                      {"access_token_expires_at", rfc3339(who.expires_at)}});
+                                      {"access_token_expires_at", time_or_null(who.expires_at)},
+                                      {"access_token_is_limited", who.scope != nullptr},
+                                      {"read_only", read_only},
+                                      {"paths", paths}});
+}
+
+std::string token_json(const db::TokenRow& token, uint64_t current) {
+  json::object out{{"id", token.id},
+                   {"name", token.name},
+                   {"created_at", rfc3339(token.created_at)},
+                   {"expires_at", time_or_null(token.expires_at)},
+                   {"last_used_at", time_or_null(token.last_used_at)},
+                   {"is_current", token.id == current}};
+  const Result<TokenScope> scope = decode_token_scope(token.scopes);
+  json::array paths;
+  if (scope.ok()) {
+    for (const TokenScope::Place& place : scope->places) paths.emplace_back(to_text(place));
+  }
+  out["read_only"] = scope.ok() && scope->read_only;
+  out["paths"] = std::move(paths);
+  out["is_limited"] = !scope.ok() || !scope->whole();
+  return json::serialize(out);
 }
 
 std::string node_json(const db::NodeRow& node, std::string_view status) {
@@ -110,8 +135,10 @@ std::string policy_json(const db::PolicyRow& policy) {
 std::string audit_json(const db::AuditRow& row) {
   return json::serialize(json::object{{"at", rfc3339(row.at)},
                                       {"actor", row.actor.value},
+                                      {"actor_name", row.actor_name},
                                       {"action", row.action},
-                                      {"subject", row.subject}});
+                                      {"subject", row.subject},
+                                      {"detail", row.detail}});
 }
 
 std::string array_json(const std::vector<std::string>& items) {

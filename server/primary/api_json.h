@@ -16,10 +16,12 @@ std::string rfc3339(int64_t unix_seconds);
 
 std::string user_json(const db::UserRow& user, const db::AccountStore::Storage& storage);
 std::string login_json(const LoginAnswer& answer, int64_t now);
-std::string me_json(const Identity& who);
+/// `read_only`: in the workspace that was asked about.
+std::string me_json(const Identity& who, bool read_only);
 /// `status` is the enrolment status. Without keys, as the protocol says.
 std::string node_json(const db::NodeRow& node, std::string_view status);
 std::string policy_json(const db::PolicyRow& policy);
+std::string token_json(const db::TokenRow& token, uint64_t current);
 std::string audit_json(const db::AuditRow& row);
 
 /// {items, total, limit, offset}; `items` are JSON texts.

@@ -1,6 +1,7 @@
 #include "server/primary/auth_api.h"
 
 #include "protocol/base/log.h"
+#include "protocol/http_text.h"
 #include "protocol/json_reader.h"
 #include "server/primary/api_json.h"
 
@@ -46,8 +47,8 @@ void AuthApi::add_routes(http::Router& router) {
   add("POST", "/api/v1/auth/check", Access::anyone, &AuthApi::check);
   add("POST", "/api/v1/auth/setup", Access::anyone, &AuthApi::setup);
   add("POST", "/api/v1/auth/login", Access::anyone, &AuthApi::login);
-  add("POST", "/api/v1/auth/logout", Access::user, &AuthApi::logout);
-  add("GET", "/api/v1/auth/me", Access::user, &AuthApi::me);
+  add("POST", "/api/v1/auth/logout", Access::token, &AuthApi::logout);
+  add("GET", "/api/v1/auth/me", Access::token, &AuthApi::me);
   add("PUT", "/api/v1/auth/password", Access::user, &AuthApi::change_password);
 }
 
@@ -66,6 +67,8 @@ Task<ApiResult<ApiReply>> AuthApi::setup(ApiCall call) {
                          true};
   ASTER_CO_TRY(const db::UserRow made, co_await accounts_.create_user(std::move(user)));
   ASTER_LOG(info, "first_administrator_created", {"user", made.id.value});
+  ASTER_CO_TRY(co_await store_.audit(made.id, "user.create", made.name,
+                                     "the first administrator, from " + call.request.peer));
   co_return ApiReply{201, user_json(made, {})};
 }
 
@@ -86,20 +89,26 @@ Task<ApiResult<ApiReply>> AuthApi::logout(ApiCall call) {
 }
 
 Task<ApiResult<ApiReply>> AuthApi::me(ApiCall call) {
-  co_return ApiReply{200, me_json(call.who)};
+  ASTER_CO_TRY(const QueryList query, form_decode_query(call.request.raw_query()));
+  bool read_only = call.who.scope != nullptr && call.who.scope->read_only;
+  if (auto selector = http::query_value(query, "workspace")) {
+    ASTER_CO_TRY(const Caller caller, co_await workspaces_.enter(call.who, std::move(*selector)));
+    read_only = caller.read_only;
+  }
+  co_return ApiReply{200, me_json(call.who, read_only)};
 }
 
 Task<ApiResult<ApiReply>> AuthApi::change_password(ApiCall call) {
   ASTER_CO_TRY(PasswordChange given, read_password_change(call.body));
   ASTER_CO_TRY(check_new_password(given.next));
-  // A login proves the current password and is slowed down like any other.
-  ASTER_CO_TRY(const LoginAnswer proof,
-               co_await accounts_.login(call.who.name, given.current, call.request.peer));
+  // The current password is proven, and guessing it slowed down, as at a login.
+  ASTER_CO_TRY(const Identity proof,
+               co_await accounts_.check_password(call.who.name, given.current, call.request.peer));
   Accounts::Change change;
   change.password = std::move(given.next);
   ASTER_CO_TRY(const db::UserRow user,
-               co_await accounts_.update_user(proof.user.id, std::move(change)));
-  static_cast<void>(user);
+               co_await accounts_.update_user(proof.user, std::move(change)));
+  ASTER_CO_TRY(co_await store_.audit(user.id, "user.password", user.name, "by the user"));
   co_return ApiReply{};
 }
 

@@ -2,7 +2,7 @@
 
 #include "protocol/fs/messages.h"
 #include "server/primary/api_call.h"
-#include "server/primary/namespace_service.h"
+#include "server/primary/workspaces.h"
 
 namespace aster::primary {
 
@@ -10,8 +10,9 @@ namespace aster::primary {
 /// that uses its routes.
 class ClientApi {
  public:
-  ClientApi(const ApiGate& gate, NamespaceService& namespaces)
-      : gate_(gate), namespaces_(namespaces) {}
+  ClientApi(const ApiGate& gate, Accounts& accounts, Workspaces& workspaces,
+            NamespaceService& namespaces)
+      : gate_(gate), accounts_(accounts), workspaces_(workspaces), namespaces_(namespaces) {}
 
   void add_routes(http::Router& router);
 
@@ -29,11 +30,13 @@ class ClientApi {
   Task<Result<std::string>> try_acknowledge(http::Request& request);
   Task<Result<std::string>> try_lock(http::Request& request);
   Task<Result<std::shared_ptr<ByteSource>>> try_events(http::Request& request);
-  Task<Result<Caller>> identify(const http::Request& request);
-  /// stale_handle when the session is not the caller's or has ended.
-  Result<Caller> with_session(Caller caller, SessionId session);
+  Task<Result<Identity>> identify(const http::Request& request);
+  /// The session's caller; without a session the query names the workspace.
+  Task<Result<Caller>> caller_of(Identity who, SessionId session, const http::Request& request);
 
   const ApiGate& gate_;
+  Accounts& accounts_;
+  Workspaces& workspaces_;
   NamespaceService& namespaces_;
 };
 

@@ -54,6 +54,23 @@ bool EventHub::touch(const Session& session) {
   return true;
 }
 
+std::optional<uint64_t> EventHub::workspace_of(UserId user, SessionId id) const {
+  const auto sessions = sessions_.lock();
+  const auto found = sessions->find(id);
+  if (found == sessions->end() || found->second.session.user != user) return std::nullopt;
+  return found->second.session.workspace;
+}
+
+std::vector<SessionId> EventHub::sessions_of(UserId user, uint64_t workspace) const {
+  std::vector<SessionId> out;
+  const auto sessions = sessions_.lock();
+  for (const auto& [id, entry] : *sessions) {
+    const bool there = workspace == 0 || entry.session.workspace == workspace;
+    if (entry.session.user == user && there) out.push_back(id);
+  }
+  return out;
+}
+
 std::vector<EventHub::Session> EventHub::silent(Duration timeout) const {
   std::vector<Session> out;
   const SteadyTime now = clock_.steady();

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -35,6 +36,10 @@ class EventHub {
   bool remove(SessionId id);
   /// True when it lives and is this user's in this workspace; it counts as heard of now.
   bool touch(const Session& session);
+  /// Where a session of this user is; nullopt when there is none.
+  std::optional<uint64_t> workspace_of(UserId user, SessionId id) const;
+  /// Of one user in one workspace (0: in all).
+  std::vector<SessionId> sessions_of(UserId user, uint64_t workspace) const;
   /// Not heard of for longer than `timeout`. A stream that takes its heartbeats counts as heard.
   std::vector<Session> silent(Duration timeout) const;
 

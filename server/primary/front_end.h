@@ -10,7 +10,7 @@
 #include "server/primary/accounts.h"
 #include "server/primary/api_call.h"
 #include "server/primary/backends.h"
-#include "server/primary/namespace_service.h"
+#include "server/primary/workspaces.h"
 
 namespace aster::primary {
 
@@ -19,6 +19,7 @@ struct FrontEndParts {
   const Config& config;
   const ApiGate& gate;
   Accounts& accounts;
+  Workspaces& workspaces;
   db::AccountStore& account_store;
   db::Database& database;
   NamespaceService& namespaces;

@@ -63,6 +63,10 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
   Result<InodeNo> root_of(uint64_t workspace) override;
   Task<Result<fs::SessionAnswer>> open_session(Caller caller, fs::SessionRequest request) override;
   Task<Result<void>> close_session(Caller caller) override;
+  Task<Result<void>> end_sessions(UserId user, uint64_t workspace) override;
+  std::optional<uint64_t> workspace_of_session(UserId user, SessionId session) override {
+    return hub_.workspace_of(user, session);
+  }
   bool touch_session(const Caller& caller) override { return hub_.touch(session_of(caller)); }
   Result<fs::AckAnswer> acknowledge(const Caller& caller, const fs::Ack& ack) override;
   Task<Result<fs::LockAnswer>> lock(Caller caller, fs::LockRequest request) override;
@@ -295,6 +299,17 @@ Task<Result<void>> SqlNamespaceService::close_session(Caller caller) {
       });
   if (erased.ok()) hub_.remove(caller.session);
   co_return erased;
+}
+
+Task<Result<void>> SqlNamespaceService::end_sessions(UserId user, uint64_t workspace) {
+  const std::vector<SessionId> ended = hub_.sessions_of(user, workspace);
+  if (ended.empty()) co_return ok();
+  // Whatever becomes of the rows: nobody goes on.
+  for (const SessionId id : ended) hub_.remove(id);
+  co_return co_await database_.write([&](db::Txn& txn) -> Result<void> {
+    for (const SessionId id : ended) db::SessionStore(txn).erase(id);
+    return ok();
+  });
 }
 
 Result<std::shared_ptr<ByteSource>> SqlNamespaceService::events(const Caller& caller,

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ namespace aster::primary {
 
 class ObjectBackends;
 
+/// Folders that a caller is limited to, as names from the root of its workspace down.
+using PathScope = std::vector<std::vector<std::string>>;
+
 /// Who asks. A workspace is one tree with its own root; callers never reach beyond theirs (an inode
 /// of another workspace is stale_handle).
 struct Caller {
@@ -30,6 +34,9 @@ struct Caller {
   uint64_t workspace = 0;
   SessionId session;  ///< 0 for callers without a mount (WebDAV, scripts)
   bool read_only = false;
+  /// Null: the whole tree. Operations by inode know no paths: only front ends that go by paths
+  /// (content::Tree) take callers that are limited, everybody else refuses them.
+  std::shared_ptr<const PathScope> only;
 };
 
 /// The tree rules: every operation of fs/messages.h over the metadata database. Thread-safe.
@@ -51,6 +58,10 @@ class NamespaceService {
   virtual Task<Result<fs::SessionAnswer>> open_session(Caller caller,
                                                        fs::SessionRequest request) = 0;
   virtual Task<Result<void>> close_session(Caller caller) = 0;
+  /// Ends all sessions of a user in one workspace (0: in all), their streams, leases and locks.
+  virtual Task<Result<void>> end_sessions(UserId user, uint64_t workspace) = 0;
+  /// Where a living session of this user is; nullopt for another's and for one that has ended.
+  virtual std::optional<uint64_t> workspace_of_session(UserId user, SessionId session) = 0;
   /// True when `session` belongs to the caller's user and lives; renews it.
   virtual bool touch_session(const Caller& caller) = 0;
 

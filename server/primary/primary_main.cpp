@@ -21,6 +21,8 @@
 #include "server/primary/node_control_api.h"
 #include "server/primary/primary_metrics.h"
 #include "server/primary/prober.h"
+#include "server/primary/team_api.h"
+#include "server/primary/token_api.h"
 #include "server/storage/local_target.h"
 
 namespace aster::primary {
@@ -91,10 +93,16 @@ struct Primary::Parts {
   std::optional<PolicyBackends> backends;
   std::unique_ptr<NamespaceService> namespaces;
   std::optional<Accounts> accounts;
+  std::optional<db::TokenStore> token_store;
+  std::optional<db::TeamStore> team_store;
+  std::optional<Teams> teams;
+  std::optional<Workspaces> workspaces;
   std::optional<Enrollment> enrollment;
   std::optional<TargetService> targets;
   std::optional<ApiGate> gate;
   std::optional<AuthApi> auth_api;
+  std::optional<TokenApi> token_api;
+  std::optional<TeamApi> team_api;
   std::optional<AdminApi> admin_api;
   std::optional<EnrollmentApi> enrollment_api;
   std::optional<NodeControlApi> node_control_api;
@@ -131,6 +139,10 @@ Result<void> Primary::Parts::open() {
   account_options.hash_threads =
       static_cast<size_t>(config.integer("auth.password_hash_max_concurrency"));
   accounts.emplace(account_options, *account_store, namespaces.get(), work, clock);
+  token_store.emplace(*database, work, clock);
+  team_store.emplace(*database, work, clock);
+  teams.emplace(Teams::Options{}, *team_store, *account_store, *accounts, *namespaces, work, clock);
+  workspaces.emplace(*teams, *namespaces);
   enrollment.emplace(
       *node_store, [this] { return public_url(config, port); }, clock,
       [this](NodeId) { return take_over_enrollment(); });
@@ -139,8 +151,9 @@ Result<void> Primary::Parts::open() {
 
 Result<void> Primary::Parts::make_front_ends() {
   gate.emplace(*accounts);
-  const FrontEndParts lent{config,      *gate,     *accounts, *account_store, *database,
-                           *namespaces, *backends, work,      disk,           clock};
+  const FrontEndParts lent{config,         *gate,     *accounts,   *workspaces,
+                           *account_store, *database, *namespaces, *backends,
+                           work,           disk,      clock};
   for (const MakeFrontEnd& make : options.front_ends) {
     ASTER_TRY(std::unique_ptr<FrontEnd> made, make(lent));
     front_ends.push_back(std::move(made));
@@ -150,15 +163,19 @@ Result<void> Primary::Parts::make_front_ends() {
 
 Result<void> Primary::Parts::add_routes() {
   targets.emplace(*registry, *node_store);
-  auth_api.emplace(*gate, *accounts, *account_store, clock);
+  auth_api.emplace(*gate, *accounts, *workspaces, *account_store, clock);
+  token_api.emplace(*gate, *accounts, *token_store, *account_store, clock);
+  team_api.emplace(*gate, *teams, *team_store, *account_store);
   admin_api.emplace(*gate, AdminParts{*accounts, *account_store, *node_store, *registry,
                                       *enrollment, *targets, *policies, *backends});
   enrollment_api.emplace(*enrollment);
   node_control_api.emplace(*registry, clock);
-  client_api.emplace(*gate, *namespaces);
+  client_api.emplace(*gate, *accounts, *workspaces, *namespaces);
   relay.emplace(*backends, *relay_urls);
   for (const auto& front_end : front_ends) front_end->add_routes(router);
   auth_api->add_routes(router);
+  token_api->add_routes(router);
+  team_api->add_routes(router);
   admin_api->add_routes(router);
   enrollment_api->add_routes(router);
   node_control_api->add_routes(router);
@@ -251,6 +268,14 @@ Result<void> Primary::reload() {
   return parts_->tls ? parts_->tls->reload() : ok();
 }
 
+std::vector<std::string> Primary::routes() const {
+  std::vector<std::string> lines;
+  for (const auto& [method, pattern] : parts_->router.names()) {
+    lines.push_back(method + " " + pattern);
+  }
+  return lines;
+}
+
 void Primary::stop(std::chrono::milliseconds grace) {
   // Handlers that wait for a follower have the same grace as everybody.
   parts_->work.post_after(grace, [http = parts_->http] { http->interrupt(); });
@@ -269,8 +294,9 @@ Result<void> add_account(const std::string& database_url, NewAccount account, Pa
   Accounts::NewUser user{.name = std::move(account.name), .password = std::move(account.password)};
   if (account.admin) user.role = db::UserRole::admin;
   ASTER_TRY(const db::UserRow made, run_blocking(accounts.create_user(std::move(user))));
-  static_cast<void>(made);
-  return ok();
+  return run_blocking(
+      store.audit(UserId(), "user.create", made.name,
+                  "by the command line, role=" + std::string(to_string(made.role))));
 }
 
 }  // namespace aster::primary

@@ -29,6 +29,8 @@ class Primary {
   uint16_t port() const;
   /// Reads the certificate again, for the connections to come. After a failure the old one stays.
   Result<void> reload();
+  /// "METHOD pattern" of everything that it answers.
+  std::vector<std::string> routes() const;
   /// Stops listening, lets requests in flight finish until `grace` has passed, ends duties.
   void stop(std::chrono::milliseconds grace);
 

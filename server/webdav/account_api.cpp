@@ -22,6 +22,7 @@ json::object account_object(const db::WebdavAccountRow& account) {
                    {"username", account.name},
                    {"root_folder_id", nullptr},
                    {"root_path", account.root_path},
+                   {"workspace", account.workspace},
                    {"read_only", account.read_only},
                    {"is_active", account.active},
                    {"created_at", primary::rfc3339(account.created_at)},
@@ -38,6 +39,7 @@ struct AccountApi::Wanted {
   std::optional<std::string> password;
   std::optional<uint64_t> root_folder;
   std::optional<std::string> root_path;
+  std::string workspace;
   bool read_only = false;
 };
 
@@ -56,7 +58,9 @@ void AccountApi::add_routes(http::Router& router) {
 
 Task<Result<void>> AccountApi::choose_root(primary::Identity who, const Wanted& wanted,
                                            db::WebdavAccountRow& row) {
-  const primary::Caller caller{.user = who.user, .workspace = who.workspace};
+  ASTER_CO_TRY(const primary::Caller caller,
+               co_await parts_.workspaces.enter(std::move(who), wanted.workspace));
+  row.workspace = wanted.workspace;
   row.root_path = "/";
   if (wanted.root_folder) {
     fs::GetAttr ask{InodeNo(*wanted.root_folder)};
@@ -69,17 +73,9 @@ Task<Result<void>> AccountApi::choose_root(primary::Identity who, const Wanted& 
   }
   if (!wanted.root_path) co_return ok();
   // A path in JSON is no URL: what looks like an escape is part of a name.
-  content::Path path;
-  for (std::string_view rest = *wanted.root_path; !rest.empty();) {
-    const size_t slash = std::min(rest.find('/'), rest.size());
-    const std::string_view name = rest.substr(0, slash);
-    rest.remove_prefix(std::min(slash + 1, rest.size()));
-    if (name.empty()) continue;
-    ASTER_CO_TRY(content::check_name(name));
-    path.emplace_back(name);
-  }
+  ASTER_CO_TRY(content::Path path, primary::parse_plain_path(*wanted.root_path));
   if (path.empty()) co_return ok();
-  const auto root = [&] { return parts_.namespaces.root_of(who.workspace); };
+  const auto root = [&] { return parts_.namespaces.root_of(caller.workspace); };
   ASTER_CO_TRY(const InodeNo top, co_await parts_.work.run(root));
   content::Tree tree(parts_.namespaces, caller, top);
   ASTER_CO_TRY(const content::Spot spot, co_await tree.find(std::move(path)));
@@ -98,6 +94,7 @@ Task<AccountApi::Reply> AccountApi::create(ApiCall call) {
   reader.optional("password", wanted.password);
   reader.optional("root_folder_id", wanted.root_folder);
   reader.optional("root_path", wanted.root_path);
+  reader.optional("workspace", wanted.workspace);
   reader.optional("read_only", wanted.read_only);
   ASTER_CO_TRY(wanted, reader.finish(std::move(wanted)));
   ASTER_CO_TRY(primary::check_user_name(wanted.name));

@@ -36,6 +36,8 @@ Task<Result<Dav::Transfer>> Dav::plan_transfer(Exchange& exchange, bool is_move)
       (plan.from.is_directory() && content::is_within(plan.to.path, plan.from.path))) {
     co_return fail(Errc::forbidden, "source and destination contain one another");
   }
+  const bool displaced = (is_move && plan.from.is_fixed) || (plan.to.node && plan.to.is_fixed);
+  if (displaced) co_return fail(Errc::forbidden, "the root cannot be moved or replaced");
   if (!plan.to.has_parent) {
     co_return fail(Errc::conflict, "the collection above the destination is missing");
   }
@@ -80,7 +82,6 @@ Task<Result<http::Response>> Dav::copy(Exchange& exchange) {
 Task<Result<http::Response>> Dav::move(Exchange& exchange) {
   ASTER_CO_TRY(Transfer plan, co_await plan_transfer(exchange, true));
   if (plan.refused) co_return std::move(*plan.refused);
-  if (plan.from.is_root()) co_return fail(Errc::forbidden, "the root cannot be moved");
   const bool replaces = plan.to.node.has_value();
   // A file takes the place of a file in one step.
   const bool in_one_step = plan.to.is_file() && plan.from.is_file();

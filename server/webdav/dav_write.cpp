@@ -120,7 +120,7 @@ Task<Result<http::Response>> Dav::make_collection(Exchange& exchange) {
 
 Task<Result<http::Response>> Dav::remove(Exchange& exchange) {
   ASTER_CO_TRY(content::Spot spot, co_await exchange.tree.find(exchange.path));
-  if (spot.is_root()) co_return fail(Errc::forbidden, "the root cannot be removed");
+  if (spot.is_fixed) co_return fail(Errc::forbidden, "the root cannot be removed");
   if (!spot.node) co_return fail(Errc::not_found, "nothing is there");
   const std::string* const depth = exchange.request.header("Depth");
   if (spot.is_directory() && depth != nullptr && !equals_ignoring_case(trim(*depth), "infinity")) {

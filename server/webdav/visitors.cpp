@@ -34,7 +34,7 @@ Task<Result<Visitor>> Visitors::admit(const http::Request& request) {
   if (header == nullptr) co_return fail(Errc::token_invalid, "a name and password are needed");
   if (const auto token = after_scheme(*header, "Bearer")) {
     ASTER_CO_TRY(primary::Identity who, co_await parts_.accounts.authenticate(*token));
-    co_return co_await whole_tree(std::move(who));
+    co_return co_await tree_of(std::move(who), {});
   }
   const auto encoded = after_scheme(*header, "Basic");
   const auto pair = encoded ? decode_base64(*encoded) : std::nullopt;
@@ -82,8 +82,8 @@ Task<Result<Visitor>> Visitors::prove_account(db::WebdavAccountRow account, cons
   ASTER_CO_TRY(
       co_await parts_.accounts.prove(offer.name, std::move(hash), offer.password, offer.peer));
   ASTER_CO_TRY(primary::Identity who, co_await parts_.accounts.identity_of(account.user));
-  ASTER_CO_TRY(Visitor visitor, co_await whole_tree(std::move(who)));
-  visitor.caller.read_only = account.read_only;
+  ASTER_CO_TRY(Visitor visitor, co_await tree_of(std::move(who), account.workspace));
+  visitor.caller.read_only = visitor.caller.read_only || account.read_only;
   if (!account.root) co_return visitor;
   visitor.root = account.root;
   ASTER_CO_TRY(visitor.outside, co_await above(visitor.caller, visitor.root));
@@ -96,19 +96,19 @@ Task<Result<Visitor>> Visitors::prove_user(const Offer& offer) {
     if (who.name != offer.name) {
       co_return fail(Errc::credentials_failed, "the token is another user's");
     }
-    co_return co_await whole_tree(std::move(who));
+    co_return co_await tree_of(std::move(who), {});
   }
   ASTER_CO_TRY(primary::Identity who,
                co_await parts_.accounts.check_password(offer.name, offer.password, offer.peer));
-  co_return co_await whole_tree(std::move(who));
+  co_return co_await tree_of(std::move(who), {});
 }
 
-Task<Result<Visitor>> Visitors::whole_tree(primary::Identity who) {
+Task<Result<Visitor>> Visitors::tree_of(primary::Identity who, std::string workspace) {
   Visitor visitor;
-  visitor.caller.user = who.user;
-  visitor.caller.workspace = who.workspace;
   visitor.principal = who.name;
-  const auto root = [&] { return parts_.namespaces.root_of(who.workspace); };
+  ASTER_CO_TRY(visitor.caller,
+               co_await parts_.workspaces.enter(std::move(who), std::move(workspace)));
+  const auto root = [&] { return parts_.namespaces.root_of(visitor.caller.workspace); };
   ASTER_CO_TRY(visitor.root, co_await parts_.work.run(root));
   co_return visitor;
 }

@@ -45,7 +45,7 @@ class Visitors {
   Task<Result<Visitor>> prove(Offer offer);
   Task<Result<Visitor>> prove_account(db::WebdavAccountRow account, const Offer& offer);
   Task<Result<Visitor>> prove_user(const Offer& offer);
-  Task<Result<Visitor>> whole_tree(primary::Identity who);
+  Task<Result<Visitor>> tree_of(primary::Identity who, std::string workspace);
   Task<Result<std::vector<InodeNo>>> above(primary::Caller caller, InodeNo folder);
 
   const primary::FrontEndParts parts_;

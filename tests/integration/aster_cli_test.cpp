@@ -240,6 +240,76 @@ TEST_F(AsterCli, users_may_not_administer) {
   EXPECT_EQ(aster({"status", "--token-file", token}).status, 0);
 }
 
+TEST_F(AsterCli, tokens_with_limits_are_made_listed_and_revoked) {
+  log_in();
+  const auto file = dir_ / "limited";
+  const Outcome made =
+      aster({"token", "create", "--name", "backup", "--read-only", "--path", "/photos", "--path",
+             "team:crew", "--expires", "30d", "--output", file});
+  ASSERT_EQ(made.status, 0) << made.text;
+  const std::string secret = testing::read_file(file);
+  EXPECT_TRUE(secret.starts_with("ast_"));
+  EXPECT_EQ(made.text.find(secret.substr(0, 20)), std::string::npos);
+  const Outcome shown = aster({"token", "create", "--name", "shown"});
+  EXPECT_TRUE(says(shown.text, "ast_"));
+  const Outcome list = aster({"token", "list"});
+  EXPECT_TRUE(says(list.text, "/photos team:crew"));
+  EXPECT_TRUE(says(list.text, "login"));
+  const Outcome refused = aster({"user", "list", "--token-file", file});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(says(refused.text, "limited to files"));
+  EXPECT_EQ(aster({"token", "create", "--name", "x", "--expires", "soon"}).status, 1);
+  ASSERT_EQ(aster({"token", "revoke", "backup"}).status, 0);
+  EXPECT_TRUE(says(aster({"status", "--token-file", file}).text, "aster login"));
+  EXPECT_EQ(aster({"token", "revoke", "backup"}).status, 1);
+  EXPECT_EQ(testing::read_file(dir_ / "primary.log").find(secret.substr(0, 20)), std::string::npos);
+}
+
+TEST_F(AsterCli, teams_are_made_filled_and_archived) {
+  log_in();
+  ASSERT_EQ(aster({"user", "add", "ann", "--password-file", password()}).status, 0);
+  const Outcome made = aster({"team", "add", "crew", "--quota", "10G", "--description", "Us"});
+  ASSERT_EQ(made.status, 0) << made.text;
+  const Outcome added = aster({"team", "member", "add", "crew", "ann", "--role", "reader"});
+  ASSERT_EQ(added.status, 0) << added.text;
+  ASSERT_EQ(aster({"team", "member", "set-role", "crew", "ann", "manager"}).status, 0);
+  const Outcome shown = aster({"team", "show", "crew"});
+  EXPECT_TRUE(says(shown.text, "team:crew"));
+  EXPECT_TRUE(says(shown.text, "10 GiB"));
+  EXPECT_TRUE(says(shown.text, "manager"));
+  EXPECT_EQ(aster({"team", "member", "remove", "crew", "root"}).status, 1);  // the last owner
+  ASSERT_EQ(aster({"team", "member", "remove", "crew", "ann"}).status, 0);
+  EXPECT_EQ(json_of({"team", "show", "crew"}).at("members").as_array().size(), 1u);
+  ASSERT_EQ(aster({"team", "set", "crew", "--quota", "none"}).status, 0);
+  ASSERT_EQ(aster({"team", "remove", "crew"}).status, 0);
+  EXPECT_TRUE(json_of({"team", "list"}).as_array()[0].at("is_archived").as_bool());
+  ASSERT_EQ(aster({"team", "restore", "crew"}).status, 0);
+  const Outcome log = aster({"audit", "list"});
+  EXPECT_TRUE(says(log.text, "team.archive"));
+  EXPECT_TRUE(says(log.text, "user=ann role=reader->manager"));
+  EXPECT_TRUE(says(log.text, "by the command line, role=admin"));
+  EXPECT_EQ(json_of({"audit", "list", "--limit", "3"}).as_array().size(), 3u);
+}
+
+TEST_F(AsterCli, a_changed_password_ends_every_other_login) {
+  log_in();
+  const auto other = dir_ / "other.token";
+  ASSERT_EQ(aster({"login", "--user", "root", "--password-file", password(), "--token-file", other})
+                .status,
+            0);
+  ASSERT_TRUE(write_private_file(dir_ / "new", "another long password\n"));
+  const Outcome wrong =
+      aster({"passwd", "--password-file", dir_ / "wrong", "--new-password-file", dir_ / "new"});
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_TRUE(says(wrong.text, "wrong name or password"));
+  const Outcome changed =
+      aster({"passwd", "--password-file", password(), "--new-password-file", dir_ / "new"});
+  ASSERT_EQ(changed.status, 0) << changed.text;
+  EXPECT_EQ(aster({"user", "list"}).status, 0);
+  EXPECT_TRUE(says(aster({"user", "list", "--token-file", other}).text, "aster login"));
+  EXPECT_EQ(aster({"login", "--user", "root", "--password-file", dir_ / "new"}).status, 0);
+}
+
 TEST_F(AsterCli, names_and_namespaces_are_unique) {
   log_in();
   ASSERT_EQ(aster({"node", "add", "a", "--namespace", "ns"}).status, 0);

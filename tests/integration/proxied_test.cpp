@@ -48,15 +48,15 @@ TEST_F(Proxied, requests_that_did_not_come_over_tls_are_sent_there) {
   const ApiAnswer direct = send("GET", primary_url() + "/webdav/a");
   EXPECT_EQ(direct.status, 308);
   EXPECT_EQ(*find_header(direct.headers, "Location"), "https://drive.example.com/webdav/a");
-  EXPECT_EQ(send("GET", primary_url() + "/api/v1/auth/me", {}, {{"Authorization", "Bearer t"}}).status,
-            403);
+  EXPECT_EQ(
+      send("GET", primary_url() + "/api/v1/auth/me", {}, {{"Authorization", "Bearer t"}}).status,
+      403);
   EXPECT_EQ(from("192.0.2.1", "GET", "/api/v1/auth/me").status, 401) << "served";
 }
 
 TEST_F(Proxied, webdav_takes_destinations_at_the_name_that_clients_know) {
   set_up_ann();
-  const HeaderList login = {
-      {"Authorization", "Basic " + encode_base64("ann:ann's password")}};
+  const HeaderList login = {{"Authorization", "Basic " + encode_base64("ann:ann's password")}};
   ASSERT_EQ(from("192.0.2.1", "MKCOL", "/webdav/a", {}, login).status, 201);
   HeaderList move = login;
   move.emplace_back("Destination", "https://drive.example.com/webdav/b");

@@ -33,9 +33,9 @@ TEST(ServerTrust, a_file_that_says_something_else_is_refused) {
 TEST(ServerTrust, pins_are_checked) {
   EXPECT_TRUE(check_pin(kPin).ok());
   EXPECT_TRUE(check_pin(kPin + ";" + kPin).ok());
-  for (const std::string& wrong : {std::string(), kPin.substr(8), kPin + ";", ";" + kPin,
-                                   "sha1//" + kPin.substr(8), kPin.substr(0, 51), kPin + "=",
-                                   kPin.substr(0, 20) + " " + kPin.substr(21)}) {
+  for (const std::string& wrong :
+       {std::string(), kPin.substr(8), kPin + ";", ";" + kPin, "sha1//" + kPin.substr(8),
+        kPin.substr(0, 51), kPin + "=", kPin.substr(0, 20) + " " + kPin.substr(21)}) {
     EXPECT_TRUE(check_pin(wrong).failed_with(Errc::bad_request)) << wrong;
   }
 }

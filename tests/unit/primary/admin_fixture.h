@@ -30,6 +30,11 @@ class FakeNamespaces final : public NamespaceService {
     co_return fail(Errc::unsupported);
   }
   Task<Result<void>> close_session(Caller) override { co_return ok(); }
+  Task<Result<void>> end_sessions(UserId user, uint64_t workspace) override {
+    ended.emplace_back(user, workspace);
+    co_return ok();
+  }
+  std::optional<uint64_t> workspace_of_session(UserId, SessionId) override { return std::nullopt; }
   bool touch_session(const Caller&) override { return true; }
   Result<fs::AckAnswer> acknowledge(const Caller&, const fs::Ack&) override {
     return fail(Errc::unsupported);
@@ -45,6 +50,7 @@ class FakeNamespaces final : public NamespaceService {
   Task<Result<void>> run_duties_once() override { co_return ok(); }
 
   std::vector<std::string> workspaces;
+  std::vector<std::pair<UserId, uint64_t>> ended;  ///< whose sessions, and where
 };
 
 /// A private database with its stores.

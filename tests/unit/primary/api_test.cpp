@@ -7,6 +7,7 @@
 #include "server/primary/data_relay.h"
 #include "server/primary/enrollment_api.h"
 #include "server/primary/node_control_api.h"
+#include "server/primary/token_api.h"
 #include "server/storage/local_target.h"
 #include "tests/support/fake_http_client.h"
 #include "tests/unit/primary/admin_fixture.h"
@@ -34,6 +35,7 @@ class ApiTest : public AdminFixture {
                                    targets, policies, *backends});
     relay.emplace(*backends, urls);
     auth.add_routes(router);
+    tokens.add_routes(router);
     admin->add_routes(router);
     enroll.add_routes(router);
     control.add_routes(router);
@@ -116,11 +118,16 @@ class ApiTest : public AdminFixture {
   }
   TargetService targets{registry, *node_store};
   ApiGate gate{accounts};
-  AuthApi auth{gate, accounts, *accounts_store, clock};
+  db::TeamStore team_store{*database, executor, clock};
+  Teams teams{{}, team_store, *accounts_store, accounts, namespaces, executor, clock};
+  Workspaces workspaces{teams, namespaces};
+  db::TokenStore token_store{*database, executor, clock};
+  AuthApi auth{gate, accounts, workspaces, *accounts_store, clock};
+  TokenApi tokens{gate, accounts, token_store, *accounts_store, clock};
   std::optional<AdminApi> admin;
   EnrollmentApi enroll{enrollment};
   NodeControlApi control{registry, clock};
-  ClientApi client{gate, namespaces};
+  ClientApi client{gate, accounts, workspaces, namespaces};
   std::optional<DataRelay> relay;
   http::Router router;
   CurlHttpClient http{{}, executor};

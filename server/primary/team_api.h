@@ -1,0 +1,46 @@
+#pragma once
+
+#include "server/primary/api_call.h"
+#include "server/primary/teams.h"
+
+namespace aster::primary {
+
+/// Teams: /api/v1/admin/teams for administrators, /api/v1/teams for members. Outlives the server
+/// that uses its routes.
+class TeamApi {
+ public:
+  TeamApi(const ApiGate& gate, Teams& teams, db::TeamStore& store, db::AccountStore& accounts)
+      : gate_(gate), teams_(teams), store_(store), accounts_(accounts) {}
+
+  void add_routes(http::Router& router);
+
+ private:
+  using Reply = Task<ApiResult<ApiReply>>;
+  Reply list_all(ApiCall call);
+  Reply create(ApiCall call);
+  Reply update(ApiCall call);
+  Reply archive(ApiCall call);
+  Reply restore(ApiCall call);
+  Reply list_mine(ApiCall call);
+  Reply show(ApiCall call);
+  Reply list_members(ApiCall call);
+  Reply add_member(ApiCall call);
+  Reply set_role(ApiCall call);
+  Reply remove_member(ApiCall call);
+
+  /// The team of the path with what the caller is in it: owner for administrators. not_found when
+  /// it is not the caller's, forbidden below `least`.
+  Task<ApiResult<db::Membership>> team_of(const ApiCall& call, db::TeamRole least);
+  Reply team_reply(int status, db::TeamRow team, std::optional<db::TeamRole> role);
+  Reply set_archived(ApiCall call, bool archived);
+  Task<Result<void>> audit(const ApiCall& call, std::string action, std::string team,
+                           std::string detail);
+  Task<Result<db::UserRow>> user_of(std::optional<uint64_t> id, std::optional<std::string> name);
+
+  const ApiGate& gate_;
+  Teams& teams_;
+  db::TeamStore& store_;
+  db::AccountStore& accounts_;
+};
+
+}  // namespace aster::primary
