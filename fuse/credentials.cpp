@@ -6,6 +6,7 @@
 #include "protocol/base/secret_file.h"
 #include "protocol/base_url.h"
 #include "protocol/envelope.h"
+#include "protocol/http_text.h"
 #include "protocol/json_reader.h"
 
 namespace aster {
@@ -110,6 +111,23 @@ Task<Result<std::string>> log_in(HttpClient& http, Credentials credentials) {
   std::string token;
   reader.required("token", token);
   co_return reader.finish(std::move(token));
+}
+
+Task<Result<bool>> may_only_read(HttpClient& http, Credentials credentials, std::string workspace) {
+  const QueryList query{{"workspace", std::move(workspace)}};
+  HttpClientRequest request;
+  request.url = credentials.server + "/api/v1/auth/me?" + form_encode(query);
+  request.headers.emplace_back("Authorization", "Bearer " + credentials.token);
+  ASTER_CO_TRY(const HttpClientResponse response, co_await http.send(std::move(request)));
+  const std::string_view answer = as_text(response.body.view());
+  if (response.status / 100 != 2)
+    co_return error_of_answer(response.status, answer, "ask for rights");
+  ASTER_CO_TRY(const Envelope envelope, decode_envelope(answer));
+  ASTER_CO_TRY(const auto data, parse_json_object(envelope.data, kMaxControlAnswer));
+  JsonReader reader(data);
+  bool read_only = false;
+  reader.optional("read_only", read_only);
+  co_return reader.finish(read_only);
 }
 
 }  // namespace aster

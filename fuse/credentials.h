@@ -32,4 +32,7 @@ Result<Credentials> find_credentials(const MountOptions& options, const Environm
 /// A bearer token by user and password.
 Task<Result<std::string>> log_in(HttpClient& http, Credentials credentials);
 
+/// True when these credentials (with a token) may only read in this workspace.
+Task<Result<bool>> may_only_read(HttpClient& http, Credentials credentials, std::string workspace);
+
 }  // namespace aster

@@ -184,6 +184,10 @@ class MountedDrive {
     Result<fs::SessionAnswer> answer = run_blocking(primary_->open_session(request));
     if (!answer.ok()) return said_clearly(answer.error(), credentials.server);
     session_answer_ = std::move(*answer);
+    const Result<bool> read_only =
+        run_blocking(may_only_read(*http_, credentials, options_.workspace));
+    if (!read_only.ok()) return said_clearly(read_only.error(), credentials.server);
+    options_.read_only = options_.read_only || *read_only;
     gathered_ = make_coalescing_client({}, *primary_, executor_);
     return ok();
   }
@@ -347,7 +351,7 @@ class MountedDrive {
   }
   static Task<void> wait_for(Completion<bool> done) { co_await done; }
 
-  const MountOptions options_;
+  MountOptions options_;
   const std::string directory_;
   std::string server_;
   std::filesystem::path cache_dir_;

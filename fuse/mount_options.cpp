@@ -84,7 +84,7 @@ constexpr Row kRows[] = {
        o.pin = v;
        return check_pin(v);
      }},
-    {"workspace", "NAME", "The tree to mount (default: the user's own)",
+    {"workspace", "NAME", "The tree to mount: team:NAME (default: the user's own)",
      [](MountOptions& o, Value v) {
        o.workspace = v;
        return ok();
@@ -249,8 +249,8 @@ struct CommandLine {
 
   CommandLine() {
     app.add_option("PLACES", places,
-                   "The drive ([user@]host[:port] or a URL; else the default drive), and the "
-                   "directory to mount it on")
+                   "The drive ([user@]host[:port], team:NAME@host[:port] or a URL; else the "
+                   "default drive), and the directory to mount it on")
         ->option_text("[SOURCE] MOUNTPOINT")
         ->expected(1, 2);
     app.add_option("-o", lists, "Options as for mount(8), separated by commas")
@@ -384,10 +384,16 @@ Result<void> parse_source(std::string_view source, MountOptions& options) {
   }
   if (const size_t at = rest.find('@'); at != std::string_view::npos && at < rest.find('/')) {
     const std::string_view user = rest.substr(0, at);
-    if (user.empty() || user.find(':') != std::string_view::npos) {
-      return fail(Errc::bad_request, "a drive is [user@]host[:port] or a URL, without a password");
+    constexpr std::string_view kTeam = "team:";
+    const bool team = user.starts_with(kTeam) && user.size() > kTeam.size() &&
+                      user.find(':', kTeam.size()) == std::string_view::npos;
+    if (team) options.workspace = user;
+    if (!team && (user.empty() || user.find(':') != std::string_view::npos)) {
+      return fail(
+          Errc::bad_request,
+          "a drive is [user@]host[:port], team:NAME@host[:port] or a URL, without a password");
     }
-    options.user = user;
+    if (!team) options.user = user;
     rest = rest.substr(at + 1);
   }
   if (scheme.empty()) scheme = is_this_machine(rest) ? "http://" : "https://";

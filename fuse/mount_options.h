@@ -61,7 +61,8 @@ Result<ParsedArguments> parse_arguments(const std::vector<std::string>& argument
 Result<uint64_t> parse_size(std::string_view text);
 /// "30", "30s", "5m", "2h", "500ms"; a bare number is seconds. More than zero, at most a day.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);
-/// SOURCE: a URL, or [user@]host[:port] (https, but http for this machine itself).
+/// SOURCE: a URL, or [user@]host[:port] (https, but http for this machine itself). "team:NAME" in
+/// place of the user names the workspace.
 Result<void> parse_source(std::string_view source, MountOptions& options);
 
 }  // namespace aster

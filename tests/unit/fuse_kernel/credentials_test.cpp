@@ -78,6 +78,18 @@ TEST_F(CredentialsTest, a_password_is_traded_for_a_token) {
   EXPECT_NE(http.requests()[0].body.find(R"(pass\"word)"), std::string::npos);
 }
 
+TEST_F(CredentialsTest, the_server_says_whether_a_token_may_only_read) {
+  FakeHttpClient http;
+  http.answer(200, R"({"code":"success","msg":"","data":{"id":1,"read_only":true}})");
+  http.answer(200, R"({"code":"success","msg":"","data":{"id":1}})");
+  http.answer(403, R"({"code":"forbidden","msg":"no"})");
+  const Credentials credentials{"http://localhost:1", "t", "", ""};
+  EXPECT_TRUE(*run_blocking(may_only_read(http, credentials, "team:crew")));
+  EXPECT_FALSE(*run_blocking(may_only_read(http, credentials, "")));
+  EXPECT_TRUE(run_blocking(may_only_read(http, credentials, "")).failed_with(Errc::forbidden));
+  EXPECT_EQ(http.requests()[0].url, "http://localhost:1/api/v1/auth/me?workspace=team%3Acrew");
+}
+
 TEST_F(CredentialsTest, a_wrong_password_is_an_error_without_the_password) {
   FakeHttpClient http;
   http.answer(401, R"({"code":"unauthorized","msg":"no"})");

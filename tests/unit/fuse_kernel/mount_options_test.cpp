@@ -42,6 +42,16 @@ TEST(MountOptions, a_source_may_name_the_user_but_no_password) {
   EXPECT_EQ(refusal({"anna:secret@drive.example.com", "/m"}).find("secret"), std::string::npos);
 }
 
+TEST(MountOptions, a_source_may_name_a_team) {
+  const MountOptions options = parsed({"team:crew@localhost:3000", "/m"});
+  EXPECT_EQ(options.workspace, "team:crew");
+  EXPECT_EQ(options.server, "http://localhost:3000");
+  EXPECT_EQ(options.user, "");
+  EXPECT_EQ(parsed({"https://team:crew@drive.example.com", "/m"}).workspace, "team:crew");
+  EXPECT_NE(refusal({"team:@drive.example.com", "/m"}), "accepted");
+  EXPECT_NE(refusal({"team:a:b@drive.example.com", "/m"}), "accepted");
+}
+
 TEST(MountOptions, works_as_mount_8_calls_it) {
   const MountOptions options =
       parsed({"drive.example.com", "/mnt", "-n", "-o", "rw,noauto,cache_size=2G,_netdev,hard"});
