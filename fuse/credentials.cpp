@@ -46,9 +46,21 @@ Result<Login> find_login(const std::string& server, const Environment& environme
                                             "', or give a token_file");
 }
 
-}  // namespace
+/// What the options say, else what was said at the login to this server.
+Result<ServerTrust> find_trust(const MountOptions& options, const std::string& server,
+                               const Environment& environment) {
+  ServerTrust given{options.ca_file, options.pin};
+  if (!given.empty()) return given;
+  for (const std::string& folder : login_folders(environment)) {
+    const Result<std::string> line = read_first_line(folder + "/server");
+    if (!line.ok()) continue;
+    const Result<std::string> url = normalize_master_url(*line);
+    if (url.ok() && *url == server) return read_trust(folder);
+  }
+  return given;
+}
 
-Result<Credentials> find_credentials(const MountOptions& options, const Environment& environment) {
+Result<Credentials> find_proof(const MountOptions& options, const Environment& environment) {
   Credentials found;
   found.server = options.server;
   if (!options.password_file.empty()) {
@@ -64,6 +76,14 @@ Result<Credentials> find_credentials(const MountOptions& options, const Environm
   if (!complete) {
     ASTER_TRY(found.token, read_secret_file(login.token_file));
   }
+  return found;
+}
+
+}  // namespace
+
+Result<Credentials> find_credentials(const MountOptions& options, const Environment& environment) {
+  ASTER_TRY(Credentials found, find_proof(options, environment));
+  ASTER_TRY(found.trust, find_trust(options, found.server, environment));
   return found;
 }
 

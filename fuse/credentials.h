@@ -8,6 +8,7 @@
 #include "protocol/base/result.h"
 #include "protocol/base/task.h"
 #include "protocol/client/http_client.h"
+#include "protocol/client/server_trust.h"
 
 namespace aster {
 
@@ -20,6 +21,7 @@ struct Credentials {
   std::string token;  ///< empty: log in with user and password
   std::string user;
   std::string password;
+  ServerTrust trust;  ///< as the options say, else as the login for this server does
 };
 
 /// From the options, else from what `aster login` left: the files `server` and `token` in

@@ -113,8 +113,7 @@ class MountedDrive {
 
   Result<void> start() {
     ASTER_TRY(Credentials credentials, find_credentials(options_, environment));
-    CurlHttpClientOptions curl;
-    curl.ca_file = options_.ca_file;
+    const CurlHttpClientOptions curl = trusting(credentials.trust, credentials.server);
     http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     control_http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     ASTER_TRY(connect(credentials));
@@ -319,7 +318,8 @@ class MountedDrive {
                                      vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
     add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
-                                *memory_cache_, disk_cache_.get(), journal_.get()});
+                                *memory_cache_, disk_cache_.get(), journal_.get(), http_.get(),
+                                control_http_.get(), directory_});
   }
 
   void follow_events() {

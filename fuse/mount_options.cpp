@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "protocol/base_url.h"
+#include "protocol/client/curl_http_client.h"
 
 namespace aster {
 namespace {
@@ -78,6 +79,11 @@ constexpr Row kRows[] = {
      [](MountOptions& o, Value v) { return set_path(o.password_file, v); }},
     {"ca-file", "FILE", "PEM file of authorities to trust for https",
      [](MountOptions& o, Value v) { return set_path(o.ca_file, v); }},
+    {"pin", "KEY", "Public key the primary must have: sha256//BASE64, several with ';'",
+     [](MountOptions& o, Value v) {
+       o.pin = v;
+       return check_pin(v);
+     }},
     {"workspace", "NAME", "The tree to mount (default: the user's own)",
      [](MountOptions& o, Value v) {
        o.workspace = v;
@@ -299,6 +305,9 @@ Result<void> check(const MountOptions& options) {
   }
   if (!options.password_file.empty() && options.user.empty()) {
     return fail(Errc::bad_request, "password_file needs user=NAME");
+  }
+  if (!options.pin.empty() && options.server.starts_with("http:")) {
+    return fail(Errc::bad_request, "option pin: the drive's URL is not https");
   }
   if (!options.password_file.empty() && !options.token_file.empty()) {
     return fail(Errc::bad_request, "give a token_file or a password_file, not both");

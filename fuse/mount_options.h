@@ -21,6 +21,7 @@ struct MountOptions {
   std::string password_file;
   std::string token_file;
   std::string ca_file;
+  std::string pin;
   std::string workspace;
 
   std::optional<std::string> cache_dir;

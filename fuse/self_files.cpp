@@ -79,6 +79,67 @@ std::string cache(const SelfSources& s) {
   return lines.take();
 }
 
+void write_cache(metrics::Exposition& out, const SelfSources& s) {
+  std::vector<std::pair<std::string_view, BlockCacheStats>> caches{{"memory", s.memory.stats()}};
+  if (s.disk != nullptr) caches.emplace_back("disk", s.disk->stats());
+  const auto counter = [&](std::string_view name, std::string_view help,
+                           uint64_t BlockCacheStats::*member) {
+    for (const auto& [where, stats] : caches) {
+      out.counter(name, help, {{"cache", where}}, stats.*member);
+    }
+  };
+  counter("aster_mount_cache_hits_total", "Blocks found in the cache", &BlockCacheStats::hits);
+  counter("aster_mount_cache_misses_total", "Blocks not found", &BlockCacheStats::misses);
+  counter("aster_mount_cache_puts_total", "Blocks put into the cache", &BlockCacheStats::puts);
+  counter("aster_mount_cache_evicted_bytes_total", "Bytes that made room for others",
+          &BlockCacheStats::evicted_bytes);
+  counter("aster_mount_cache_corrupt_total", "Blocks dropped for a wrong checksum",
+          &BlockCacheStats::corrupt);
+  for (const auto& [where, stats] : caches) {
+    out.gauge("aster_mount_cache_bytes", "What the cache takes", {{"cache", where}},
+              static_cast<double>(stats.bytes));
+  }
+  for (const auto& [where, stats] : caches) {
+    out.gauge("aster_mount_cache_limit_bytes", "What it may take", {{"cache", where}},
+              static_cast<double>(stats.limit_bytes));
+  }
+}
+
+void write_io(metrics::Exposition& out, const SelfSources& s) {
+  const FileIoStats io = s.io.stats();
+  out.counter("aster_mount_uploaded_bytes_total", "Bytes sent to nodes", {}, io.bytes_uploaded);
+  out.counter("aster_mount_downloaded_bytes_total", "Bytes fetched from nodes", {},
+              io.bytes_read_remote);
+  out.counter("aster_mount_uploads_failed_total", "Uploads that failed and are tried again", {},
+              io.failed_uploads);
+  out.counter("aster_mount_corrupt_blocks_total", "Blocks that came with a wrong checksum", {},
+              io.corrupt_blocks);
+  const auto gauge = [&](std::string_view name, std::string_view help, uint64_t value) {
+    out.gauge(name, help, {}, static_cast<double>(value));
+  };
+  gauge("aster_mount_dirty_bytes", "Written, but not sent yet", io.dirty_bytes);
+  gauge("aster_mount_dirty_files", "Files with such bytes", s.filesystem.inodes().dirty().size());
+  gauge("aster_mount_inodes", "Inodes that are known", s.filesystem.inodes().size());
+  gauge("aster_mount_event_stream_up", "1 while the primary tells of changes",
+        s.filesystem.trusted() ? 1 : 0);
+  if (s.journal == nullptr) return;
+  const WritebackJournal::Stats journal = s.journal->stats();
+  gauge("aster_mount_journal_bytes", "Unsent data in the journal", journal.bytes);
+  gauge("aster_mount_journal_limit_bytes", "What the journal may hold", journal.limit);
+  gauge("aster_mount_journal_files", "Files with data in the journal", journal.files);
+  gauge("aster_mount_journal_names", "Changes of names in the journal", journal.names);
+}
+
+std::string metrics_of(const SelfSources& s, const OperationStats& operations) {
+  metrics::Exposition out({"mountpoint", s.directory});
+  out.process("mount.aster");
+  operations.write(out);
+  write_io(out, s);
+  write_cache(out, s);
+  if (s.http != nullptr) write_exchanges(out, *s.http, s.control_http);
+  return out.take();
+}
+
 Task<Result<std::string>> at_once(std::string text) {
   co_return text;
 }
@@ -93,6 +154,9 @@ void add_self_files(Dispatch& dispatch, SelfSources sources) {
   add("configuration", configuration);
   add("state", state);
   add("cache", cache);
+  tree.add({"metrics", [sources, &dispatch](Caller) {
+              return at_once(metrics_of(sources, dispatch.stats()));
+            }});
   tree.add({"statistics", [&dispatch](Caller) { return at_once(dispatch.stats().table()); }});
   for (const std::string name : {"policies", "nodes"}) {
     tree.add({name, [sources, name](Caller who) {

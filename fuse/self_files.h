@@ -7,6 +7,7 @@
 #include "cache/writeback_journal.h"
 #include "fuse/kernel/dispatch.h"
 #include "fuse/mount_options.h"
+#include "protocol/client/curl_http_client.h"
 
 namespace aster {
 
@@ -21,9 +22,12 @@ struct SelfSources {
   const MemoryBlockCache& memory;
   const DiskBlockCache* disk = nullptr;
   const WritebackJournal* journal = nullptr;
+  const CurlHttpClient* http = nullptr;
+  const CurlHttpClient* control_http = nullptr;
+  std::string directory = {};  ///< that the drive is mounted on
 };
 
-/// Fills `dispatch.self()`: configuration, statistics, cache, state, policies, nodes. See
+/// Fills `dispatch.self()`: configuration, statistics, metrics, cache, state, policies, nodes. See
 /// mount.aster(8).
 void add_self_files(Dispatch& dispatch, SelfSources sources);
 

@@ -31,13 +31,15 @@ namespace {
 struct Running {
   uint16_t port = 0;
   std::function<void(std::chrono::milliseconds grace)> stop;
+  std::function<Result<void>()> reload;  ///< SIGHUP
 };
 
 template <class Server>
 Result<Running> run_as(Result<std::unique_ptr<Server>> started) {
   ASTER_TRY(std::shared_ptr<Server> server, std::move(started));
   const uint16_t port = server->port();
-  return Running{port, [server](std::chrono::milliseconds grace) { server->stop(grace); }};
+  return Running{port, [server](std::chrono::milliseconds grace) { server->stop(grace); },
+                 [server] { return server->reload(); }};
 }
 
 /// One branch per mode.
@@ -80,11 +82,13 @@ Result<void> write_port_file(const std::filesystem::path& file, uint16_t port) {
   return ok();
 }
 
-sigset_t ending_signals() {
+/// SIGHUP asks to read the certificate again, the others end the server.
+sigset_t awaited_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   return set;
 }
 
@@ -97,30 +101,42 @@ void raise_file_limit() {
   if (::setrlimit(RLIMIT_NOFILE, &files) != 0) ASTER_LOG(warn, "file limit not raised");
 }
 
-/// The first of `ending` that comes; systemd hears a beat meanwhile.
-int wait_for(const sigset_t& ending, const Watchdog& watchdog) {
+void reload(const Running& server) {
+  notify_reloading();
+  const Result<void> done = server.reload();
+  if (done.ok()) {
+    ASTER_LOG(info, "reloaded");
+  } else {
+    ASTER_LOG(error, "not_reloaded", {"err", done.error()});
+  }
+  notify_reloaded();
+}
+
+/// The first signal that ends the server; it reloads on others, and systemd hears a beat meanwhile.
+int wait_for_end(const Running& server, const sigset_t& awaited, const Watchdog& watchdog) {
   for (;;) {
     watchdog.beat();
     const auto pause = watchdog.interval().value_or(std::chrono::hours(24));
     const timespec time{pause.count() / 1000, pause.count() % 1000 * 1'000'000};
-    const int signal = sigtimedwait(&ending, nullptr, &time);
-    if (signal > 0) return signal;
+    const int signal = sigtimedwait(&awaited, nullptr, &time);
+    if (signal == SIGHUP) reload(server);
+    if (signal > 0 && signal != SIGHUP) return signal;
   }
 }
 
 Result<void> serve(const std::filesystem::path& file) {
   // Before any thread exists, so that all of them leave these signals to sigwait().
-  const sigset_t ending = ending_signals();
-  pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+  const sigset_t awaited = awaited_signals();
+  pthread_sigmask(SIG_BLOCK, &awaited, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGHUP, SIG_IGN);
   ASTER_TRY(const Config config, load_or_create(file));
   set_up_log(config);
   raise_file_limit();
   ASTER_TRY(const Running server, start_server(config));
   ASTER_TRY(write_port_file(config.path("server.port_file"), server.port));
   notify_ready(server.port);
-  const int signal = wait_for(ending, Watchdog(config.text("server.host"), server.port));
+  const int signal =
+      wait_for_end(server, awaited, Watchdog(config.text("server.host"), server.port));
   ASTER_LOG(info, "stopping", {"signal", strsignal(signal)});
   notify_stopping();
   server.stop(std::chrono::seconds(config.integer("server.shutdown_grace_secs")));

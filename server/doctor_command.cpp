@@ -16,6 +16,8 @@
 #include "server/db/node_store.h"
 #include "server/db/policy_store.h"
 #include "server/follower/binding_store.h"
+#include "server/http/listen_options.h"
+#include "server/http/tls.h"
 #include "server/primary/inspection.h"
 
 namespace aster {
@@ -29,6 +31,8 @@ constexpr int64_t kSkewWarning = 60;
 constexpr int64_t kSkewMost = 300;
 constexpr uint64_t kSpaceWarning = 5ull << 30;
 constexpr uint64_t kSpaceLeast = 512ull << 20;
+/// Certificates are renewed long before: one that has so little left was forgotten.
+constexpr int64_t kCertificateDays = 14;
 /// What the collector could not remove for so long waits for a node.
 constexpr std::chrono::hours kGarbageAge{24};
 
@@ -102,6 +106,28 @@ void check_config_file(const Config& config, Diagnosis& diagnosis) {
   diagnosis.ok("configuration", file + ", mode " + config.text("server.start_mode"));
 }
 
+/// What the server would listen with: addresses, proxies, certificate.
+void check_listening(const Config& config, Diagnosis& diagnosis) {
+  const Result<http::ServerOptions> options = http::listen_options(config);
+  if (!options.ok()) {
+    diagnosis.add(Level::wrong, "listening", text_of(options.error()),
+                  "the server will not start: see aster-config(5)");
+    return;
+  }
+  if (!options->tls) return;
+  const http::TlsIdentity::Facts facts = options->tls->facts();
+  const int64_t days = (facts.not_after - SystemClock().now_seconds()) / (24 * 3600);
+  const std::string text = facts.subject + ", good for " + std::to_string(days) + " days";
+  const std::string renew = "put a new one in its place and run: systemctl reload aster_drive";
+  if (facts.not_after <= SystemClock().now_seconds()) {
+    diagnosis.add(Level::wrong, "certificate", facts.subject + " has expired", renew);
+  } else if (days < kCertificateDays) {
+    diagnosis.add(Level::warning, "certificate", text, renew);
+  } else {
+    diagnosis.ok("certificate", text);
+  }
+}
+
 void check_space(const std::string& what, const filesystem::path& folder, Diagnosis& diagnosis) {
   std::error_code error;
   const filesystem::space_info space = filesystem::space(folder, error);
@@ -162,10 +188,11 @@ void check_peer(HttpClient& http, const std::string& topic, const std::string& u
   }
 }
 
-void check_nodes(db::Database& database, Executor& executor, Diagnosis& diagnosis) {
+void check_nodes(const Config& config, db::Database& database, Executor& executor,
+                 Diagnosis& diagnosis) {
   SystemClock clock;
   db::NodeStore store(database, executor, clock);
-  CurlHttpClient http({}, executor);
+  CurlHttpClient http({.ca_file = config.path("remote.ca_file").string()}, executor);
   const Result<std::vector<db::NodeRow>> nodes = run_blocking(store.nodes());
   if (!nodes.ok()) {
     diagnosis.add(Level::wrong, "nodes", text_of(nodes.error()));
@@ -271,7 +298,7 @@ void check_primary(const Config& config, Diagnosis& diagnosis) {
   diagnosis.ok("database", place->path + " is sound");
   check_namespace(config, diagnosis);
   check_policies(**database, executor, diagnosis);
-  check_nodes(**database, executor, diagnosis);
+  check_nodes(config, **database, executor, diagnosis);
   check_garbage(**database, diagnosis);
 }
 
@@ -314,7 +341,7 @@ void check_follower(const Config& config, Diagnosis& diagnosis) {
   }
   diagnosis.ok("database", place->path);
   Executor executor({.name = "doctor", .threads = 2});
-  CurlHttpClient http({}, executor);
+  CurlHttpClient http({.ca_file = config.path("remote.ca_file").string()}, executor);
   for (const follower::Binding& binding : (*store)->bindings()) {
     check_binding(http, **store, binding, diagnosis);
   }
@@ -336,6 +363,7 @@ void examine(const DoctorCommand& command, Diagnosis& diagnosis) {
     return;
   }
   check_config_file(*config, diagnosis);
+  check_listening(*config, diagnosis);
   if (config->text("server.start_mode") == "primary") {
     check_primary(*config, diagnosis);
   } else {

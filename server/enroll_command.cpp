@@ -110,7 +110,7 @@ Result<json::object> enroll(const EnrollCommand& command) {
   const SystemClock clock;
   ASTER_TRY(const auto store, BindingStore::open(path, clock));
   Executor executor({.name = "enroll", .threads = 1});
-  CurlHttpClient http({}, executor);
+  CurlHttpClient http({.ca_file = config.path("remote.ca_file").string()}, executor);
   auto result =
       run_blocking(follower::enroll_node(http, *store, {command.master_url, command.token}));
   if (result.failure) return std::move(result.failure->error);

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <memory>
 
 #include "protocol/base/unique_handle.h"
@@ -85,6 +86,17 @@ void notify_ready(uint16_t port) {
   const UniqueFd fd(std::atoi(number));
   const std::string line = std::to_string(port) + "\n";
   if (::write(fd.get(), line.data(), line.size()) < 0) return;
+}
+
+void notify_reloading() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const int64_t us = now.tv_sec * 1'000'000LL + now.tv_nsec / 1000;
+  tell_systemd("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(us));
+}
+
+void notify_reloaded() {
+  tell_systemd("READY=1");
 }
 
 void notify_stopping() {

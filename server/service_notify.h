@@ -11,6 +11,9 @@ namespace aster {
 /// Tells whoever started this process that it serves on `port`: systemd through $NOTIFY_SOCKET, and
 /// one line with the port to the descriptor in $ASTER_READY_FD (closed afterwards). No-op without.
 void notify_ready(uint16_t port);
+/// systemd (Type=notify-reload and plain Type=notify alike): SIGHUP is being obeyed; it is done.
+void notify_reloading();
+void notify_reloaded();
 /// systemd: the stop has begun.
 void notify_stopping();
 

@@ -13,7 +13,9 @@ namespace json = boost::json;
 constexpr uint64_t kPage = 100;  // the most that the admin API gives at once
 
 /// What a refusal means, in the server's words when it has some.
-Error refusal(int status, std::string_view body, std::string_view doing) {
+Error refusal(const HttpClientResponse& response, std::string_view doing) {
+  const int status = response.status;
+  const std::string_view body = as_text(response.body.view());
   std::string text = "the server answered with status " + std::to_string(status);
   Errc errc = errc_for_status(status);
   const auto envelope = decode_envelope(body, kMaxListAnswer);
@@ -25,6 +27,9 @@ Error refusal(int status, std::string_view body, std::string_view doing) {
       text = std::string(info(*envelope->code).text);
     }
   }
+  // The server's log tells more of its own failures.
+  const std::string* const id = find_header(response.headers, "X-Request-ID");
+  if (status >= 500 && id != nullptr) text += " (request " + *id + " in the server's log)";
   return {errc, std::string(doing) + ": " + text};
 }
 
@@ -84,7 +89,7 @@ Result<json::value> Api::call(std::string method, std::string_view path, std::st
   }
   const std::string_view text = as_text(response->body.view());
   if (response->status < 200 || response->status > 299) {
-    return refusal(response->status, text, doing);
+    return refusal(*response, doing);
   }
   if (text.empty()) return json::value();
   const auto envelope = decode_envelope(text, kMaxListAnswer);

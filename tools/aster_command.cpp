@@ -96,8 +96,26 @@ Result<std::filesystem::path> Session::token_file() const {
   return store.token_path();
 }
 
+Result<ServerTrust> Session::trust(const std::string& server) const {
+  ServerTrust trust;
+  if (!options_.ca_file.empty()) trust.ca_file = std::filesystem::absolute(options_.ca_file);
+  trust.pin = options_.pin;
+  if (!trust.pin.empty()) ASTER_TRY(check_pin(trust.pin));
+  if (trust.empty()) {
+    const auto store = LoginStore::open(world_.environment);
+    const auto stored = store.ok() ? store->server() : Result<std::string>(store.error());
+    if (stored.ok() && *stored == server) {
+      ASTER_TRY(trust, store->trust());
+    }
+  }
+  if (world_.trust) world_.trust(trusting(trust, server));
+  return trust;
+}
+
 Result<Api> Session::api() const {
   ASTER_TRY(std::string url, server());
+  ASTER_TRY(const ServerTrust known, trust(url));
+  static_cast<void>(known);
   ASTER_TRY(const std::filesystem::path file, token_file());
   auto token = read_secret_file(file);
   if (token.failed_with(Errc::not_found)) {
@@ -126,6 +144,10 @@ CLI::App* Commands::add(CLI::App* parent, const std::string& name, const std::st
   command->add_flag("--json", options_.json, "Print JSON");
   command->add_option("--server", options_.server, "The primary, instead of the one logged in to");
   command->add_option("--token-file", options_.token_file, "File with the bearer token");
+  command->add_option("--ca-file", options_.ca_file,
+                      "PEM file of the authorities to trust for https, kept with a login");
+  command->add_option("--pin", options_.pin,
+                      "Public key that the primary must have, sha256//BASE64, kept with a login");
   command->callback([this, action = std::move(action)] { chosen_ = action; });
   return command;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/client/server_trust.h"
 #include "tools/aster_api.h"
 #include "tools/aster_login_store.h"
 
@@ -22,6 +23,8 @@ struct World {
   /// Shows `prompt` on the terminal and reads one line without echo.
   std::function<Result<std::string>(const std::string& prompt)> ask_secret;
   std::filesystem::path mount_table;  ///< /proc/self/mounts
+  /// From now on `http` takes only what these options trust for the primary. May be null.
+  std::function<void(CurlHttpClientOptions)> trust = {};
 };
 
 /// What a command found or did.
@@ -38,6 +41,8 @@ class Session {
     bool json = false;
     std::string server;      ///< --server; empty = $ASTER_URL, else as logged in
     std::string token_file;  ///< --token-file; empty = $ASTER_ADMIN_TOKEN_FILE, else as logged in
+    std::string ca_file;     ///< --ca-file; empty = as logged in
+    std::string pin;         ///< --pin; empty = as logged in
   };
   Session(World& world, Options options) : world_(world), options_(std::move(options)) {}
 
@@ -48,6 +53,8 @@ class Session {
   Result<std::string> server() const;
   /// Where the token is, or would be.
   Result<std::filesystem::path> token_file() const;
+  /// Whom to take for `server` from now on: what the options say, else the login to it.
+  Result<ServerTrust> trust(const std::string& server) const;
   /// The API with the caller's token. precondition_failed when nobody has logged in.
   Result<Api> api() const;
   /// From a file, or asked for on the terminal when `file` is empty.

@@ -44,11 +44,12 @@ Result<Granted> log_in(Session& session, const std::string& server, const LoginO
 Result<Report> login(Session& session, const LoginOptions& options) {
   ASTER_TRY(const std::string server,
             options.url.empty() ? session.server() : normalize_master_url(options.url));
+  ASTER_TRY(const ServerTrust trust, session.trust(server));
   ASTER_TRY(const Granted granted, log_in(session, server, options));
   std::string file = session.options().token_file;
   if (file.empty()) {
     ASTER_TRY(const LoginStore store, LoginStore::open(session.world().environment));
-    ASTER_TRY(store.save(server, granted.token));
+    ASTER_TRY(store.save(server, granted.token, trust));
     file = store.token_path();
   } else {
     ASTER_TRY(write_private_file(file, granted.token + "\n"));

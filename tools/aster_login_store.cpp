@@ -18,7 +18,9 @@ Result<std::string> LoginStore::server() const {
   return read_first_line(server_path());
 }
 
-Result<void> LoginStore::save(std::string_view server, std::string_view token) const {
+Result<void> LoginStore::save(std::string_view server, std::string_view token,
+                              const ServerTrust& trust) const {
+  ASTER_TRY(write_trust(folder_, trust));
   ASTER_TRY(write_private_file(token_path(), std::string(token) + "\n"));
   return write_private_file(server_path(), std::string(server) + "\n");
 }

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <mutex>
 
 #include "protocol/base/executor.h"
 #include "protocol/base/unique_handle.h"
@@ -57,10 +58,30 @@ Result<std::string> ask_secret(const std::string& prompt) {
   return line;
 }
 
+/// Made when the command line has said whom to trust.
+class LateHttpClient final : public HttpClient {
+ public:
+  explicit LateHttpClient(Executor& executor) : executor_(executor) {}
+  void trust(CurlHttpClientOptions options) { options_ = std::move(options); }
+
+  using HttpClient::send;
+  Task<Result<HttpClientResponse>> send(HttpClientRequest request, CancelToken cancel) override {
+    std::call_once(made_, [this] { client_.emplace(options_, executor_); });
+    return client_->send(std::move(request), std::move(cancel));
+  }
+
+ private:
+  Executor& executor_;
+  CurlHttpClientOptions options_;
+  std::once_flag made_;
+  std::optional<CurlHttpClient> client_;
+};
+
 int main_fenced(int argc, char** argv) {
   Executor executor({.name = "aster", .threads = 1});
-  CurlHttpClient http({}, executor);
+  LateHttpClient http(executor);
   World world{http, std::cout, std::cerr, environment_variable, ask_secret, "/proc/self/mounts"};
+  world.trust = [&http](CurlHttpClientOptions options) { http.trust(std::move(options)); };
   return run(world, {argv + 1, argv + argc});
 }
 

@@ -246,6 +246,8 @@ Result<Report> verify(Session& session, const std::string& path, bool deep) {
                                                ", but the login is for " + server +
                                                ": give --server and --token-file");
   }
+  ASTER_TRY(const ServerTrust trust, session.trust(server));
+  static_cast<void>(trust);
   ASTER_TRY(const filesystem::path token_file, session.token_file());
   ASTER_TRY(std::string token, read_secret_file(token_file));
   Executor executor({.name = "verify", .threads = 1});

@@ -54,7 +54,7 @@ THIRD_PARTY = [
     ("RocksDB", r"rocksdb/", r"cache/[^/]+\.cpp$"),
     ("Asio and Beast", r"boost/(asio|beast)", r"server/http/"),
     ("SQL", r"sqlite3|libpq-fe\.h|postgresql/", r"server/db/|server/follower/binding_store\.cpp$"),
-    ("OpenSSL", r"openssl/", r"protocol/checksum\.(h|cpp)$|protocol/sign/"),
+    ("OpenSSL", r"openssl/", r"protocol/checksum\.(h|cpp)$|protocol/sign/|server/http/tls\.cpp$"),
     ("ISA-L", r"isa-l", r"protocol/checksum\.cpp$"),
     ("libargon2", r"argon2", r"server/primary/[^/]+\.cpp$"),
     ("spdlog", r"spdlog/", r"protocol/base/[^/]+\.cpp$"),

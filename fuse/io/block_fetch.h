@@ -43,11 +43,18 @@ class BlockFetch {
     struct Awaiter {
       BlockFetch& fetch;
       uint32_t slot;
+      KeptRequest request;
       bool await_ready() const noexcept { return false; }
-      bool await_suspend(std::coroutine_handle<> waiter) { return fetch.enlist(slot, waiter); }
-      Result<Bytes> await_resume() const { return *fetch.slots_[slot].outcome; }
+      bool await_suspend(std::coroutine_handle<> waiter) {
+        request.keep();
+        return fetch.enlist(slot, waiter);
+      }
+      Result<Bytes> await_resume() const {
+        request.put_back();
+        return *fetch.slots_[slot].outcome;
+      }
     };
-    return Awaiter{*this, index - first};
+    return Awaiter{*this, index - first, {}};
   }
   /// The first outcome stays.
   void settle(uint32_t index, Result<Bytes> outcome, Executor& executor);

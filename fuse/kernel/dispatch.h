@@ -71,6 +71,7 @@ class Dispatch {
       auto guard = enter(*request);
       if (!guard) return;
       const SteadyTime begin = std::chrono::steady_clock::now();
+      const RequestScope scope(RequestId::make());
       start<Result<void>>(make(request->caller()),
                           [this, request, guard, begin](Result<void> result) {
                             record(*request, begin, result.ok());
@@ -93,6 +94,7 @@ class Dispatch {
     auto guard = enter(*request);
     if (!guard) return;
     const SteadyTime begin = std::chrono::steady_clock::now();
+    const RequestScope scope(RequestId::make());
     start<Result<T>>(
         make(request->caller()),
         [this, request, guard, begin, answer = std::move(answer)](Result<T> result) mutable {

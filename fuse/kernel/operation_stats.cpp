@@ -63,14 +63,33 @@ OperationStats::Slot* OperationStats::slot_of(const char* operation) {
   return nullptr;
 }
 
-std::string OperationStats::table() const {
+std::map<std::string, OperationStats::Sum> OperationStats::sums() const {
   std::map<std::string, Sum> sums;
   for (const Slot& slot : slots_) {
     if (const char* operation = slot.operation) sums[operation].add(slot);
   }
+  std::erase_if(sums, [](const auto& entry) { return entry.second.count == 0; });
+  return sums;
+}
+
+void OperationStats::write(metrics::Exposition& out) const {
+  const auto all = sums();
+  const auto seconds = [](uint64_t us) { return static_cast<double>(us) * 1e-6; };
+  for (const auto& [name, sum] : all) {
+    out.summary(
+        "aster_mount_operation_seconds", "Operations of the kernel", {{"operation", name}},
+        {seconds(sum.percentile_us(50)), seconds(sum.percentile_us(90)),
+         seconds(sum.percentile_us(99)), static_cast<double>(sum.total_ns) * 1e-9, sum.count});
+  }
+  for (const auto& [name, sum] : all) {
+    out.counter("aster_mount_operations_failed_total", "Operations answered with an error",
+                {{"operation", name}}, sum.failed);
+  }
+}
+
+std::string OperationStats::table() const {
   std::string out = "operation\tcount\tfailed\tmean_us\tp50_us\tp90_us\tp99_us\tlongest_us\n";
-  for (const auto& [name, sum] : sums) {
-    if (sum.count == 0) continue;
+  for (const auto& [name, sum] : sums()) {
     out += name;
     for (const uint64_t figure :
          {sum.count, sum.failed, sum.total_ns / sum.count / 1000, sum.percentile_us(50),

@@ -2,9 +2,11 @@
 
 #include <array>
 #include <atomic>
+#include <map>
 #include <string>
 
 #include "protocol/base/clock.h"
+#include "protocol/base/metrics.h"
 
 namespace aster {
 
@@ -18,6 +20,8 @@ class OperationStats {
   /// One line per operation that was served, by name, after a line of headings; tab-separated.
   /// Times are microseconds; percentiles are the upper ends of their power-of-two classes.
   std::string table() const;
+  /// The same for Prometheus, in seconds.
+  void write(metrics::Exposition& out) const;
 
  private:
   // Class 0 is below 1 us, class n below 2^n us; the last one takes the rest (over an hour).
@@ -31,6 +35,7 @@ class OperationStats {
     std::array<std::atomic<uint64_t>, kClasses> classes{};
   };
   struct Sum;
+  std::map<std::string, Sum> sums() const;
 
   /// Null when more than kSlots different names came.
   Slot* slot_of(const char* operation);

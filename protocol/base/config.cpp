@@ -320,6 +320,9 @@ Result<void> create_config(const std::filesystem::path& file, const ConfigDefaul
       "start_mode = \"" +
       defaults.start_mode +
       "\"\n"
+      "# With both, the port speaks https:\n"
+      "# tls_certificate = \"/etc/aster/server.pem\"\n"
+      "# tls_key = \"/etc/aster/server.key\"\n"
       "\n[database]\n"
       "url = \"sqlite://asterdrive.db?mode=rwc\"\n"
       "\n[auth]\n"

@@ -44,6 +44,7 @@ size_t Executor::waiting() const {
 }
 
 bool Executor::Hop::await_suspend(std::coroutine_handle<> waiter) {
+  request.keep();
   std::function<void()> work = [waiter] { waiter.resume(); };
   if (!bounded) {
     executor.post(std::move(work));
@@ -70,6 +71,7 @@ void Executor::work(size_t index) {
       auto work = std::move(queue_.front());
       queue_.pop_front();
       lock.unlock();
+      RequestId::set_current({});
       work();
       work = nullptr;
       lock.lock();

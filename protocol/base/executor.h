@@ -58,18 +58,24 @@ class Executor {
     Executor& executor;
     bool bounded;
     bool accepted = true;
+    KeptRequest request = {};
     bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<> waiter);
-    bool await_resume() const noexcept { return accepted; }
+    bool await_resume() const noexcept {
+      request.put_back();
+      return accepted;
+    }
   };
   struct Sleep {
     Executor& executor;
     Duration delay;
+    KeptRequest request = {};
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> waiter) {
+      request.keep();
       executor.post_after(delay, [waiter] { waiter.resume(); });
     }
-    void await_resume() const noexcept {}
+    void await_resume() const noexcept { request.put_back(); }
   };
 
   void work(size_t index);
@@ -113,11 +119,18 @@ class AsyncMutex {
   auto acquire() {
     struct Awaiter {
       AsyncMutex& mutex;
+      KeptRequest request;
       bool await_ready() const noexcept { return false; }
-      bool await_suspend(std::coroutine_handle<> waiter) { return mutex.wait(waiter); }
-      Lock await_resume() const noexcept { return Lock(&mutex); }
+      bool await_suspend(std::coroutine_handle<> waiter) {
+        request.keep();
+        return mutex.wait(waiter);
+      }
+      Lock await_resume() const noexcept {
+        request.put_back();
+        return Lock(&mutex);
+      }
     };
-    return Awaiter{*this};
+    return Awaiter{*this, {}};
   }
 
  private:
@@ -140,11 +153,15 @@ class AsyncBudget {
     struct Awaiter {
       AsyncBudget& budget;
       uint64_t amount;
+      KeptRequest request;
       bool await_ready() const noexcept { return false; }
-      bool await_suspend(std::coroutine_handle<> waiter) { return budget.wait(waiter, amount); }
-      void await_resume() const noexcept {}
+      bool await_suspend(std::coroutine_handle<> waiter) {
+        request.keep();
+        return budget.wait(waiter, amount);
+      }
+      void await_resume() const noexcept { request.put_back(); }
     };
-    return Awaiter{*this, amount};
+    return Awaiter{*this, amount, {}};
   }
   /// Takes `amount` only if nobody waits and it fits now.
   bool try_acquire(uint64_t amount);

@@ -7,6 +7,8 @@
 #include <memory>
 #include <mutex>
 
+#include "protocol/base/request_id.h"
+
 namespace aster::log {
 namespace {
 
@@ -39,6 +41,17 @@ void append_value(std::string& line, std::string_view value) {
     line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;  // one event stays one line
   }
   line += '"';
+}
+
+/// Which request the line is about, unless it says so itself.
+void append_request(std::string& line, std::initializer_list<Field> fields) {
+  const RequestId& id = RequestId::current();
+  if (id.empty()) return;
+  for (const Field& field : fields) {
+    if (field.key == "request") return;
+  }
+  line += " request=";
+  append_value(line, id.text());
 }
 
 }  // namespace
@@ -75,6 +88,7 @@ void write(Level level, std::string_view event, std::initializer_list<Field> fie
     line += '=';
     append_value(line, field.value);
   }
+  append_request(line, fields);
   std::lock_guard lock(g_mutex);
   if (g_sink) {
     g_sink(level, line);

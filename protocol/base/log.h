@@ -34,7 +34,7 @@ Result<Level> parse_level(std::string_view word);
 /// Where lines go; standard error until set. For tests and syslog. Called with the finished line.
 void set_sink(std::function<void(Level, std::string_view line)> sink);
 /// One line: `level=warn event=retrying op=read ino=17`. Never a key, token, signature or content;
-/// names and paths only at debug.
+/// names and paths only at debug. A thread that works for a request adds `request=ID`.
 void write(Level level, std::string_view event, std::initializer_list<Field> fields = {});
 
 }  // namespace aster::log

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/base/request_id.h"
 #include "protocol/base/result.h"
 
 namespace aster {
@@ -209,7 +210,9 @@ class Completion {
       state_->value.emplace(std::move(value));
       waiter = std::exchange(state_->waiter, nullptr);
     }
-    if (waiter) waiter.resume();
+    if (!waiter) return true;
+    const RequestScope own(RequestId::current());  // the waiter works for its own request
+    waiter.resume();
     return true;
   }
   bool is_set() const {
@@ -220,16 +223,21 @@ class Completion {
   auto operator co_await() const {
     struct Awaiter {
       std::shared_ptr<State> state;
+      KeptRequest request;
       bool await_ready() const noexcept { return false; }
       bool await_suspend(std::coroutine_handle<> waiter) const {
+        request.keep();
         std::lock_guard lock(state->mutex);
         if (state->value) return false;
         state->waiter = waiter;
         return true;
       }
-      T await_resume() const { return std::move(*state->value); }
+      T await_resume() const {
+        request.put_back();
+        return std::move(*state->value);
+      }
     };
-    return Awaiter{state_};
+    return Awaiter{state_, {}};
   }
 
  private:

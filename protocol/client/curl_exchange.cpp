@@ -26,13 +26,46 @@ bool is_plain_header(std::string_view text) {
 }
 
 std::string_view host_of(const std::string& url) {
-  const size_t scheme = url.find("://");
-  if (scheme == std::string::npos) return {};
-  const size_t start = scheme + 3;
-  return std::string_view(url).substr(start, url.find_first_of("/?", start) - start);
+  return authority_of(url);
+}
+
+bool is_pin(std::string_view one) {
+  constexpr std::string_view kHash = "sha256//";
+  if (!one.starts_with(kHash)) return false;
+  one.remove_prefix(kHash.size());
+  // 32 bytes: 43 digits and one sign of padding.
+  return one.size() == 44 && one.back() == '=' &&
+         std::all_of(one.begin(), one.end() - 1,
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '/'; });
+}
+
+/// Failures of TLS that the other side's answer will not change.
+bool is_distrust(CURLcode code) {
+  return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_PINNEDPUBKEYNOTMATCH ||
+         code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CONNECT_ERROR;
 }
 
 }  // namespace
+
+std::string_view authority_of(std::string_view url) {
+  const size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return {};
+  const size_t start = scheme + 3;
+  return url.substr(start, url.find_first_of("/?", start) - start);
+}
+
+Result<void> check_pin(std::string_view pin) {
+  for (std::string_view rest = pin;;) {
+    const size_t end = rest.find(';');
+    if (!is_pin(rest.substr(0, end))) {
+      return fail(Errc::bad_request,
+                  "a pin is sha256// and the base64 of the SHA-256 of the server's public key, "
+                  "44 characters; several are separated by ';'");
+    }
+    if (end == std::string_view::npos) return ok();
+    rest.remove_prefix(end + 1);
+  }
+}
 
 CurlExchange::CurlExchange(HttpClientRequest request, Executor& executor,
                            std::shared_ptr<ReceivePool> pool, Notify notify)
@@ -117,6 +150,21 @@ void CurlExchange::set_limits() {
   }
 }
 
+void CurlExchange::set_trust(const CurlHttpClientOptions& options) {
+  if (!request_.url.starts_with("https:")) return;
+  CURL* easy = easy_.get();
+  tls_reason_.assign(CURL_ERROR_SIZE, '\0');
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, tls_reason_.data());
+  if (!options.ca_file.empty()) {
+    curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
+    // Debian's libcurl would trust the system's folder of authorities besides.
+    curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+  }
+  if (!options.pinned_key.empty() && host_of(request_.url) == options.pinned_host) {
+    curl_easy_setopt(easy, CURLOPT_PINNEDPUBLICKEY, options.pinned_key.c_str());
+  }
+}
+
 Result<void> CurlExchange::set_headers() {
   const auto append = [this](const std::string& line) {
     curl_slist* longer = curl_slist_append(header_list_.get(), line.c_str());
@@ -145,9 +193,7 @@ Result<void> CurlExchange::start(CurlEasy easy, const CurlHttpClientOptions& opt
   curl_easy_setopt(
       handle, CURLOPT_USERAGENT,
       options.user_agent.empty() ? std::string(kUserAgent).c_str() : options.user_agent.c_str());
-  if (!options.ca_file.empty()) {
-    curl_easy_setopt(handle, CURLOPT_CAINFO, options.ca_file.c_str());
-  }
+  set_trust(options);
   curl_easy_setopt(handle, CURLOPT_PRIVATE, this);
   curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, &CurlExchange::before_request);
   curl_easy_setopt(handle, CURLOPT_PREREQDATA, this);
@@ -430,7 +476,10 @@ Error CurlExchange::error_for(CURLcode code) const {
   curl_easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME_T, &connected_after);
   const bool connected = connected_after != 0;
   if (code == CURLE_OPERATION_TIMEDOUT) return fail(Errc::unavailable, where + "cannot connect");
-  const std::string why = where + curl_easy_strerror(code);
+  std::string why = where + curl_easy_strerror(code);
+  if (is_distrust(code) && !tls_reason_.empty() && tls_reason_[0] != '\0') {
+    why = where + tls_reason_.data();
+  }
   // Also what libcurl says of a server that does not speak HTTP.
   const bool bad_url = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
   if (bad_url && !connected) return fail(Errc::bad_request, why);

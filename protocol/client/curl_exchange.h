@@ -81,6 +81,7 @@ class CurlExchange : public std::enable_shared_from_this<CurlExchange> {
   void set_target();
   void set_body();
   void set_limits();
+  void set_trust(const CurlHttpClientOptions& options);
   Result<void> set_headers();
   uint64_t body_length() const;
 
@@ -122,6 +123,7 @@ class CurlExchange : public std::enable_shared_from_this<CurlExchange> {
   bool over_ = false;  // libcurl is done
   bool refused_early_ = false;
   bool sent_once_ = false;
+  std::vector<char> tls_reason_;  // what OpenSSL says; empty for http
 
   // Upload: from memory ...
   size_t body_index_ = 0;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "protocol/base/check.h"
+#include "protocol/base/log.h"
 #include "protocol/client/curl_exchange.h"
 
 namespace aster {
@@ -25,6 +26,35 @@ constexpr size_t kIdleHandles = 64;
 void initialise_curl_once() {
   static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
   ASTER_CHECK(done == CURLE_OK);
+}
+
+/// What the log tells of an exchange. Not the query: it may hold a signature.
+struct LogLine {
+  std::string method;
+  std::string host;
+  std::string path;
+  std::string request_id;
+};
+
+LogLine line_of(const HttpClientRequest& request) {
+  const std::string_view host = authority_of(request.url);
+  const std::string_view url = request.url;
+  std::string_view path = url.substr(static_cast<size_t>(host.data() + host.size() - url.data()));
+  path = path.substr(0, path.find('?'));
+  return {request.method, std::string(host), std::string(path),
+          *find_header(request.headers, "X-Request-ID")};
+}
+
+void log_exchange(const LogLine& line, const Result<HttpClientResponse>& result, SteadyTime began) {
+  if (line.method.empty()) return;
+  const auto took = std::chrono::steady_clock::now() - began;
+  log::write(log::Level::debug, "http_exchange",
+             {{"request", line.request_id},
+              {"method", line.method},
+              {"host", line.host},
+              {"path", line.path},
+              {"status", result.ok() ? std::to_string(result->status) : result.error().message()},
+              {"took_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count()}});
 }
 
 }  // namespace
@@ -312,16 +342,37 @@ CurlHttpClient::CurlHttpClient(CurlHttpClientOptions options, Executor& executor
   transfer_->begin();
 }
 
+void write_exchanges(metrics::Exposition& out, const CurlHttpClient& client,
+                     const CurlHttpClient* other) {
+  const auto sum = [&](auto member) {
+    return (client.*member)().value() + (other != nullptr ? (other->*member)().value() : 0);
+  };
+  out.counter("aster_client_exchanges_total", "Requests sent to other servers", {},
+              sum(&CurlHttpClient::exchanges));
+  out.counter("aster_client_exchanges_failed_total", "Those that got no answer", {},
+              sum(&CurlHttpClient::failed));
+}
+
 CurlHttpClient::~CurlHttpClient() {
   transfer_->end();
 }
 
 Task<Result<HttpClientResponse>> CurlHttpClient::send(HttpClientRequest request,
                                                       CancelToken cancel) {
+  if (find_header(request.headers, "X-Request-ID") == nullptr) {
+    const RequestId& current = RequestId::current();
+    const RequestId id = current.empty() ? RequestId::make() : current;
+    request.headers.emplace_back("X-Request-ID", id.text());
+  }
+  const LogLine line = log::enabled(log::Level::debug) ? line_of(request) : LogLine();
   uint64_t registration = 0;
   Completion<Result<HttpClientResponse>> done;
   transfer_->submit(std::move(request), cancel, registration, done);
+  const SteadyTime began = std::chrono::steady_clock::now();
   Result<HttpClientResponse> result = co_await done;
+  exchanges_.add();
+  if (!result.ok()) failed_.add();
+  log_exchange(line, result, began);
   cancel.forget(registration);
   co_return result;
 }

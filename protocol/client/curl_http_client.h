@@ -4,6 +4,7 @@
 #include <string>
 
 #include "protocol/base/executor.h"
+#include "protocol/base/metrics.h"
 #include "protocol/client/http_client.h"
 
 namespace aster {
@@ -14,8 +15,16 @@ struct CurlHttpClientOptions {
   size_t max_exchanges = 8192;           ///< more at the same time fail with out_of_resources
   size_t idle_body_memory = 64 << 20;    ///< bytes kept for the next bodies
   std::string user_agent;                ///< empty = kUserAgent
-  std::string ca_file;                   ///< PEM file for https; empty = the system's
+  std::string ca_file;      ///< PEM file of all authorities for https; empty = the system's
+  std::string pinned_key;   ///< "sha256//BASE64", several with ';': see check_pin()
+  std::string pinned_host;  ///< "host[:port]" as in URLs: where the key must be one of those
 };
+
+/// What `--pin` takes: "sha256//" and the base64 of the SHA-256 of the server's public key (DER),
+/// several with ';'. bad_request says what is wrong.
+Result<void> check_pin(std::string_view pin);
+/// "host[:port]" of an absolute URL.
+std::string_view authority_of(std::string_view url);
 
 /// HttpClient by libcurl: all exchanges run on one transfer thread. HTTP/1.1 over http and https,
 /// keep-alive, the request target exactly as in the URL, no proxy from the environment. A body that
@@ -31,10 +40,19 @@ class CurlHttpClient final : public HttpClient {
   using HttpClient::send;
   Task<Result<HttpClientResponse>> send(HttpClientRequest request, CancelToken cancel) override;
 
+  const metrics::Counter& exchanges() const { return exchanges_; }
+  const metrics::Counter& failed() const { return failed_; }  ///< without an answer
+
  private:
   class Transfer;
   const std::shared_ptr<Transfer> transfer_;
   Executor& executor_;
+  metrics::Counter exchanges_;
+  metrics::Counter failed_;
 };
+
+/// The two as metrics, with further clients of the same program added up.
+void write_exchanges(metrics::Exposition& out, const CurlHttpClient& client,
+                     const CurlHttpClient* other = nullptr);
 
 }  // namespace aster

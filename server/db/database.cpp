@@ -36,6 +36,7 @@ struct Database::State {
   std::condition_variable reader_free;
   std::vector<std::unique_ptr<Connection>> readers;  // idle ones, guarded by readers_mutex
 
+  Metrics metrics;
   std::jthread thread;
 };
 
@@ -66,6 +67,7 @@ Database::~Database() {
 
 bool Database::enqueue(WriteJob& job, std::coroutine_handle<> waiter) {
   job.waiter = waiter;
+  job.request = RequestId::current();
   {
     std::lock_guard lock(state_->mutex);
     if (state_->stopping) {
@@ -111,6 +113,7 @@ Database::WriteJob* Database::next_job() {
 }
 
 std::optional<Error> Database::run_job(WriteJob& job, Txn& txn) {
+  const RequestScope scope(job.request);
   const Result<void> done = txn.nested([&]() -> Result<void> {
     try {
       return job.body(txn);
@@ -128,7 +131,8 @@ void Database::commit_group(std::vector<WriteJob*>& group) {
   Result<void> committed = connection.run("BEGIN IMMEDIATE");
   // Whoever comes while the group runs still joins, until it has taken long enough: the first must
   // not wait for ever for its COMMIT.
-  const SteadyTime deadline = std::chrono::steady_clock::now() + kGroupTime;
+  const SteadyTime began = std::chrono::steady_clock::now();
+  const SteadyTime deadline = began + kGroupTime;
   while (group.size() < state_->options.group_limit) {
     WriteJob* job = next_job();
     if (job == nullptr) break;
@@ -138,17 +142,32 @@ void Database::commit_group(std::vector<WriteJob*>& group) {
   }
   if (committed.ok()) {
     ASTER_FAULT_POINT("db.before_commit");
+    const SteadyTime ended = std::chrono::steady_clock::now();
     committed = txn.failed() ? Result<void>(*txn.failure()) : connection.run("COMMIT");
     ASTER_FAULT_POINT("db.after_commit");
+    const SteadyTime now = std::chrono::steady_clock::now();
+    state_->metrics.commit_time.observe(now - ended);
+    state_->metrics.group_time.observe(now - began);
+    state_->metrics.group_size.observe(group.size());
   }
   if (!committed.ok()) {
     if (connection.in_transaction()) (void)connection.run("ROLLBACK");
+    state_->metrics.failed_commits.add();
     ASTER_LOG(error, "database_commit_failed", {"writes", group.size()},
               {"err", committed.error()});
     for (WriteJob* job : group) job->failure = committed.error();
     return;
   }
   for (const auto& action : txn.take_actions()) action();
+}
+
+const Database::Metrics& Database::metrics() const {
+  return state_->metrics;
+}
+
+size_t Database::waiting_writes() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->queue.size();
 }
 
 Result<void> Database::run_read(const std::function<void(Txn&)>& body) {
@@ -173,9 +192,11 @@ Result<void> Database::run_read(const std::function<void(Txn&)>& body) {
   } give_back{*state_, connection};
 
   Txn txn(*connection);
+  const SteadyTime began = std::chrono::steady_clock::now();
   txn.exec("BEGIN");
   if (!txn.failed()) body(txn);
   txn.exec("COMMIT");
+  state_->metrics.read_time.observe(std::chrono::steady_clock::now() - began);
   if (txn.failed()) return *txn.failure();
   return ok();
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "protocol/base/executor.h"
+#include "protocol/base/metrics.h"
 #include "protocol/base/result.h"
 #include "protocol/base/task.h"
 #include "server/db/migrations.h"
@@ -83,11 +84,22 @@ class Database {
     return std::move(*result);
   }
 
+  struct Metrics {
+    metrics::SizeHistogram group_size;   ///< writes that shared a COMMIT
+    metrics::TimeHistogram group_time;   ///< from BEGIN to after the COMMIT
+    metrics::TimeHistogram commit_time;  ///< the COMMIT alone
+    metrics::TimeHistogram read_time;
+    metrics::Counter failed_commits;
+  };
+  const Metrics& metrics() const;
+  size_t waiting_writes() const;
+
  private:
   struct WriteJob {
     std::function<Result<void>(Txn&)> body;
     std::optional<Error> failure;
     std::coroutine_handle<> waiter;
+    RequestId request;
   };
   /// Puts the job into the queue; the coroutine that owns it sleeps until it is committed.
   struct Queued {
@@ -95,7 +107,10 @@ class Database {
     WriteJob& job;
     bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<> waiter) { return database.enqueue(job, waiter); }
-    std::optional<Error> await_resume() const { return std::move(job.failure); }
+    std::optional<Error> await_resume() const {
+      RequestId::set_current(job.request);
+      return std::move(job.failure);
+    }
   };
   struct State;
 

@@ -1,5 +1,6 @@
 #include "server/follower/follower.h"
 
+#include <atomic>
 #include <thread>
 
 #include "protocol/base/log.h"
@@ -7,6 +8,10 @@
 #include "server/follower/binding_sync.h"
 #include "server/follower/follower_api.h"
 #include "server/follower/node_enroll.h"
+#include "server/http/http_metrics.h"
+#include "server/http/listen_options.h"
+#include "server/http/metrics_route.h"
+#include "server/http/tls.h"
 
 namespace aster::follower {
 namespace {
@@ -19,13 +24,10 @@ std::string local_root(const Config& config) {
   return config.path(old ? kOld : kNew).string();
 }
 
-http::ServerOptions server_options(const Config& config) {
-  http::ServerOptions out;
-  out.host = config.text("server.host");
-  out.port = static_cast<uint16_t>(config.integer("server.port"));
+Result<http::ServerOptions> server_options(const Config& config) {
+  ASTER_TRY(http::ServerOptions out, http::listen_options(config));
   out.threads = static_cast<size_t>(config.integer("server.workers"));
   if (out.threads == 0) out.threads = std::max(1u, std::thread::hardware_concurrency());
-  out.limits.max_connections = static_cast<size_t>(config.integer("server.max_connections"));
   return out;
 }
 
@@ -34,7 +36,8 @@ http::ServerOptions server_options(const Config& config) {
 struct Follower::Parts {
   explicit Parts(const Config& config)
       : disk({.name = "disk",
-              .threads = static_cast<size_t>(config.integer("server.follower.io_threads"))}) {}
+              .threads = static_cast<size_t>(config.integer("server.follower.io_threads"))}),
+        s3(config.path("remote.ca_file").string()) {}
 
   SystemClock clock;
   Executor disk;
@@ -46,9 +49,34 @@ struct Follower::Parts {
   std::unique_ptr<TargetService> targets;
   std::unique_ptr<FollowerApi> api;
   http::Router router;
+  std::shared_ptr<http::TlsIdentity> tls;  ///< null: plain HTTP
+  std::optional<http::HttpMetrics> http_metrics;
+  std::atomic<const http::Server*> listening{nullptr};
   std::unique_ptr<http::Server> server;
   std::optional<BindingSync> sync;
+
+  std::string metrics_text();
 };
+
+std::string Follower::Parts::metrics_text() {
+  metrics::Exposition out;
+  out.process("aster_drive follower");
+  http_metrics->write(out);
+  if (const http::Server* const now = listening) {
+    out.gauge("aster_http_connections", "Open connections", {},
+              static_cast<double>(now->open_connections()));
+  }
+  const std::vector<Binding> bindings = store->bindings();
+  for (const Binding& binding : bindings) {
+    out.gauge("aster_binding_enabled", "1 when the primary lets this follower serve it",
+              {{"primary", binding.master_url}, {"binding", std::to_string(binding.id)}},
+              binding.is_enabled ? 1 : 0);
+  }
+  write_exchanges(out, *http);
+  out.gauge("aster_executor_waiting", "Pieces of work that wait for a thread",
+            {{"executor", "disk"}}, static_cast<double>(disk.waiting()));
+  return out.take();
+}
 
 Follower::Follower(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
@@ -60,7 +88,8 @@ Result<std::unique_ptr<Follower>> Follower::start(const Config& config) {
   auto parts = std::make_unique<Parts>(config);
   ASTER_TRY(const std::string path, follower_database_path(config.database_url()));
   ASTER_TRY(parts->store, BindingStore::open(path, parts->clock));
-  parts->http.emplace(CurlHttpClientOptions{}, parts->disk);
+  parts->http.emplace(CurlHttpClientOptions{.ca_file = config.path("remote.ca_file").string()},
+                      parts->disk);
   run_blocking(bootstrap_from_environment(*parts->http, *parts->store));
   ASTER_TRY(parts->nonces, NonceLog::open(config.folder().string(), parts->clock));
   parts->drivers =
@@ -76,7 +105,16 @@ Result<std::unique_ptr<Follower>> Follower::start(const Config& config) {
       .ready_requires_target = config.boolean("server.follower.ready_requires_target"),
       .most_unpaged = static_cast<uint64_t>(config.integer("server.follower.max_unpaged_list"))});
   parts->api->add_routes(parts->router);
-  ASTER_TRY(parts->server, http::start_server(server_options(config), parts->router));
+  ASTER_TRY(http::NetworkList sources, http::metrics_sources(config));
+  http::add_metrics_route(parts->router,
+                          {std::move(sources), nullptr,
+                           [raw = parts.get()] { return raw->metrics_text(); }, parts->disk});
+  parts->http_metrics.emplace(parts->router);
+  ASTER_TRY(http::ServerOptions listen, server_options(config));
+  parts->tls = listen.tls;
+  listen.observer = &*parts->http_metrics;
+  ASTER_TRY(parts->server, http::start_server(listen, parts->router));
+  parts->listening = parts->server.get();
   parts->sync.emplace(BindingSync::Parts{
       .store = *parts->store,
       .http = *parts->http,
@@ -91,6 +129,10 @@ Result<std::unique_ptr<Follower>> Follower::start(const Config& config) {
 
 uint16_t Follower::port() const {
   return parts_->server->port();
+}
+
+Result<void> Follower::reload() {
+  return parts_->tls ? parts_->tls->reload() : ok();
 }
 
 void Follower::stop(std::chrono::milliseconds grace) {

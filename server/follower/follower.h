@@ -18,6 +18,8 @@ class Follower {
   ~Follower();
 
   uint16_t port() const;
+  /// Reads the certificate again, for the connections to come. After a failure the old one stays.
+  Result<void> reload();
   /// Stops listening, lets requests in flight finish until `grace` has passed.
   void stop(std::chrono::milliseconds grace);
 

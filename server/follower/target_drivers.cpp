@@ -136,13 +136,16 @@ void TargetDrivers::remove_leftovers(const std::vector<Place>& places) {
 }
 
 struct S3Runtime::Parts {
+  explicit Parts(std::string ca_file)
+      : http({.idle_body_memory = 16 << 20, .ca_file = std::move(ca_file)}, executor) {}
+
   Executor executor{{.name = "s3", .threads = 2}};
   AsyncBudget memory{executor, kUploadMemory};
-  CurlHttpClient http{{.idle_body_memory = 16 << 20}, executor};
+  CurlHttpClient http;
   storage::TaskGroup tasks;
 };
 
-S3Runtime::S3Runtime() : parts_(std::make_unique<Parts>()) {}
+S3Runtime::S3Runtime(std::string ca_file) : parts_(std::make_unique<Parts>(std::move(ca_file))) {}
 S3Runtime::~S3Runtime() = default;
 
 storage::S3Services S3Runtime::services() {

@@ -58,7 +58,8 @@ class TargetDrivers {
 /// on in the background.
 class S3Runtime {
  public:
-  S3Runtime();
+  /// `ca_file`: PEM file of the authorities to trust; empty = the system's.
+  explicit S3Runtime(std::string ca_file = {});
   ~S3Runtime();
   storage::S3Services services();
 

@@ -8,6 +8,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/write.hpp>
@@ -19,6 +21,8 @@
 #include <coroutine>
 #include <memory>
 
+#include "protocol/base/request_id.h"
+
 namespace aster::http {
 
 namespace asio = boost::asio;
@@ -29,6 +33,8 @@ using Strand = asio::strand<asio::io_context::executor_type>;
 using Socket = asio::basic_stream_socket<tcp, Strand>;
 /// Its operations fail with beast::error::timeout, and close the socket, after expires_after().
 using Stream = beast::basic_stream<tcp, Strand>;
+/// Over a Stream, whose deadline then covers all that one operation needs of the socket.
+using TlsStream = asio::ssl::stream<Stream&>;
 
 /// Outcome of one socket operation.
 struct IoResult {
@@ -45,15 +51,20 @@ class IoAwait {
   explicit IoAwait(Operation operation) : operation_(operation) {}
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> waiter) {
+    request_.keep();
     operation_([this, waiter](error_code error, size_t bytes = 0) {
       result_ = {error, bytes};
       waiter.resume();
     });
   }
-  IoResult await_resume() const noexcept { return result_; }
+  IoResult await_resume() const noexcept {
+    request_.put_back();
+    return result_;
+  }
 
  private:
   Operation operation_;
+  KeptRequest request_;
   IoResult result_;
 };
 
@@ -61,14 +72,18 @@ class IoAwait {
 struct HopTo {
   Strand strand;
   std::shared_ptr<asio::io_context> io;
-  bool await_ready() const noexcept { return strand.running_in_this_thread(); }
+  KeptRequest request = {};
+  bool await_ready() const noexcept {
+    request.keep();
+    return strand.running_in_this_thread();
+  }
   void await_suspend(std::coroutine_handle<> waiter) const {
     // Before post() has returned, the coroutine, its connection and the server may be gone: another
     // thread took the work up. post() must not signal a condition that no longer exists.
     const HopTo alive = *this;
     asio::post(alive.strand, [waiter] { waiter.resume(); });
   }
-  void await_resume() const noexcept {}
+  void await_resume() const noexcept { request.put_back(); }
 };
 
 }  // namespace aster::http

@@ -20,8 +20,10 @@ Error body_error(const IoResult& got) {
 /// Posts the reader to the strand, unless the request has ended: the server may be gone by then.
 struct RequestBody::Hop {
   RequestBody& body;
+  KeptRequest request = {};
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> waiter) const {
+    request.keep();
     std::lock_guard lock(body.mutex_);
     if (body.detached_) return false;
     if (body.connection_->strand().running_in_this_thread()) return false;
@@ -30,6 +32,7 @@ struct RequestBody::Hop {
   }
   /// False when the body must not be touched any more.
   bool await_resume() const {
+    request.put_back();
     std::lock_guard lock(body.mutex_);
     return !body.detached_;
   }

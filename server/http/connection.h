@@ -9,6 +9,8 @@
 #include "protocol/base/executor.h"
 #include "server/http/asio.h"
 #include "server/http/http.h"
+#include "server/http/plain_rule.h"
+#include "server/http/tls.h"
 
 namespace aster::http {
 
@@ -19,6 +21,10 @@ struct ServerContext {
   std::shared_ptr<asio::io_context> io;
   const Router& router;
   ServerLimits limits;
+  std::shared_ptr<TlsIdentity> tls;
+  PlainRule plain;
+  NetworkList trusted_proxies;
+  RequestObserver* observer = nullptr;
   BlockPool pool{8 << 20};
   std::atomic<bool> draining{false};  ///< answers close their connections, no new request is read
   /// Reads of files that are not in the page cache; those that are never leave the I/O thread.
@@ -52,9 +58,17 @@ class Connection {
 
   const Strand& strand() const { return strand_; }
   /// To be awaited by a coroutine that wants to touch this connection.
-  HopTo home() const { return {strand_, io_}; }
+  HopTo home() const { return {strand_, io_, {}}; }
   std::string peer() const;
   bool has_buffered() const { return buffer_.size() > 0; }
+  bool secure() const { return tls_ != nullptr; }
+  /// Bytes of bodies that came, and of everything that went out, over TLS before encryption.
+  uint64_t received() const { return received_; }
+  uint64_t sent() const { return sent_; }
+
+  /// Waits for the first bytes and, when they begin a TLS handshake, completes it; all within
+  /// `timeout`. False when the connection can only be closed.
+  Task<bool> begin(const TlsIdentity& identity, std::chrono::milliseconds timeout);
 
   /// Waits for the first byte of a request; false when none came in time.
   Task<bool> await_bytes(std::chrono::milliseconds timeout);
@@ -80,12 +94,19 @@ class Connection {
   void close();
 
  private:
+  template <class Buffers, class Done>
+  void start_read(const Buffers& buffers, Done done);
+  Task<void> say_goodbye();
+
   const std::shared_ptr<asio::io_context> io_;
   Stream stream_;
+  std::unique_ptr<TlsStream> tls_;  ///< over stream_; null for plain HTTP
   Strand strand_;
   ServerLimits limits_;
   Pace read_pace_{limits_.stall_timeout};
   beast::flat_buffer buffer_;
+  uint64_t received_ = 0;
+  uint64_t sent_ = 0;
 };
 
 }  // namespace aster::http

@@ -16,6 +16,7 @@
 #include "protocol/base/task.h"
 #include "protocol/base/unique_handle.h"
 #include "protocol/client/http_client.h"
+#include "server/http/forwarded.h"
 
 /// What handlers see of HTTP. No Asio or Beast type appears here or in any handler.
 namespace aster::http {
@@ -28,14 +29,19 @@ struct Request {
   /// Content-Length as received; nullopt when absent or not an unsigned 64-bit number. The raw text
   /// is in `headers`.
   std::optional<uint64_t> content_length;
-  std::string peer;        ///< remote address without port
-  std::string request_id;  ///< for logs and X-Request-ID; taken over from a trusted client
+  std::string peer;         ///< the client's address without port, as trusted proxies tell it
+  std::string host;         ///< authority that a trusted proxy was asked for; see authority()
+  bool secure = false;      ///< came over TLS, to this server or to a trusted proxy
+  size_t route = SIZE_MAX;  ///< index in Router::names(); beyond it for the fallback
+  std::string request_id;   ///< for logs and X-Request-ID; taken over from a trusted client
   std::shared_ptr<ByteSource> body;  ///< never null; bytes beyond Content-Length are not delivered
   std::vector<std::string> path_args;  ///< raw (undecoded) pieces matched by the route
 
   std::string_view raw_path() const;   ///< target before '?'
   std::string_view raw_query() const;  ///< target after the first '?'; empty when none
   const std::string* header(std::string_view name) const { return find_header(headers, name); }
+  /// "host[:port]" that the client asked for; empty when it named none.
+  std::string_view authority() const;
 };
 
 /// Query parameters, form-decoded, in order. bad_request for a malformed escape.
@@ -84,8 +90,15 @@ class Router {
   void add(std::string_view method, std::string_view pattern, Handler handler);
   /// Answers whatever matches no route, also a known path with another method.
   void set_fallback(Handler handler) { fallback_ = std::move(handler); }
-  /// Never null. Fills request.path_args.
+  /// Never null. Fills request.path_args and request.route.
   const Handler& match(Request& request) const;
+
+  struct Name {
+    std::string method;
+    std::string pattern;
+  };
+  /// Of every route, in the order that Request::route counts.
+  std::vector<Name> names() const;
 
  private:
   struct Route {
@@ -107,11 +120,38 @@ struct ServerLimits {
   std::chrono::milliseconds stall_timeout{30000};  ///< waited for 32 KiB of a body to move
 };
 
+/// Told of every answered request, on the thread of its connection. Must not wait for anything.
+class RequestObserver {
+ public:
+  virtual ~RequestObserver() = default;
+  struct Answered {
+    const Request& request;
+    int status = 0;
+    Duration took{0};
+    uint64_t received = 0;  ///< bytes of the body
+    uint64_t sent = 0;      ///< bytes of head and body
+  };
+  virtual void on_answered(const Answered& answered) noexcept = 0;
+};
+
+class TlsIdentity;
+
+/// What becomes of a request that did not come over TLS (plain_rule.h).
+enum class PlainHttp { allow, redirect, refuse };
+
 struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 0;  ///< 0 = any free one; see Server::port()
   size_t threads = 2;
   ServerLimits limits;
+  /// Who this server is over TLS; null: plain HTTP. With it, the port speaks both, as the first
+  /// byte of a connection tells, and plain_http says what plain requests get.
+  std::shared_ptr<TlsIdentity> tls = nullptr;
+  PlainHttp plain_http = PlainHttp::allow;
+  uint16_t plain_port = 0;        ///< listened on as well, for plain requests; 0 = none
+  std::string https_origin = {};  ///< where plain requests are sent; empty: this very server
+  NetworkList trusted_proxies = {};
+  RequestObserver* observer = nullptr;  ///< outlives the server
 };
 
 /// Listens, serves, drains. stop() refuses new connections, lets requests in flight finish until

@@ -57,12 +57,21 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 class AsioServer final : public Server {
  public:
   AsioServer(const ServerOptions& options, const Router& router)
-      : options_(options), context_{.io = io_, .router = router, .limits = options.limits} {}
+      : options_(options),
+        context_{.io = io_,
+                 .router = router,
+                 .limits = options.limits,
+                 .tls = options.tls,
+                 .plain = {options.plain_http, options.https_origin, 443},
+                 .trusted_proxies = options.trusted_proxies,
+                 .observer = options.observer} {}
   ~AsioServer() override { stop(std::chrono::milliseconds(0)); }
 
   Result<void> listen();
   uint16_t port() const override { return port_; }
-  size_t open_connections() const override { return sessions_.size(); }
+  size_t open_connections() const override {
+    return sessions_.size() + (plain_ ? plain_->open_connections() : 0);
+  }
   void stop(std::chrono::milliseconds grace) override;
 
  private:
@@ -70,6 +79,7 @@ class AsioServer final : public Server {
   void on_accept(error_code error, Socket socket);
   void start_session(Socket socket);
   void stop_accepting();
+  Result<void> listen_plain();
 
   const ServerOptions options_;
   /// Shared with connections: whoever hops to one may still be inside post() when the server ends.
@@ -84,6 +94,7 @@ class AsioServer final : public Server {
   SessionGroup sessions_;
   std::mutex stop_mutex_;
   std::vector<std::jthread> threads_;
+  std::unique_ptr<AsioServer> plain_;  ///< on options_.plain_port
 };
 
 Result<void> AsioServer::listen() {
@@ -103,6 +114,8 @@ Result<void> AsioServer::listen() {
   if (acceptor_.listen(asio::socket_base::max_listen_connections, error)) return failed("");
   port_ = acceptor_.local_endpoint(error).port();
   if (error) return failed("");
+  if (options_.tls) context_.plain.https_port = port_;
+  ASTER_TRY(listen_plain());
   asio::post(accept_strand_, [this] { accept_next(); });
   for (size_t i = 0; i < std::max<size_t>(1, options_.threads); ++i) {
     threads_.emplace_back([this, i] {
@@ -111,6 +124,17 @@ Result<void> AsioServer::listen() {
     });
   }
   return ok();
+}
+
+Result<void> AsioServer::listen_plain() {
+  if (options_.plain_port == 0) return ok();
+  ServerOptions plain = options_;
+  plain.tls = nullptr;
+  plain.port = std::exchange(plain.plain_port, uint16_t{0});
+  plain.threads = 1;
+  plain_ = std::make_unique<AsioServer>(plain, context_.router);
+  plain_->context_.plain.https_port = port_;
+  return plain_->listen();
 }
 
 void AsioServer::accept_next() {
@@ -165,6 +189,7 @@ void AsioServer::stop_accepting() {
 }
 
 void AsioServer::stop(std::chrono::milliseconds grace) {
+  if (plain_) plain_->stop(grace);
   std::lock_guard stopping(stop_mutex_);
   if (threads_.empty()) return;
   stop_accepting();

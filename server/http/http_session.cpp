@@ -97,8 +97,11 @@ Task<void> Session::run() {
   const auto self = shared_from_this();
   const HopTo home = connection_->home();
   co_await home;
+  RequestId::set_current({});  // this thread may have worked for another connection before
   auto patience = context_.limits.head_timeout;  // a fresh connection owes a request at once
-  for (bool again = true; again && !context_.draining;) {
+  bool again = true;
+  if (context_.tls) again = co_await connection_->begin(*context_.tls, patience);
+  while (again && !context_.draining) {
     idle_ = true;
     const bool arrived = co_await connection_->await_bytes(patience);
     idle_ = false;
@@ -118,9 +121,11 @@ Task<bool> Session::serve_one() {
     const bool never = co_await refuse_head(error, dialect_of(parser->get()));
     co_return never;
   }
-  const SteadyTime began = std::chrono::steady_clock::now();
+  const Began began{std::chrono::steady_clock::now(), connection_->received(), connection_->sent()};
   const auto& head = parser->get();
   Request request = to_request(head, connection_->peer());
+  request.secure = connection_->secure();
+  apply_forwarded(request, context_.trusted_proxies);
   AnswerContext answer{.head_request = head.method() == bhttp::verb::head,
                        .http_1_0 = head.version() < 11,
                        .keep_alive = head.keep_alive() && head.version() >= 11,
@@ -139,12 +144,22 @@ Task<bool> Session::serve_one() {
   } else if (const auto length = parser->content_length()) {
     request.content_length = framing.length = *length;
   }
+  if (!request.secure && context_.plain.mode != PlainHttp::allow) {
+    if (auto refused = answer_plain(request, context_.plain)) {
+      answer.keep_alive = false;
+      co_await writer_.send(*refused, answer);
+      note_answer(request, *refused, began);
+      co_await connection_->linger();
+      co_return false;
+    }
+  }
   connection_->restart_pace();
   const auto body = std::make_shared<RequestBody>(connection_, std::move(framing));
   request.body = body;
   Response response = co_await call_handler(request);
   const bool again = co_await finish(response, answer, *body);
-  log_request(request, response, began);
+  note_answer(request, response, began);
+  RequestId::set_current({});
   co_return again;
 }
 
@@ -163,6 +178,7 @@ Task<Response> Session::call_handler(Request& request) {
   std::string what;
   std::optional<Response> response;
   try {
+    RequestId::set_current(RequestId(request.request_id));
     Task<Response> task = context_.router.match(request)(request);
     response = co_await std::move(task);
   } catch (const std::exception& e) {
@@ -196,11 +212,16 @@ Task<bool> Session::finish(Response& response, AnswerContext answer, RequestBody
   co_return false;
 }
 
-void Session::log_request(const Request& request, const Response& response,
-                          SteadyTime began) const {
+void Session::note_answer(const Request& request, const Response& response,
+                          const Began& began) const {
   using std::chrono::duration_cast;
   // The query may hold a signature; paths are for debugging only.
-  const auto took = std::chrono::steady_clock::now() - began;
+  const auto took = std::chrono::steady_clock::now() - began.when;
+  if (context_.observer != nullptr) {
+    context_.observer->on_answered({request, response.status, took,
+                                    connection_->received() - began.received,
+                                    connection_->sent() - began.sent});
+  }
   ASTER_LOG(debug, "request", {"request", request.request_id}, {"method", request.method},
             {"path", request.raw_path()}, {"status", response.status}, {"peer", request.peer},
             {"took_us", duration_cast<std::chrono::microseconds>(took).count()});

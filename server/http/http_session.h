@@ -29,7 +29,13 @@ class Session : public std::enable_shared_from_this<Session> {
   Task<bool> refuse_head(error_code error, Dialect dialect);
   Task<Response> call_handler(Request& request);
   Task<bool> finish(Response& response, AnswerContext answer, RequestBody& body);
-  void log_request(const Request& request, const Response& response, SteadyTime began) const;
+  struct Began {
+    SteadyTime when;
+    uint64_t received = 0;  ///< of the connection, until then
+    uint64_t sent = 0;
+  };
+  /// For the log and for whoever counts.
+  void note_answer(const Request& request, const Response& response, const Began& began) const;
 
   ServerContext& context_;
   const std::shared_ptr<Connection> connection_;

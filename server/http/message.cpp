@@ -11,6 +11,12 @@ std::string_view Request::raw_query() const {
   return mark == std::string::npos ? std::string_view() : std::string_view(target).substr(mark + 1);
 }
 
+std::string_view Request::authority() const {
+  if (!host.empty()) return host;
+  const std::string* const named = header("Host");
+  return named ? trim(*named) : std::string_view();
+}
+
 Result<QueryList> parse_query(std::string_view raw_query) {
   return form_decode_query(raw_query);
 }

@@ -67,12 +67,23 @@ void Router::add(std::string_view method, std::string_view pattern, Handler hand
   routes_.insert(place, std::move(route));
 }
 
+std::vector<Router::Name> Router::names() const {
+  std::vector<Name> out;
+  for (const Route& route : routes_) {
+    std::string pattern;
+    for (const std::string& segment : route.segments) pattern.append("/").append(segment);
+    out.push_back({route.method, std::move(pattern)});
+  }
+  return out;
+}
+
 const Handler& Router::match(Request& request) const {
   static const Handler kNotFound = [](Request&) { return plain_not_found(); };
   const auto pieces = split(request.raw_path());
   for (const Route& route : routes_) {
     if (route.method == request.method &&
         matches(route.segments, route.rest, pieces, request.path_args)) {
+      request.route = static_cast<size_t>(&route - routes_.data());
       return route.handler;
     }
   }

@@ -177,6 +177,7 @@ Task<std::vector<Collector::Removal>> Collector::remove_of(PolicyId policy,
   std::vector<Removal> out;
   for (size_t i = 0; i < rows.size(); ++i) {
     out.push_back({rows[i].id, removed[i].ok()});
+    (removed[i].ok() ? removed_ : failed_).add();
     if (!removed[i].ok()) {
       ASTER_LOG(debug, "object_not_removed", {"policy", policy.value}, {"err", removed[i].error()});
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "protocol/base/clock.h"
+#include "protocol/base/metrics.h"
 #include "protocol/base/task.h"
 #include "server/db/object_store.h"
 #include "server/primary/namespace_service.h"
@@ -27,6 +28,9 @@ class Collector {
   /// One round; goes on with the other parts when one fails and answers the first error.
   Task<Result<void>> round();
 
+  const metrics::Counter& removed() const { return removed_; }  ///< objects
+  const metrics::Counter& failed() const { return failed_; }
+
  private:
   Task<Result<void>> end_silent_sessions();
   Task<Result<void>> collect_orphans();
@@ -46,6 +50,8 @@ class Collector {
   ObjectBackends& backends_;
   EventHub& hub_;
   const Clock& clock_;
+  metrics::Counter removed_;
+  metrics::Counter failed_;
 };
 
 }  // namespace aster::primary

@@ -148,6 +148,7 @@ Task<Result<void>> Composer::compose_file(InodeNo ino) {
               {"got", composed->size});
     co_return co_await drop(plan.job, std::nullopt);
   }
+  failed_.add();
   ASTER_LOG(warn, "compose_failed", {"ino", ino.value}, {"parts", plan.parts.size()},
             {"err", composed.error()});
   if (outcome_unknown(composed.error().code)) co_return ok();  // a later round settles it
@@ -192,6 +193,7 @@ Task<Result<void>> Composer::adopt(uint64_t job, bool parts_kept) {
     return adopt_composed(store, job, parts_kept, now);
   });
   if (!adopted.ok()) co_return adopted.error();
+  if (*adopted) composed_.add();
   ASTER_LOG(debug, "composed", {"job", job}, {"adopted", *adopted});
   co_return ok();
 }

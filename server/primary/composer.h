@@ -1,6 +1,7 @@
 #pragma once
 
 #include "protocol/base/clock.h"
+#include "protocol/base/metrics.h"
 #include "protocol/base/task.h"
 #include "server/db/compose_store.h"
 #include "server/primary/namespace_service.h"
@@ -36,6 +37,9 @@ class Composer {
   /// Until the next file is due; nullopt when none waits.
   Result<std::optional<std::chrono::nanoseconds>> next_due();
 
+  const metrics::Counter& composed() const { return composed_; }
+  const metrics::Counter& failed() const { return failed_; }
+
  private:
   struct Plan {
     uint64_t job = 0;
@@ -58,6 +62,8 @@ class Composer {
   db::Database& database_;
   ObjectBackends& backends_;
   const Clock& clock_;
+  metrics::Counter composed_;
+  metrics::Counter failed_;
 };
 
 }  // namespace aster::primary

@@ -64,6 +64,13 @@ std::vector<EventHub::Session> EventHub::silent(Duration timeout) const {
   return out;
 }
 
+EventHub::Stats EventHub::stats() const {
+  const auto sessions = sessions_.lock();
+  Stats stats{sessions->size(), 0};
+  for (const auto& [id, entry] : *sessions) stats.streams += entry.queue != nullptr;
+  return stats;
+}
+
 void EventHub::publish(const Change& change, const fs::Invalidation& invalidation,
                        std::span<const SessionId> recalled) {
   std::shared_ptr<const std::string> texts[2];  // made once, and only if somebody listens

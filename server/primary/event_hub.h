@@ -57,6 +57,12 @@ class EventHub {
   /// Called after a session was removed, with no lock held. Set before the first session.
   void on_end(std::function<void(SessionId)> action) { on_end_ = std::move(action); }
 
+  struct Stats {
+    size_t sessions = 0;
+    size_t streams = 0;
+  };
+  Stats stats() const;
+
   const Guid& epoch() const noexcept { return options_.epoch; }
 
  private:

@@ -31,7 +31,7 @@ struct Storage {
   Storage(const Config& config, db::Database& database)
       : node_store(database, work, clock),
         policy_store(database, work, clock),
-        http({}, work),
+        http({.ca_file = config.path("remote.ca_file").string()}, work),
         registry(node_store, http, work, clock),
         policies(policy_store, registry, work),
         relay({}, clock),

@@ -10,7 +10,9 @@
 #include "server/primary/lease_table.h"
 #include "server/primary/lock_table.h"
 #include "server/primary/mutation.h"
+#include "server/primary/namespace_meter.h"
 #include "server/primary/object_backend.h"
+#include "server/primary/operation_counts.h"
 #include "server/primary/operation_runner.h"
 #include "server/primary/pack_rewriter.h"
 #include "server/primary/read_operations.h"
@@ -28,7 +30,7 @@ constexpr size_t kAnswerBudget = fs::kBatchBytesMax - (1 << 20);
 
 using Answers = std::vector<Result<fs::Answer>>;
 
-class SqlNamespaceService final : public NamespaceService {
+class SqlNamespaceService final : public NamespaceService, public NamespaceMeter {
  public:
   SqlNamespaceService(NamespaceOptions options, Guid epoch, db::Database& database,
                       ObjectBackends& backends, Executor& executor, const Clock& clock)
@@ -68,6 +70,7 @@ class SqlNamespaceService final : public NamespaceService {
   void start_duties() override;
   void stop() override;
   Task<Result<void>> run_duties_once() override;
+  void write_metrics(metrics::Exposition& out) const override;
 
   Result<void> load_sessions();
 
@@ -96,6 +99,7 @@ class SqlNamespaceService final : public NamespaceService {
   const std::shared_ptr<LeaseTable> leases_;
   LockTable locks_;
   OperationRunner runner_;
+  OperationCounts counts_;
   Collector collector_;
   Composer composer_;
   PackRewriter pack_rewriter_;
@@ -156,6 +160,7 @@ Task<Answers> SqlNamespaceService::apply(Caller caller, fs::BatchRequest request
     }
   }
   keep_within_budget(answers, items);
+  for (size_t i = 0; i < items.size(); ++i) counts_.add(items[i].operation, answers[i].ok());
   co_return answers;
 }
 
@@ -367,6 +372,30 @@ Task<Result<void>> SqlNamespaceService::compose() {
   const auto next = composer_.next_due();
   if (next.ok() && *next) composer_duty_.wake_within(**next);
   co_return done;
+}
+
+void SqlNamespaceService::write_metrics(metrics::Exposition& out) const {
+  counts_.write(out);
+  const EventHub::Stats hub = hub_.stats();
+  out.gauge("aster_sessions", "Sessions of mounts", {}, static_cast<double>(hub.sessions));
+  out.gauge("aster_event_streams", "Sessions that follow events", {},
+            static_cast<double>(hub.streams));
+  const LeaseTable::Stats leases = leases_->stats();
+  out.gauge("aster_leases", "Inodes and directories that clients may believe", {},
+            static_cast<double>(leases.leases));
+  out.gauge("aster_lease_waits", "Changes that wait for clients to forget", {},
+            static_cast<double>(leases.waiting));
+  out.counter("aster_lease_recalls_total", "Leases that were called back", {}, leases.recalls);
+  out.counter("aster_lease_losses_total", "Leases taken away because nobody answered", {},
+              leases.lost);
+  out.counter("aster_objects_removed_total", "Objects that the collector removed", {},
+              collector_.removed());
+  out.counter("aster_object_removals_failed_total", "Those that a node did not remove", {},
+              collector_.failed());
+  out.counter("aster_compositions_total", "Files whose parts became one object", {},
+              composer_.composed());
+  out.counter("aster_compositions_failed_total", "Attempts that a node refused or lost", {},
+              composer_.failed());
 }
 
 Task<Result<void>> SqlNamespaceService::run_duties_once() {

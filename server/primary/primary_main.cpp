@@ -7,13 +7,19 @@
 #include "protocol/base_url.h"
 #include "protocol/client/curl_http_client.h"
 #include "server/db/database.h"
+#include "server/http/http_metrics.h"
+#include "server/http/listen_options.h"
+#include "server/http/metrics_route.h"
+#include "server/http/tls.h"
 #include "server/primary/admin_api.h"
 #include "server/primary/auth_api.h"
 #include "server/primary/client_api.h"
 #include "server/primary/data_relay.h"
 #include "server/primary/enrollment_api.h"
 #include "server/primary/interruptible_http_client.h"
+#include "server/primary/namespace_meter.h"
 #include "server/primary/node_control_api.h"
+#include "server/primary/primary_metrics.h"
 #include "server/primary/prober.h"
 #include "server/storage/local_target.h"
 
@@ -42,7 +48,8 @@ Result<std::string> public_url(const Config& config, uint16_t port) {
                 "server.public_url is not set: followers would not find this server");
   }
   const bool bare_v6 = host.find(':') != std::string::npos && host.front() != '[';
-  return "http://" + (bare_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  return std::string(http::scheme_of(config)) + "://" + (bare_v6 ? "[" + host + "]" : host) + ":" +
+         std::to_string(port);
 }
 
 Result<std::unique_ptr<db::Database>> open_database(std::string url, Executor& executor) {
@@ -58,8 +65,10 @@ struct Primary::Parts {
 
   Result<void> open();
   Result<void> make_front_ends();
-  void add_routes();
+  Result<void> add_routes();
   Result<void> listen();
+  Task<Result<void>> prove_admin(http::Request& request);
+  std::string metrics_text();
   Task<Result<void>> check_ready();
   Task<void> take_over_enrollment();
 
@@ -94,6 +103,9 @@ struct Primary::Parts {
   std::optional<Prober> prober;
   std::vector<std::unique_ptr<FrontEnd>> front_ends;
   std::atomic<uint16_t> port{0};
+  std::shared_ptr<http::TlsIdentity> tls;  ///< null: plain HTTP
+  std::optional<http::HttpMetrics> http_metrics;
+  std::atomic<const http::Server*> listening{nullptr};
   std::unique_ptr<http::Server> server;
 };
 
@@ -102,7 +114,7 @@ Result<void> Primary::Parts::open() {
   account_store.emplace(*database, work, clock);
   node_store.emplace(*database, work, clock);
   policy_store.emplace(*database, work, clock);
-  curl.emplace(CurlHttpClientOptions{}, work);
+  curl.emplace(CurlHttpClientOptions{.ca_file = config.path("remote.ca_file").string()}, work);
   http = std::make_shared<InterruptibleHttpClient>(*curl);
   registry.emplace(*node_store, *http, work, clock);
   ASTER_TRY(run_blocking(registry->load()));
@@ -136,7 +148,7 @@ Result<void> Primary::Parts::make_front_ends() {
   return ok();
 }
 
-void Primary::Parts::add_routes() {
+Result<void> Primary::Parts::add_routes() {
   targets.emplace(*registry, *node_store);
   auth_api.emplace(*gate, *accounts, *account_store, clock);
   admin_api.emplace(*gate, AdminParts{*accounts, *account_store, *node_store, *registry,
@@ -153,6 +165,38 @@ void Primary::Parts::add_routes() {
   client_api->add_routes(router);
   relay->add_routes(router);
   add_health_routes(router, [this] { return check_ready(); });
+  ASTER_TRY(http::NetworkList sources, http::metrics_sources(config));
+  http::add_metrics_route(
+      router, {std::move(sources), [this](http::Request& request) { return prove_admin(request); },
+               [this] { return metrics_text(); }, work});
+  http_metrics.emplace(router);
+  return ok();
+}
+
+Task<Result<void>> Primary::Parts::prove_admin(http::Request& request) {
+  ASTER_CO_TRY(const Identity who, co_await gate->identify(request, Access::admin));
+  static_cast<void>(who);
+  co_return ok();
+}
+
+std::string Primary::Parts::metrics_text() {
+  metrics::Exposition out;
+  out.process("aster_drive primary");
+  http_metrics->write(out);
+  if (const http::Server* const now = listening) {
+    out.gauge("aster_http_connections", "Open connections", {},
+              static_cast<double>(now->open_connections()));
+  }
+  if (const NamespaceMeter* meter = meter_of(*namespaces)) meter->write_metrics(out);
+  write_database(out, *database);
+  write_nodes(out, *registry);
+  write_policies(out, *backends);
+  write_exchanges(out, *curl);
+  out.gauge("aster_executor_waiting", "Pieces of work that wait for a thread",
+            {{"executor", "primary"}}, static_cast<double>(work.waiting()));
+  out.gauge("aster_executor_waiting", "Pieces of work that wait for a thread",
+            {{"executor", "disk"}}, static_cast<double>(disk.waiting()));
+  return out.take();
 }
 
 Task<void> Primary::Parts::take_over_enrollment() {
@@ -161,12 +205,13 @@ Task<void> Primary::Parts::take_over_enrollment() {
 }
 
 Result<void> Primary::Parts::listen() {
-  http::ServerOptions listen{.host = config.text("server.host"),
-                             .port = static_cast<uint16_t>(config.integer("server.port")),
-                             .threads = worker_count(config)};
-  listen.limits.max_connections = static_cast<size_t>(config.integer("server.max_connections"));
+  ASTER_TRY(http::ServerOptions listen, http::listen_options(config));
+  listen.threads = worker_count(config);
+  tls = listen.tls;
+  listen.observer = &*http_metrics;
   ASTER_TRY(server, http::start_server(listen, router));
   port = server->port();
+  listening = server.get();
   return ok();
 }
 
@@ -186,7 +231,7 @@ Result<std::unique_ptr<Primary>> Primary::start(const Config& config, PrimaryOpt
   auto parts = std::make_unique<Parts>(config, std::move(options));
   ASTER_TRY(parts->open());
   ASTER_TRY(parts->make_front_ends());
-  parts->add_routes();
+  ASTER_TRY(parts->add_routes());
   ASTER_TRY(parts->listen());
   parts->namespaces->start_duties();
   const std::chrono::seconds interval(config.integer("server.primary.probe_interval_secs"));
@@ -200,6 +245,10 @@ Result<std::unique_ptr<Primary>> Primary::start(const Config& config, PrimaryOpt
 
 uint16_t Primary::port() const {
   return parts_->port;
+}
+
+Result<void> Primary::reload() {
+  return parts_->tls ? parts_->tls->reload() : ok();
 }
 
 void Primary::stop(std::chrono::milliseconds grace) {

@@ -27,6 +27,8 @@ class Primary {
   ~Primary();
 
   uint16_t port() const;
+  /// Reads the certificate again, for the connections to come. After a failure the old one stays.
+  Result<void> reload();
   /// Stops listening, lets requests in flight finish until `grace` has passed, ends duties.
   void stop(std::chrono::milliseconds grace);
 

@@ -7,6 +7,7 @@
 namespace aster::storage {
 
 bool BodyPipe::Readable::await_suspend(std::coroutine_handle<> waiter) {
+  request.keep();
   std::lock_guard lock(pipe.mutex_);
   if (!pipe.pending_.empty() || pipe.outcome_ || pipe.abandoned_) return false;
   pipe.reader_ = waiter;
@@ -14,6 +15,7 @@ bool BodyPipe::Readable::await_suspend(std::coroutine_handle<> waiter) {
 }
 
 bool BodyPipe::Drained::await_suspend(std::coroutine_handle<> waiter) {
+  request.keep();
   std::lock_guard lock(pipe.mutex_);
   if (pipe.pending_.empty() || pipe.abandoned_) return false;
   pipe.writer_ = waiter;

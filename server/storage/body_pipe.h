@@ -29,15 +29,17 @@ class BodyPipe {
  private:
   struct Readable {
     BodyPipe& pipe;
+    KeptRequest request = {};
     bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<> waiter);
-    void await_resume() const noexcept {}
+    void await_resume() const noexcept { request.put_back(); }
   };
   struct Drained {
     BodyPipe& pipe;
+    KeptRequest request = {};
     bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<> waiter);
-    void await_resume() const noexcept {}
+    void await_resume() const noexcept { request.put_back(); }
   };
   void wake(std::coroutine_handle<> waiter);
 

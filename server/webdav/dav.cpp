@@ -157,9 +157,9 @@ Result<std::optional<content::Path>> Dav::path_of_url(const http::Request& reque
                                                       std::string_view url) const {
   const auto parts = split_url(trim(url));
   if (!parts) return std::optional<content::Path>();
-  const std::string* const host = request.header("Host");
-  const bool elsewhere = !parts->authority.empty() && host != nullptr &&
-                         !equals_ignoring_case(parts->authority, trim(*host));
+  const std::string_view host = request.authority();
+  const bool elsewhere =
+      !parts->authority.empty() && !host.empty() && !equals_ignoring_case(parts->authority, host);
   const auto below = below_prefix(parts->path.substr(0, parts->path.find('?')), options_.prefix);
   if (elsewhere || !below) return std::optional<content::Path>();
   ASTER_TRY(content::Path path, content::decode_path(*below));

@@ -9,14 +9,17 @@ Result<Config> DriveFixture::config_of(const std::string& mode) {
   std::filesystem::create_directories(folder);
   const std::filesystem::path file = folder / "config.toml";
   if (!std::filesystem::exists(file)) ASTER_TRY(create_config(file, {.start_mode = mode}));
-  return Config::load(file, {{"ASTER__SERVER__PORT", "0"}, {"ASTER__SERVER__WORKERS", "2"}});
+  Config::Environment variables = settings.variables;
+  variables.emplace_back("ASTER__SERVER__PORT", "0");
+  variables.emplace_back("ASTER__SERVER__WORKERS", "2");
+  return Config::load(file, variables);
 }
 
 void DriveFixture::start_primary() {
   const auto config = config_of("primary");
   ASSERT_TRUE(config.ok()) << config.error().message();
   primary::PrimaryOptions options{.password_cost = {.memory_kib = 64, .passes = 1}};
-  options.front_ends = front_ends;
+  options.front_ends = settings.front_ends;
   auto started = primary::Primary::start(*config, std::move(options));
   ASSERT_TRUE(started.ok()) << started.error().message();
   primary = std::move(*started);
@@ -96,7 +99,8 @@ int DriveFixture::enroll(const std::string& enrollment_token) {
   testing::Process::Options options;
   options.argv = {ASTER_DRIVE_PROGRAM, "--config",    config->file().string(), "node", "enroll",
                   "--master-url",      primary_url(), "--output-format",       "json"};
-  options.env = {{"ASTER_CLI_ENROLLMENT_TOKEN", enrollment_token}};
+  options.env = settings.variables;
+  options.env.emplace_back("ASTER_CLI_ENROLLMENT_TOKEN", enrollment_token);
   options.output = dir / "enroll.log";
   auto process = testing::Process::spawn(std::move(options));
   EXPECT_TRUE(process.ok()) << process.error().message();
@@ -112,7 +116,7 @@ void DriveFixture::enroll_follower() {
   ASSERT_EQ(enroll(issue_token()), 0) << enroll_output;
   start_follower();
   ASSERT_NE(follower, nullptr);
-  const json::object change{{"base_url", "http://127.0.0.1:" + std::to_string(follower->port())}};
+  const json::object change{{"base_url", url_of(follower->port())}};
   ASSERT_EQ(api("PATCH", "/api/v1/admin/remote-nodes/1", json::serialize(change)).status, 200);
   const ApiAnswer tested = api("POST", "/api/v1/admin/remote-nodes/1/test");
   ASSERT_EQ(tested.status, 200) << tested.body;

@@ -24,11 +24,20 @@ struct ApiAnswer {
   std::string msg;
 };
 
+/// How the servers of a fixture differ from the usual ones.
+struct DriveSettings {
+  std::vector<primary::MakeFrontEnd> front_ends = {};  ///< besides the API
+  Config::Environment variables = {};                  ///< of both servers and of commands
+  CurlHttpClientOptions client = {};
+};
+
 /// A primary and a follower of this program over real HTTP, with everything an administrator does.
 class DriveFixture : public ::testing::Test {
  protected:
   explicit DriveFixture(std::vector<primary::MakeFrontEnd> more = {})
-      : front_ends(std::move(more)) {
+      : DriveFixture(DriveSettings{.front_ends = std::move(more)}) {}
+  explicit DriveFixture(DriveSettings how)
+      : settings(std::move(how)), http(settings.client, executor) {
     start_primary();
   }
 
@@ -40,7 +49,11 @@ class DriveFixture : public ::testing::Test {
                  HeaderList headers = {});
   /// One call of the API with the current token.
   ApiAnswer api(const std::string& method, const std::string& path, std::string body = {});
-  std::string primary_url() const { return "http://127.0.0.1:" + std::to_string(primary->port()); }
+  std::string url_of(uint16_t port) const {
+    return (settings.client.ca_file.empty() ? "http" : "https") +
+           ("://127.0.0.1:" + std::to_string(port));
+  }
+  std::string primary_url() const { return url_of(primary->port()); }
   std::string absolute(const std::string& url) const {
     return url.starts_with('/') ? primary_url() + url : url;
   }
@@ -58,14 +71,14 @@ class DriveFixture : public ::testing::Test {
   void add_policy(const std::string& strategy);
 
   testing::TempDir dir;
+  const DriveSettings settings;
   Executor executor{{.name = "test", .threads = 4}};
-  CurlHttpClient http{{}, executor};
+  CurlHttpClient http;
   std::unique_ptr<primary::Primary> primary;
   std::unique_ptr<follower::Follower> follower;
   std::string token;
   std::string user_token;
   std::string enroll_output;
-  const std::vector<primary::MakeFrontEnd> front_ends;  ///< what the primary has besides its API
 };
 
 }  // namespace aster

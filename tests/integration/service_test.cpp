@@ -7,6 +7,7 @@
 
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_authority.h"
 
 /// aster_drive as a service of systemd: what it says to its manager, and when it falls silent.
 namespace aster {
@@ -60,6 +61,32 @@ TEST_P(Service, is_ready_then_beats_then_stops) {
 TEST_P(Service, does_not_beat_unasked) {
   Process server = start("0");
   EXPECT_EQ(heard(), "READY=1");
+  server.signal(SIGTERM);
+  EXPECT_EQ(heard(), "STOPPING=1");
+  EXPECT_EQ(server.wait(), 0);
+}
+
+TEST_P(Service, reads_its_certificate_again_on_sighup) {
+  const testing::TestAuthority authority(dir_ / "tls");
+  const auto old = authority.issue("server");
+  std::string config = testing::read_file(dir_ / "config.toml");
+  config += "tls_certificate = \"tls/server.pem\"\ntls_key = \"tls/server.key\"\n";
+  testing::write_file(dir_ / "config.toml", config);
+  Process server = start("0");
+  EXPECT_EQ(heard(), "READY=1");
+  const auto fresh = authority.issue("server");
+  ASSERT_NE(fresh.pin, old.pin);
+  const auto reload = [&] {
+    server.signal(SIGHUP);
+    EXPECT_EQ(heard().rfind("RELOADING=1\nMONOTONIC_USEC=", 0), 0u);
+    EXPECT_EQ(heard(), "READY=1");
+  };
+  reload();
+  EXPECT_TRUE(server.wait_for_output("event=reloaded").ok());
+  testing::write_file(fresh.key, "no key\n");
+  reload();
+  EXPECT_TRUE(server.wait_for_output("event=not_reloaded").ok());
+  EXPECT_NE(testing::read_file(dir_ / "log").find("server.key"), std::string::npos);
   server.signal(SIGTERM);
   EXPECT_EQ(heard(), "STOPPING=1");
   EXPECT_EQ(server.wait(), 0);

@@ -22,6 +22,7 @@ using testing::write_file;
 /// mount.aster itself, against a primary and a follower of this program.
 class MountProgram : public DriveFixture {
  protected:
+  explicit MountProgram(DriveSettings how = {}) : DriveFixture(std::move(how)) {}
   void SetUp() override {
     ASSERT_EQ(::mkdir(place().c_str(), 0755), 0);
     secret("token", "wrong");

@@ -155,7 +155,8 @@ TEST(ConfigKeys, are_all_in_the_manual_page) {
     EXPECT_NE(page.find(name), std::string::npos) << name;
     const bool kept = key.name.starts_with("auth.") && !key.name.ends_with("concurrency");
     if (!key.has_effect || kept) continue;
-    const std::string shown = key.type == ConfigKey::Type::text
+    const bool quoted = key.type == ConfigKey::Type::text || key.type == ConfigKey::Type::list;
+    const std::string shown = quoted
                                   ? "Qq " + std::string(key.fallback.empty() ? "\\&" : key.fallback)
                                   : std::string(key.fallback);
     const std::string head = ".It Va " + name + " No = " + shown + "\n";

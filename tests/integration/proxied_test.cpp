@@ -1,0 +1,70 @@
+#include "protocol/base/text.h"
+#include "server/webdav/front_end.h"
+#include "tests/integration/drive_fixture.h"
+
+namespace aster {
+namespace {
+
+/// A drive behind a proxy on this machine that takes https.
+class Proxied : public DriveFixture {
+ protected:
+  Proxied()
+      : DriveFixture(DriveSettings{
+            .front_ends = {webdav::make_front_end},
+            .variables = {{"ASTER__NETWORK_TRUST__TRUSTED_PROXIES", "127.0.0.1"},
+                          {"ASTER__SERVER__PLAIN_HTTP", "redirect"},
+                          {"ASTER__SERVER__PUBLIC_URL", "https://drive.example.com"}}}) {}
+
+  /// As the proxy hands it on.
+  ApiAnswer from(const std::string& client, const std::string& method, const std::string& path,
+                 std::string body = {}, HeaderList headers = {}) {
+    headers.emplace_back("X-Forwarded-For", client);
+    headers.emplace_back("X-Forwarded-Proto", "https");
+    headers.emplace_back("X-Forwarded-Host", "drive.example.com");
+    return send(method, primary_url() + path, std::move(body), std::move(headers));
+  }
+  void set_up_ann() {
+    ASSERT_EQ(from("192.0.2.1", "POST", "/api/v1/auth/setup",
+                   R"({"username":"ann","password":"ann's password"})")
+                  .status,
+              201);
+  }
+};
+
+TEST_F(Proxied, failed_logins_slow_down_their_own_address_only) {
+  set_up_ann();
+  const std::string wrong = R"({"identifier":"ann","password":"guessed"})";
+  int status = 401;
+  // Each refusal that is let through doubles the wait for the next.
+  for (int tries = 0; status == 401 && tries < 50; ++tries) {
+    status = from("203.0.113.1", "POST", "/api/v1/auth/login", wrong).status;
+  }
+  EXPECT_EQ(status, 429);
+  EXPECT_EQ(from("203.0.113.1, 203.0.113.2", "POST", "/api/v1/auth/login", wrong).status, 401)
+      << "another client, which claims to be the first";
+}
+
+TEST_F(Proxied, requests_that_did_not_come_over_tls_are_sent_there) {
+  const ApiAnswer direct = send("GET", primary_url() + "/webdav/a");
+  EXPECT_EQ(direct.status, 308);
+  EXPECT_EQ(*find_header(direct.headers, "Location"), "https://drive.example.com/webdav/a");
+  EXPECT_EQ(
+      send("GET", primary_url() + "/api/v1/auth/me", {}, {{"Authorization", "Bearer t"}}).status,
+      403);
+  EXPECT_EQ(from("192.0.2.1", "GET", "/api/v1/auth/me").status, 401) << "served";
+}
+
+TEST_F(Proxied, webdav_takes_destinations_at_the_name_that_clients_know) {
+  set_up_ann();
+  const HeaderList login = {{"Authorization", "Basic " + encode_base64("ann:ann's password")}};
+  ASSERT_EQ(from("192.0.2.1", "MKCOL", "/webdav/a", {}, login).status, 201);
+  HeaderList move = login;
+  move.emplace_back("Destination", "https://drive.example.com/webdav/b");
+  EXPECT_EQ(from("192.0.2.1", "MOVE", "/webdav/a", {}, move).status, 201);
+  HeaderList elsewhere = login;
+  elsewhere.emplace_back("Destination", "https://other.example.com/webdav/c");
+  EXPECT_EQ(from("192.0.2.1", "MOVE", "/webdav/b", {}, elsewhere).status, 502);
+}
+
+}  // namespace
+}  // namespace aster
