@@ -55,8 +55,12 @@ Result<fs::LockAnswer> LockTable::apply(const fs::LockRequest& request) {
         return answer;
       }
     }
-    const bool grace = !state->awaited.empty() && clock_.steady() < state->grace_end;
-    if (grace && !request.reclaim && !request.test) return answer;
+    if (const GuestLock* const guest = guest_in_the_way(*state, request)) {
+      answer.conflict = true;
+      answer.exclusive = guest->exclusive;
+      return answer;
+    }
+    if (in_grace(*state) && !request.reclaim && !request.test) return answer;
     const auto count = state->count.find(request.session);
     if (count != state->count.end() && count->second >= kSessionMax) {
       return fail(Errc::out_of_resources, "too many locks in one session");
@@ -65,6 +69,50 @@ Result<fs::LockAnswer> LockTable::apply(const fs::LockRequest& request) {
   answer.granted = true;
   if (!request.test) keep(*state, request, wanted);
   return answer;
+}
+
+const GuestLock* LockTable::guest_in_the_way(const State& state,
+                                             const fs::LockRequest& request) const {
+  const auto found = state.guests.find(request.ino.value);
+  if (found == state.guests.end()) return nullptr;
+  const int64_t now = clock_.now_seconds();
+  for (const GuestLock& guest : found->second) {
+    if (guest.expires_at > now && (guest.exclusive || request.exclusive)) return &guest;
+  }
+  return nullptr;
+}
+
+bool LockTable::take(const GuestLock& lock) {
+  const auto state = state_.lock();
+  if (in_grace(*state)) return false;
+  fs::RangeLock whole;
+  whole.exclusive = lock.exclusive;
+  for (const auto& kind : state->inodes) {
+    const auto found = kind.find(lock.ino.value);
+    if (found != kind.end() && found->second.conflict(Owner{}, whole)) return false;
+  }
+  state->guests[lock.ino.value].push_back(lock);
+  return true;
+}
+
+void LockTable::put(const GuestLock& lock) {
+  const auto state = state_.lock();
+  std::vector<GuestLock>& guests = state->guests[lock.ino.value];
+  std::erase_if(guests, [&](const GuestLock& one) { return one.token == lock.token; });
+  guests.push_back(lock);
+}
+
+void LockTable::drop(InodeNo ino, const std::string& token) {
+  const auto state = state_.lock();
+  const auto found = state->guests.find(ino.value);
+  if (found == state->guests.end()) return;
+  std::erase_if(found->second, [&](const GuestLock& one) { return one.token == token; });
+  if (found->second.empty()) state->guests.erase(found);
+}
+
+bool LockTable::held_by_mounts(InodeNo ino) const {
+  const auto state = state_.lock();
+  return state->inodes[0].contains(ino.value) || state->inodes[1].contains(ino.value);
 }
 
 void LockTable::keep(State& state, const fs::LockRequest& request, const fs::RangeLock& lock) {

@@ -71,6 +71,7 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
   void stop() override;
   Task<Result<void>> run_duties_once() override;
   void write_metrics(metrics::Exposition& out) const override;
+  GuestLocks& guest_locks() { return locks_; }
 
   Result<void> load_sessions();
 
@@ -406,6 +407,11 @@ Task<Result<void>> SqlNamespaceService::run_duties_once() {
 }
 
 }  // namespace
+
+GuestLocks* guest_locks_of(NamespaceService& service) {
+  auto* const known = dynamic_cast<SqlNamespaceService*>(&service);
+  return known != nullptr ? &known->guest_locks() : nullptr;
+}
 
 Result<std::unique_ptr<NamespaceService>> make_namespace_service(NamespaceOptions options,
                                                                  db::Database& database,

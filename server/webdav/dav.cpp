@@ -207,12 +207,14 @@ Task<Result<void>> Dav::check_if(Exchange& exchange) {
   co_return ok();
 }
 
+bool Dav::is_submitted(const Exchange& exchange, const Lock& lock) const {
+  return lock.principal == exchange.visitor.principal &&
+         std::find(exchange.tokens.begin(), exchange.tokens.end(), lock.token) !=
+             exchange.tokens.end();
+}
+
 Result<void> Dav::may_change(const Exchange& exchange, const std::vector<Lock>& locks) const {
-  const auto is_ours = [&](const Lock& lock) {
-    return lock.principal == exchange.visitor.principal &&
-           std::find(exchange.tokens.begin(), exchange.tokens.end(), lock.token) !=
-               exchange.tokens.end();
-  };
+  const auto is_ours = [&](const Lock& lock) { return is_submitted(exchange, lock); };
   for (const Lock& lock : locks) {
     // Of several shared locks on one resource, one's own is enough.
     const bool allowed = std::any_of(locks.begin(), locks.end(), [&](const Lock& other) {
@@ -223,14 +225,30 @@ Result<void> Dav::may_change(const Exchange& exchange, const std::vector<Lock>& 
   return ok();
 }
 
+Result<void> Dav::spare_mounts(const Exchange& exchange, const content::Spot& spot,
+                               const std::vector<Lock>& locks) const {
+  if (!locks_.held_by_mounts(spot.node->ino)) return ok();
+  const bool weighed = std::any_of(locks.begin(), locks.end(), [&](const Lock& lock) {
+    return lock.ino == spot.node->ino && is_submitted(exchange, lock);
+  });
+  if (weighed) return ok();
+  return fail(Errc::locked, "a program on a mount has locked it");
+}
+
 Result<void> Dav::may_write(const Exchange& exchange, const content::Spot& spot) const {
-  if (spot.node) return may_change(exchange, locks_.covering(node_place(exchange, spot)));
+  if (spot.node) {
+    const std::vector<Lock> locks = locks_.covering(node_place(exchange, spot));
+    ASTER_TRY(may_change(exchange, locks));
+    return spare_mounts(exchange, spot, locks);
+  }
   return may_change(exchange, locks_.covering(parent_place(exchange, spot)));
 }
 
 Result<void> Dav::may_remove(const Exchange& exchange, const content::Spot& spot) const {
   const LockPlace place = node_place(exchange, spot);
-  ASTER_TRY(may_change(exchange, locks_.covering(place)));
+  const std::vector<Lock> locks = locks_.covering(place);
+  ASTER_TRY(may_change(exchange, locks));
+  ASTER_TRY(spare_mounts(exchange, spot, locks));
   for (const Lock& lock : locks_.below(place)) {
     const LockPlace there{lock.workspace, lock.ino, lock.above};
     ASTER_TRY(may_change(exchange, locks_.covering(there)));

@@ -76,6 +76,11 @@ class Dav {
   LockPlace parent_place(const Exchange& exchange, const content::Spot& spot) const;
   /// `locked` unless the visitor submitted a token of each lock, or of one of several shared ones.
   Result<void> may_change(const Exchange& exchange, const std::vector<Lock>& locks) const;
+  /// `locked` while a program on a mount holds a lock on the node itself, unless the visitor
+  /// submitted one of its own on it: the two were weighed against each other when they were taken.
+  Result<void> spare_mounts(const Exchange& exchange, const content::Spot& spot,
+                            const std::vector<Lock>& locks) const;
+  bool is_submitted(const Exchange& exchange, const Lock& lock) const;
   /// For content or properties of what is there, or for a new member of its directory.
   Result<void> may_write(const Exchange& exchange, const content::Spot& spot) const;
   /// For everything at and below what is there, and its name.

@@ -33,7 +33,7 @@ class WebdavFrontEnd final : public primary::FrontEnd {
             parts.work),
         reader_(parts.namespaces, places_, parts.disk),
         writer_(parts.namespaces, places_, parts.work),
-        locks_(store_, parts.clock),
+        locks_(store_, parts.clock, primary::guest_locks_of(parts.namespaces)),
         visitors_(parts, store_),
         accounts_(parts, store_, options.prefix),
         dav_(std::move(options), visitors_, locks_, parts.namespaces, reader_, writer_,

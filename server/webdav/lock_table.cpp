@@ -21,7 +21,15 @@ std::string new_token() {
   return "urn:uuid:" + id;
 }
 
+primary::GuestLock seen_by_mounts(const Lock& lock) {
+  return {lock.token, lock.ino, !lock.shared, lock.expires_at};
+}
+
 }  // namespace
+
+void LockTable::forget(const Lock& lock) const {
+  if (guests_ != nullptr) guests_->drop(lock.ino, lock.token);
+}
 
 bool LockTable::covers(const Lock& lock, const LockPlace& place) {
   if (lock.workspace != place.workspace) return false;
@@ -34,11 +42,18 @@ bool LockTable::lies_below(const Lock& lock, const LockPlace& place) {
 
 void LockTable::sweep(Locks& locks) const {
   const int64_t now = clock_.now_seconds();
-  std::erase_if(locks, [&](const Lock& lock) { return lock.expires_at <= now; });
+  std::erase_if(locks, [&](const Lock& lock) {
+    const bool ended = lock.expires_at <= now;
+    if (ended) forget(lock);
+    return ended;
+  });
 }
 
 Task<Result<void>> LockTable::load() {
   ASTER_CO_TRY(Locks stored, co_await store_.load_locks());
+  for (const Lock& lock : stored) {
+    if (guests_ != nullptr) guests_->put(seen_by_mounts(lock));
+  }
   *locks_.lock() = std::move(stored);
   co_return ok();
 }
@@ -84,10 +99,14 @@ Task<Result<Lock>> LockTable::take(Lock wanted) {
     if (static_cast<size_t>(own) >= kMost) {
       co_return fail(Errc::out_of_resources, "too many locks in this tree");
     }
+    if (guests_ != nullptr && !guests_->take(seen_by_mounts(wanted))) {
+      co_return fail(Errc::locked, "a program on a mount has locked it");
+    }
     locks->push_back(wanted);
   }
   const Result<void> stored = co_await store_.put_lock(wanted);
   if (stored.ok()) co_return wanted;
+  forget(wanted);
   std::erase_if(*locks_.lock(), [&](const Lock& lock) { return lock.token == wanted.token; });
   co_return stored.error();
 }
@@ -102,6 +121,7 @@ Task<Result<Lock>> LockTable::refresh(std::string token, LockPlace place, int64_
       lock.timeout = timeout;
       lock.expires_at = clock_.now_seconds() + timeout;
       renewed = lock;
+      if (guests_ != nullptr) guests_->put(seen_by_mounts(lock));
     }
   }
   if (!renewed) co_return fail(Errc::not_found, "no such lock here");
@@ -110,7 +130,11 @@ Task<Result<Lock>> LockTable::refresh(std::string token, LockPlace place, int64_
 }
 
 Task<Result<void>> LockTable::release(std::string token) {
-  std::erase_if(*locks_.lock(), [&](const Lock& lock) { return lock.token == token; });
+  std::erase_if(*locks_.lock(), [&](const Lock& lock) {
+    if (lock.token != token) return false;
+    forget(lock);
+    return true;
+  });
   std::vector<std::string> tokens{std::move(token)};
   co_return co_await store_.remove_locks(std::move(tokens));
 }
@@ -120,7 +144,10 @@ Task<Result<void>> LockTable::drop(LockPlace place) {
   std::erase_if(*locks_.lock(), [&](const Lock& lock) {
     const bool goes =
         (lock.workspace == place.workspace && lock.ino == place.ino) || lies_below(lock, place);
-    if (goes) tokens.push_back(lock.token);
+    if (goes) {
+      tokens.push_back(lock.token);
+      forget(lock);
+    }
     return goes;
   });
   if (tokens.empty()) co_return ok();

@@ -8,6 +8,7 @@
 #include "protocol/base/guarded.h"
 #include "server/content/tree.h"
 #include "server/db/webdav_store.h"
+#include "server/primary/guest_locks.h"
 
 namespace aster::webdav {
 
@@ -20,8 +21,9 @@ struct LockPlace {
   std::vector<InodeNo> above;  ///< directories above it, the tree's root first
 };
 
-/// The locks of WebDAV clients. They bind WebDAV clients; a mount and the file API neither see nor
-/// obey them yet. Looked up in memory, kept in the database so that a restart ends none.
+/// The locks of WebDAV clients. Mounts meet those on a resource itself as locks of the whole file,
+/// and theirs stand in the way here; a deep lock does not reach what mounts hold below it. The file
+/// API obeys none. Looked up in memory, kept in the database so that a restart ends none.
 /// Thread-safe.
 class LockTable {
  public:
@@ -29,7 +31,9 @@ class LockTable {
   static constexpr int64_t kUsual = 3600;
   static constexpr size_t kMost = 10'000;  ///< of one workspace
 
-  LockTable(db::WebdavStore& store, const Clock& clock) : store_(store), clock_(clock) {}
+  /// `guests`: where locks of mounts are; may be null.
+  LockTable(db::WebdavStore& store, const Clock& clock, primary::GuestLocks* guests = nullptr)
+      : store_(store), clock_(clock), guests_(guests) {}
 
   /// From the database; once, at start.
   Task<Result<void>> load();
@@ -38,6 +42,11 @@ class LockTable {
   std::vector<Lock> covering(const LockPlace& place) const;
   /// Those on what lies below it.
   std::vector<Lock> below(const LockPlace& place) const;
+
+  /// Whether a program on a mount has locked the file itself.
+  bool held_by_mounts(InodeNo ino) const {
+    return guests_ != nullptr && guests_->held_by_mounts(ino);
+  }
 
   /// `locked` when another one is in the way: exclusive beside anything, deep over what is locked
   /// below. Token and end are filled in; out_of_resources.
@@ -56,8 +65,12 @@ class LockTable {
   /// Forgets those that have ended.
   void sweep(Locks& locks) const;
 
+  /// Also for mounts.
+  void forget(const Lock& lock) const;
+
   db::WebdavStore& store_;
   const Clock& clock_;
+  primary::GuestLocks* const guests_;
   Guarded<Locks> locks_;
 };
 

@@ -375,5 +375,90 @@ TEST_F(Webdav, every_method_refuses_bad_input_clearly) {
   }
 }
 
+/// A session of a mount beside the WebDAV client.
+class WebdavAndMount : public Webdav {
+ protected:
+  void SetUp() override {
+    Webdav::SetUp();
+    token = user_token;
+    const ApiAnswer opened = api("POST", "/api/v1/fs/session", R"({"client":"mount"})");
+    ASSERT_EQ(opened.status, 200) << opened.body;
+    session_ = opened.data.at("session").to_number<uint64_t>();
+    root_ = opened.data.at("root").to_number<uint64_t>();
+  }
+  uint64_t inode(const std::string& name) {
+    const boost::json::value lookup{{"op", "lookup"}, {"parent", root_}, {"name", name}};
+    const boost::json::object batch{{"session", session_}, {"ops", json::array{lookup}}};
+    const ApiAnswer answer = api("POST", "/api/v1/fs/batch", boost::json::serialize(batch));
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return answer.data.at("results").at(0).at("attr").at("ino").to_number<uint64_t>();
+  }
+  struct Wish {
+    bool exclusive = true;
+    bool unlock = false;
+    bool whole = false;
+  };
+  /// Whether the mount gets what it wants.
+  bool mount_locks(const std::string& name, const Wish& wish) {
+    const boost::json::object lock{
+        {"session", session_},         {"ino", inode(name)},    {"owner", 7},
+        {"exclusive", wish.exclusive}, {"unlock", wish.unlock}, {"whole", wish.whole}};
+    const ApiAnswer answer = api("POST", "/api/v1/fs/lock", boost::json::serialize(lock));
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return answer.data.at("granted").as_bool();
+  }
+
+ private:
+  uint64_t session_ = 0;
+  uint64_t root_ = 0;
+};
+
+TEST_F(WebdavAndMount, a_lock_of_webdav_keeps_mounts_from_locking) {
+  ASSERT_EQ(dav("PUT", "/f", "one").status, 201);
+  const std::string lock_token = lock("/f");
+  EXPECT_FALSE(mount_locks("f", {}));
+  EXPECT_FALSE(mount_locks("f", {.exclusive = false, .whole = true}));
+  EXPECT_EQ(dav("PUT", "/f", "two", {{"If", "(" + lock_token + ")"}}).status, 204);
+  EXPECT_EQ(dav("UNLOCK", "/f", {}, {{"Lock-Token", lock_token}}).status, 204);
+  EXPECT_TRUE(mount_locks("f", {}));
+}
+
+TEST_F(WebdavAndMount, a_lock_of_a_mount_keeps_webdav_from_locking_and_changing) {
+  ASSERT_EQ(dav("PUT", "/f", "one").status, 201);
+  ASSERT_EQ(dav("PUT", "/g", "other").status, 201);
+  for (const bool whole : {false, true}) {
+    ASSERT_TRUE(mount_locks("f", {.whole = whole}));
+    EXPECT_EQ(dav("LOCK", "/f", kLockBody).status, 423);
+    EXPECT_EQ(dav("PUT", "/f", "two").status, 423);
+    EXPECT_EQ(dav("DELETE", "/f").status, 423);
+    EXPECT_EQ(dav("MOVE", "/f", {}, {{"Destination", dav_url("/h")}}).status, 423);
+    EXPECT_EQ(dav("MOVE", "/g", {}, {{"Destination", dav_url("/f")}}).status, 423);
+    EXPECT_EQ(dav("COPY", "/g", {}, {{"Destination", dav_url("/f")}}).status, 423);
+    EXPECT_EQ(dav("GET", "/f").body, "one") << "reading is free";
+    EXPECT_EQ(dav("PUT", "/g", "other again").status, 204) << "other files are";
+    ASSERT_TRUE(mount_locks("f", {.unlock = true, .whole = whole}));
+  }
+  EXPECT_EQ(dav("PUT", "/f", "two").status, 204);
+  EXPECT_EQ(dav("LOCK", "/f", kLockBody).status, 200);
+}
+
+TEST_F(WebdavAndMount, a_restart_forgets_no_lock) {
+  ASSERT_EQ(dav("PUT", "/f", "one").status, 201);
+  lock("/f");
+  const uint64_t ino = inode("f");
+  primary.reset();
+  start_primary();
+  const boost::json::object test{
+      {"session", 1}, {"ino", ino}, {"owner", 7}, {"exclusive", true}, {"reclaim", true}};
+  const ApiAnswer opened = api("POST", "/api/v1/fs/session", R"({"client":"mount"})");
+  ASSERT_EQ(opened.status, 200) << opened.body;
+  boost::json::object asked = test;
+  asked["session"] = opened.data.at("session");
+  const ApiAnswer answer = api("POST", "/api/v1/fs/lock", boost::json::serialize(asked));
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_FALSE(answer.data.at("granted").as_bool());
+  EXPECT_TRUE(answer.data.at("conflict").as_bool());
+}
+
 }  // namespace
 }  // namespace aster

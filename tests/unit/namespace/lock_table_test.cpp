@@ -129,5 +129,50 @@ TEST_F(Locks, a_session_cannot_fill_the_memory) {
   EXPECT_TRUE(granted(request(kTwo, 1)));
 }
 
+TEST_F(Locks, a_guest_and_a_mount_keep_each_other_out) {
+  const auto guest = [&](const char* token, bool exclusive) {
+    return GuestLock{token, InodeNo(10), exclusive, clock.now_seconds() + 60};
+  };
+  EXPECT_TRUE(table.take(guest("a", true)));
+  EXPECT_FALSE(granted(request(kOne, 1)));
+  EXPECT_FALSE(granted(request(kOne, 1, 5, 1, false))) << "one byte, only to read";
+  fs::LockRequest flock = request(kOne, 1);
+  flock.whole = true;
+  const fs::LockAnswer answer = table.apply(flock).value();
+  EXPECT_TRUE(answer.conflict && answer.exclusive && answer.length == 0);
+  table.drop(InodeNo(10), "a");
+  EXPECT_TRUE(granted(flock));
+  EXPECT_TRUE(table.held_by_mounts(InodeNo(10)));
+  EXPECT_FALSE(table.held_by_mounts(InodeNo(11)));
+  EXPECT_FALSE(table.take(guest("b", true)));
+  EXPECT_FALSE(table.take(guest("b", false)));
+  EXPECT_TRUE(unlock(flock));
+  EXPECT_TRUE(granted(request(kOne, 1, 0, 10, false)));
+  EXPECT_FALSE(table.take(guest("b", true)));
+  EXPECT_TRUE(table.take(guest("b", false))) << "readers share";
+  EXPECT_FALSE(granted(request(kTwo, 1, 20, 1)));
+  EXPECT_TRUE(granted(request(kTwo, 1, 20, 1, false)));
+}
+
+TEST_F(Locks, a_guests_lock_ends_with_its_time) {
+  const int64_t soon = clock.now_seconds() + 60;
+  EXPECT_TRUE(table.take({"a", InodeNo(10), true, soon}));
+  clock.advance(std::chrono::seconds(59));
+  EXPECT_FALSE(granted(request(kOne, 1)));
+  table.put({"a", InodeNo(10), true, soon + 60});
+  clock.advance(std::chrono::seconds(2));
+  EXPECT_FALSE(granted(request(kOne, 1))) << "it was renewed";
+  clock.advance(std::chrono::seconds(60));
+  EXPECT_TRUE(granted(request(kOne, 1)));
+}
+
+TEST_F(Locks, a_guest_waits_until_mounts_have_claimed_theirs) {
+  table.restored(kOne);
+  const GuestLock lock{"a", InodeNo(10), true, clock.now_seconds() + 600};
+  EXPECT_FALSE(table.take(lock));
+  clock.advance(std::chrono::seconds(11));
+  EXPECT_TRUE(table.take(lock));
+}
+
 }  // namespace
 }  // namespace aster::primary
