@@ -113,7 +113,8 @@ class MountedDrive {
 
   Result<void> start() {
     ASTER_TRY(Credentials credentials, find_credentials(options_, environment));
-    const CurlHttpClientOptions curl = trusting(credentials.trust, credentials.server);
+    CurlHttpClientOptions curl = trusting(credentials.trust, credentials.server);
+    curl.idle_body_memory = 4 << 20;  // bodies of data go to blocks of the cache
     http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     control_http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     ASTER_TRY(connect(credentials));

@@ -91,6 +91,7 @@ InodeTable::Noted InodeTable::take_in(State& state, Inode& inode, const fs::Attr
     inode.known = true;
     inode.expires = current ? expiry() : SteadyTime{};
     if (attr.nlink == 0) inode.unlinked = true;
+    if (current && attr.no_xattrs) inode.xattr_names.emplace();
   }
   Noted noted;
   noted.attributes.attr = laid_over(inode, inode.attr);
@@ -240,6 +241,17 @@ std::shared_ptr<FileContent> InodeTable::content(const fs::Attr& attr, FileIo& i
   Inode& inode = state->inodes[attr.ino.value];
   if (!inode.content) inode.content = io.content(attr);
   return inode.content;
+}
+
+std::shared_ptr<FileContent> InodeTable::content_ahead(InodeNo ino, FileIo& io) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || it->second.content || !it->second.known) return nullptr;
+  if (ttl_left(*state, it->second.expires) <= Duration::zero()) return nullptr;
+  it->second.content = io.content(it->second.attr);
+  state->closed.push_back(ino.value);
+  trim_closed(*state);
+  return it->second.content;
 }
 
 std::shared_ptr<FileContent> InodeTable::content_if_any(InodeNo ino) const {

@@ -35,6 +35,7 @@ ASTER_FIELDS(Attr) {
   v.defaulted("target", x.target);
   v.defaulted("acl", x.acl);
   v.defaulted("default_acl", x.default_acl);
+  v.defaulted("no_xattrs", x.no_xattrs);
 }
 ASTER_FIELDS(Extent) {
   v("offset", x.offset);

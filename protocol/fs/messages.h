@@ -65,6 +65,7 @@ struct Attr {
   /// (fs/acl.h). Empty when they say no more than `mode`, or there is none to inherit.
   std::string acl;
   std::string default_acl;  ///< directories only
+  bool no_xattrs = false;   ///< certainly no extended attributes besides the lists
 };
 
 /// `object_offset`.. of `object` stands at `offset`.. of the file. No object: a hole, reads as

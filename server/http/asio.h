@@ -70,8 +70,8 @@ class IoAwait {
 
 /// Moves the awaiting coroutine onto the strand; at once when it is there already.
 struct HopTo {
+  std::shared_ptr<asio::io_context> io;  // outlives the strand, which is part of it
   Strand strand;
-  std::shared_ptr<asio::io_context> io;
   KeptRequest request = {};
   bool await_ready() const noexcept {
     request.keep();
