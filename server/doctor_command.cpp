@@ -298,7 +298,7 @@ void check_primary(const Config& config, Diagnosis& diagnosis) {
   diagnosis.ok("database", place->path + " is sound");
   check_namespace(config, diagnosis);
   check_policies(**database, executor, diagnosis);
-  check_nodes(**database, executor, diagnosis);
+  check_nodes(config, **database, executor, diagnosis);
   check_garbage(**database, diagnosis);
 }
 

@@ -26,8 +26,9 @@ Task<Response> answer(Request& request, std::shared_ptr<const MetricsRoute> rout
     if (route->proven) proven = co_await route->proven(request);
     if (!proven.ok()) co_return refused(proven.error());
   }
-  const Result<std::string> text =
-      co_await route->executor.run([route]() -> Result<std::string> { return route->text(); });
+  const MetricsRoute& known = *route;
+  const auto write = [&known]() -> Result<std::string> { return known.text(); };
+  const Result<std::string> text = co_await known.executor.run(write);
   if (!text.ok()) co_return refused(text.error());
   co_return Response::text(200, *text, metrics::Exposition::kContentType);
 }

@@ -138,8 +138,8 @@ TEST_F(MountProgram, explains_itself) {
     names.insert(entry.path().filename());
     EXPECT_FALSE(read_file(entry.path()).empty()) << entry.path();
   }
-  EXPECT_EQ(names, (std::set<std::string>{"cache", "configuration", "nodes", "policies", "state",
-                                          "statistics"}));
+  EXPECT_EQ(names, (std::set<std::string>{"cache", "configuration", "metrics", "nodes", "policies",
+                                          "state", "statistics"}));
   EXPECT_NE(read_file(self + "/statistics").find("\ncreate\t1\t0\t"), std::string::npos);
   EXPECT_NE(read_file(self + "/state").find("event_stream\talive\n"), std::string::npos);
   EXPECT_NE(read_file(self + "/configuration").find("server\t" + primary_url()), std::string::npos);

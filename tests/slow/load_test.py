@@ -136,11 +136,12 @@ class ApiWorker(Client):
         same("webdav " + path, self.call("dav get of api file", "GET",
                                          f"/webdav/{self.folder}/{name}", None, self.basic()), content)
         made = self.batch("create", {"op": "create", "parent": self.ino, "name": f"e{number}",
-                                     "type": "regular", "id": f"{choice.getrandbits(128):032x}"})
+                                     "type": "regular", "mode": 0o644, "uid": 0, "gid": 0, "exclusive": True,
+                                     "id": f"{choice.getrandbits(128):032x}"})
         ino = made[0]["attr"]["ino"]
         self.batch("getattr+readdir", {"op": "getattr", "ino": ino},
                    {"op": "readdir", "ino": self.ino, "after": 0, "limit": 100})
-        self.batch("unlink", {"op": "unlink", "parent": self.ino, "name": f"e{number}",
+        self.batch("unlink", {"op": "unlink", "parent": self.ino, "name": f"e{number}", "hold": False,
                               "id": f"{choice.getrandbits(128):032x}"})
 
 
