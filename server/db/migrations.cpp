@@ -7,6 +7,8 @@
 #include "server/db/schema/acl.h"
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
+#include "server/db/schema/kept.h"
+#include "server/db/schema/policy_groups.h"
 #include "server/db/schema/quota.h"
 #include "server/db/schema/uploads.h"
 #include "server/db/schema/webdav.h"
@@ -23,6 +25,8 @@ constexpr Migration kAll[] = {
     {4, "quota", kQuotaSchema},
     {5, "webdav", kWebdavSchema},
     {6, "uploads", kUploadsSchema},
+    {9, "kept", kKeptSchema},
+    {10, "policy groups", kPolicyGroupsSchema},
 };
 
 constexpr char kVersionTable[] =

@@ -61,9 +61,12 @@ TEST_F(MigrationsTest, failed_step_changes_nothing) {
   EXPECT_FALSE(has_table(**db, "two"));
 }
 
-TEST_F(MigrationsTest, whole_history_applies_and_is_numbered_without_gaps) {
-  int expected = 1;
-  for (const Migration& step : all_migrations()) EXPECT_EQ(step.number, expected++);
+TEST_F(MigrationsTest, whole_history_applies_and_its_numbers_grow) {
+  int last = 0;
+  for (const Migration& step : all_migrations()) {
+    EXPECT_GT(step.number, last);
+    last = step.number;
+  }
   const auto db = open(all_migrations());
   EXPECT_TRUE(db.ok()) << db.error().message();
 }
