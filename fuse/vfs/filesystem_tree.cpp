@@ -66,7 +66,7 @@ Task<Result<void>> Filesystem::unlink(InodeNo parent, std::string name, Caller w
   const std::optional<InodeNo> victim = inodes_.known_child(parent, name);
   const bool hold = victim && inodes_.is_open(*victim);
   const Changing changing(*this, parent);
-  fs::Operation operation = fs::Unlink{parent, name, hold};
+  fs::Operation operation = fs::Unlink{parent, name, hold, !options_.trash};
   ASTER_CO_TRY(const fs::Removed removed, co_await change<fs::Removed>(std::move(operation), who));
   inodes_.forget_name(parent, name);
   changed_below(parent);
@@ -77,7 +77,7 @@ Task<Result<void>> Filesystem::unlink(InodeNo parent, std::string name, Caller w
 Task<Result<void>> Filesystem::rmdir(InodeNo parent, std::string name, Caller who) {
   if (options_.read_only) co_return fail(Errc::read_only);
   const Changing changing(*this, parent);
-  fs::Operation operation = fs::Rmdir{parent, name};
+  fs::Operation operation = fs::Rmdir{parent, name, !options_.trash};
   ASTER_CO_TRY(const fs::Removed removed, co_await change<fs::Removed>(std::move(operation), who));
   inodes_.forget_name(parent, name);
   changed_below(parent);
@@ -102,7 +102,7 @@ Task<Result<void>> Filesystem::rename(RenameArgs args, Caller who) {
   const bool hold = !exchange && target && inodes_.is_open(*target);
   fs::Operation operation = fs::Rename{
       args.parent, args.name, args.new_parent, args.new_name, (args.flags & RENAME_NOREPLACE) != 0,
-      exchange,    hold};
+      exchange,    hold,      !options_.trash};
   const InodeTable::Ticket ticket = inodes_.ticket();
   ASTER_CO_TRY(const fs::Renamed renamed, co_await change<fs::Renamed>(std::move(operation), who));
   // Two names of one inode: rename(2) does nothing, both names stay.
