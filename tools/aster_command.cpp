@@ -126,7 +126,10 @@ CLI::App* Commands::add(CLI::App* parent, const std::string& name, const std::st
   command->add_flag("--json", options_.json, "Print JSON");
   command->add_option("--server", options_.server, "The primary, instead of the one logged in to");
   command->add_option("--token-file", options_.token_file, "File with the bearer token");
-  command->callback([this, action = std::move(action)] { chosen_ = action; });
+  // A command may have commands of its own; theirs run first.
+  command->callback([this, command, action = std::move(action)] {
+    if (command->get_subcommands().empty()) chosen_ = action;
+  });
   return command;
 }
 
@@ -139,10 +142,13 @@ int run(World& world, const std::vector<std::string>& arguments) {
   add_node_commands(commands);
   add_target_commands(commands);
   add_policy_commands(commands);
+  add_group_commands(commands);
   add_user_commands(commands);
   add_webdav_account_commands(commands);
   add_status_command(commands);
   add_sync_command(commands);
+  add_trash_commands(commands);
+  add_version_commands(commands);
   add_verify_command(commands);
   try {
     // CLI11 takes them from the back.
