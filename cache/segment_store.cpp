@@ -9,7 +9,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <mutex>
+#include <new>
 
 #include "protocol/checksum.h"
 
@@ -66,6 +69,7 @@ struct SegmentStore::Segment {
   const uint64_t number;
   std::atomic<uint64_t> size{0};
   std::atomic<bool> dropped{false};
+  UniqueFd direct;  ///< of the writer, past the page cache; empty where that does not work
   std::mutex opening;
   UniqueFd fd;        ///< guarded by opening until it is set, constant afterwards
   bool good = false;  ///< guarded by opening
@@ -200,6 +204,9 @@ Result<SegmentStore::SegmentRef> SegmentStore::begin_segment() {
                              O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!segment->fd) return fail_errno("create a segment");
   segment->good = true;
+  segment->direct.reset(
+      ::openat(directory_.get(), name.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW));
+  staged_ = 0;
   const auto header = block_format::encode(block_format::FileHeader{
       block_format::FileKind::segment, segment->number, clock_.now_ns(), options_.program});
   constexpr std::array<std::byte, kRecordAlignment - kFileHeaderSize> kPadding{};
@@ -213,15 +220,76 @@ Result<SegmentStore::SegmentRef> SegmentStore::begin_segment() {
   return segment;
 }
 
+void SegmentStore::seal() {
+  if (active_) active_->direct.reset();
+  active_.reset();
+}
+
 Result<SegmentStore::SegmentRef> SegmentStore::segment_for(uint64_t size) {
-  if (active_ && active_->size + size > options_.segment_bytes) active_.reset();
+  if (active_ && active_->size + size > options_.segment_bytes) seal();
   if (!active_) {
     ASTER_TRY(active_, begin_segment());
   }
   return active_;
 }
 
+// Blocks are read back from memory or from the kernel's pages of the mount first: copies in the
+// page cache cost more CPU than the whole rest of a cold read (measured: up to 1.5 s per GiB in
+// fresh memory, 0.15 s past it), and drive out what is of use. Whole pages are written, the last
+// one again with what follows it.
+Result<void> SegmentStore::write_direct(Segment& segment, const std::vector<iovec>& pieces) {
+  size_t total = 0;
+  for (const iovec& piece : pieces) total += piece.iov_len;
+  const size_t filled = staged_ + total;
+  const size_t padded = disk_size(filled);
+  stage(pieces, padded);
+  const uint64_t begin = segment.size - staged_;
+  for (size_t done = 0; done < padded;) {
+    const iovec rest{staging_.get() + done, padded - done};
+    const ssize_t n = files_.write(segment.direct.get(), {&rest, 1}, begin + done);
+    if (n < 0 && errno == EINTR) continue;
+    const size_t pages = n <= 0 ? 0 : static_cast<size_t>(n) / kFsBlock * kFsBlock;
+    if (pages == 0) {
+      const int err = n >= 0 ? ENOSPC : errno;
+      if (::ftruncate(segment.fd.get(), static_cast<off_t>(segment.size.load())) != 0) {
+        grow(segment, begin + padded);
+        seal();
+      }
+      return fail_errno(err, "write a segment");
+    }
+    done += pages;
+  }
+  grow(segment, segment.size + total);
+  const size_t whole = filled / kFsBlock * kFsBlock;
+  staged_ = filled - whole;
+  std::memmove(staging_.get(), staging_.get() + whole, staged_);
+  return ok();
+}
+
+/// Puts the pieces behind what is staged, and zeros up to `padded`.
+void SegmentStore::stage(const std::vector<iovec>& pieces, size_t padded) {
+  if (padded > staging_size_) {
+    std::unique_ptr<std::byte, void (*)(void*)> larger(
+        static_cast<std::byte*>(std::aligned_alloc(kFsBlock, padded)), std::free);
+    if (!larger) throw std::bad_alloc();
+    if (staged_ != 0) std::memcpy(larger.get(), staging_.get(), staged_);
+    staging_ = std::move(larger);
+    staging_size_ = padded;
+  }
+  std::byte* end = staging_.get() + staged_;
+  for (const iovec& piece : pieces) {
+    std::memcpy(end, piece.iov_base, piece.iov_len);
+    end += piece.iov_len;
+  }
+  std::memset(end, 0, static_cast<size_t>(staging_.get() + padded - end));
+}
+
 Result<void> SegmentStore::write_all(Segment& segment, std::vector<iovec> pieces) {
+  if (segment.direct) {
+    Result<void> written = write_direct(segment, pieces);
+    if (!written.failed_with(Errc::bad_request)) return written;
+    segment.direct.reset();  // EINVAL: this file system wants another alignment, or none
+  }
   uint64_t end = segment.size;
   for (size_t first = 0; first < pieces.size();) {
     const ssize_t n = files_.write(segment.fd.get(), std::span(pieces).subspan(first), end);
@@ -231,7 +299,7 @@ Result<void> SegmentStore::write_all(Segment& segment, std::vector<iovec> pieces
       // What did arrive is cut off again, so that the limit counts every byte on the disk.
       if (::ftruncate(segment.fd.get(), static_cast<off_t>(segment.size.load())) != 0) {
         grow(segment, end);
-        active_.reset();
+        seal();
       }
       return fail_errno(err, "write a segment");
     }
@@ -294,7 +362,7 @@ Result<void> SegmentStore::visit_records(uint64_t number, const Visitor& visit) 
 Result<void> SegmentStore::drop(uint64_t number) {
   const SegmentRef segment = find(number);
   if (!segment) return ok();
-  if (segment == active_) active_.reset();
+  if (segment == active_) seal();
   segment->dropped = true;
   const std::string name = file_name(number);
   if (::unlinkat(directory_.get(), name.c_str(), 0) != 0 && errno != ENOENT) {

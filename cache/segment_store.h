@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
@@ -63,7 +64,7 @@ class SegmentStore {
   uint64_t oldest_or_next() const;
   uint64_t size_of(uint64_t segment) const;
   /// The next append begins a new file.
-  void seal() { active_.reset(); }
+  void seal();
   /// Calls `visit` for each sound record in order; ends at the first that is not.
   using Visitor = std::function<void(const block_format::RecordHeader&, uint32_t offset)>;
   Result<void> visit_records(uint64_t segment, const Visitor& visit) const;
@@ -82,6 +83,8 @@ class SegmentStore {
   Result<SegmentRef> begin_segment();
   Result<SegmentRef> segment_for(uint64_t size);
   Result<void> write_all(Segment& segment, std::vector<iovec> pieces);
+  Result<void> write_direct(Segment& segment, const std::vector<iovec>& pieces);
+  void stage(const std::vector<iovec>& pieces, size_t padded);
   void grow(Segment& segment, uint64_t size);
 
   const UniqueFd directory_;
@@ -93,6 +96,11 @@ class SegmentStore {
   std::map<uint64_t, SegmentRef> segments_;  ///< guarded by mutex_
   SegmentRef active_;                        ///< writer only
   uint64_t next_ = 1;                        ///< writer only
+  /// For direct writes, writer only: page-aligned memory that begins with the `staged_` bytes of
+  /// the active segment's last page.
+  std::unique_ptr<std::byte, void (*)(void*)> staging_{nullptr, std::free};
+  size_t staging_size_ = 0;
+  size_t staged_ = 0;
 };
 
 }  // namespace aster

@@ -115,6 +115,7 @@ class MountedDrive {
     ASTER_TRY(Credentials credentials, find_credentials(options_, environment));
     CurlHttpClientOptions curl;
     curl.ca_file = options_.ca_file;
+    curl.idle_body_memory = 4 << 20;  // bodies of data go to blocks of the cache
     http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     control_http_ = std::make_unique<CurlHttpClient>(curl, executor_);
     ASTER_TRY(connect(credentials));

@@ -25,12 +25,12 @@ struct MountOptions {
 
   std::optional<std::string> cache_dir;
   uint64_t cache_size = 10ull << 30;     ///< bytes on disk; 0: no disk cache
-  uint64_t memory_cache = 256ull << 20;  ///< bytes
-  uint64_t dirty_limit = 256ull << 20;
+  uint64_t memory_cache = 128ull << 20;  ///< bytes; with the next two a budget of 256 MiB
+  uint64_t dirty_limit = 64ull << 20;
   bool local_durability = false;  ///< fsync and close wait for the journal, not for the servers
   std::string journal_dir;        ///< empty: the default
   uint64_t journal_size = 1ull << 30;
-  uint64_t read_ahead = 64ull << 20;
+  uint64_t read_ahead = 32ull << 20;
   uint32_t uploads = 8;
   uint32_t downloads = 16;
 

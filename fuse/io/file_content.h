@@ -118,6 +118,9 @@ class FileIo {
   virtual ~FileIo() = default;
   virtual std::shared_ptr<FileContent> content(const fs::Attr& attr) = 0;
   virtual std::shared_ptr<ReadAhead> read_ahead() = 0;
+  /// Waits for nothing: fetches what reading these (small, clean) files will need, if there is
+  /// room.
+  virtual void warm(std::vector<std::shared_ptr<FileContent>> /*files*/) {}
   /// Waits for nothing: stops background uploads and read-ahead.
   virtual void stop() = 0;
   virtual FileIoStats stats() const = 0;

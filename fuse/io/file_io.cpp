@@ -34,6 +34,13 @@ class RemoteFileIo final : public FileIo {
     known->push_back(ahead);
     return ahead;
   }
+  void warm(std::vector<std::shared_ptr<FileContent>> files) override {
+    std::vector<std::shared_ptr<RemoteFile>> own;
+    for (const auto& file : files) {
+      if (auto one = std::dynamic_pointer_cast<RemoteFile>(file)) own.push_back(std::move(one));
+    }
+    if (!own.empty() && !context_->stopped()) context_->spawn(RemoteFile::warm(std::move(own)));
+  }
   void stop() override { context_->stop(); }
   FileIoStats stats() const override {
     return {.bytes_read_remote = context_->bytes_read_remote,

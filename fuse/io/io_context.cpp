@@ -8,7 +8,7 @@ namespace aster {
 namespace {
 
 // Idle block memory that is kept for reuse.
-constexpr size_t kPoolIdle = 64 << 20;
+constexpr size_t kPoolIdle = 16 << 20;
 // Bad blocks that are remembered as reported.
 constexpr size_t kReportedMax = 4096;
 

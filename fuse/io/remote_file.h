@@ -48,6 +48,10 @@ class RemoteFile final : public FileContent,
   uint64_t sealable_bytes() const override;
   void relieve() override;
 
+  /// Manifests of all of them in one request, then their bytes into the cache. For small files that
+  /// will probably be read next.
+  static Task<void> warm(std::vector<std::shared_ptr<RemoteFile>> files);
+
  private:
   /// A commit, and the attributes that went with it, as they were sent.
   struct SentCommit {
@@ -111,6 +115,16 @@ class RemoteFile final : public FileContent,
   void read_ahead(const std::shared_ptr<ReadAhead>& ahead, FileRange read);
   Task<Result<void>> load_manifest(uint64_t offset, SteadyTime deadline,
                                    std::optional<uint64_t> at_most = std::nullopt);
+  /// What to ask for, and what was known then; nullopt when `offset` is known already. The caller
+  /// has `loading_`.
+  struct ManifestLoad {
+    FileRange window;
+    uint64_t epoch = 0;
+    uint64_t version = 0;
+  };
+  std::optional<ManifestLoad> begin_load(uint64_t offset, std::optional<uint64_t> at_most) const;
+  Result<void> finish_load(const ManifestLoad& load, const fs::Manifest& manifest);
+  void fetch_whole();
   struct SeekStep;
   SeekStep seek_step(uint64_t at, bool hole) const;
 

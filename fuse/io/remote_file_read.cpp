@@ -176,36 +176,81 @@ void RemoteFile::read_ahead(const std::shared_ptr<ReadAhead>& ahead, FileRange r
 Task<Result<void>> RemoteFile::load_manifest(uint64_t offset, SteadyTime deadline,
                                              std::optional<uint64_t> at_most) {
   const auto loading = co_await loading_.acquire();
-  FileRange window;
-  uint64_t epoch = 0;
-  uint64_t version = 0;
-  {
-    auto state = state_.lock();
-    if (!state->stale && state->manifest.known_until(offset) > offset) co_return ok();
-    window = at_most ? state->manifest.window_from(offset, *at_most)
-                     : state->manifest.window_to_load(offset);
-    epoch = state->epoch;
-    version = state->attr.data_version;
-  }
+  const std::optional<ManifestLoad> load = begin_load(offset, at_most);
+  if (!load) co_return ok();
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - context_->clock.steady());
   if (left.count() <= 0) co_return fail(Errc::timeout, "loading a manifest");
-  const fs::GetManifest ask{ino_, window.offset, window.length};
+  const fs::GetManifest ask{ino_, load->window.offset, load->window.length};
   ASTER_CO_TRY(const fs::Manifest manifest,
                co_await context_->primary.call<fs::Manifest>(ask, left));
+  co_return finish_load(*load, manifest);
+}
+
+std::optional<RemoteFile::ManifestLoad> RemoteFile::begin_load(
+    uint64_t offset, std::optional<uint64_t> at_most) const {
+  auto state = state_.lock();
+  if (!state->stale && state->manifest.known_until(offset) > offset) return std::nullopt;
+  return ManifestLoad{at_most ? state->manifest.window_from(offset, *at_most)
+                              : state->manifest.window_to_load(offset),
+                      state->epoch, state->attr.data_version};
+}
+
+Result<void> RemoteFile::finish_load(const ManifestLoad& load, const fs::Manifest& manifest) {
   auto state = state_.lock();
   // An answer from before a change is no good; the caller sees that nothing is known and asks
   // again.
   const uint64_t answered = manifest.attr.data_version;
-  const bool overtaken = answered >= version && answered < state->attr.data_version;
-  if (overtaken || state->epoch != epoch) co_return ok();
-  if (answered < version) {  // the primary was restored from a backup
+  const bool overtaken = answered >= load.version && answered < state->attr.data_version;
+  if (overtaken || state->epoch != load.epoch) return ok();
+  if (answered < load.version) {  // the primary was restored from a backup
     state->manifest.clear();
     state->attr = manifest.attr;
   }
   adopt(*state, manifest.attr);
   state->stale = false;
-  co_return state->manifest.install(window, manifest, context_->clock.steady());
+  return state->manifest.install(load.window, manifest, context_->clock.steady());
+}
+
+// Whoever reads one of these files meanwhile waits for this answer instead of asking, too.
+Task<void> RemoteFile::warm(std::vector<std::shared_ptr<RemoteFile>> files) {
+  struct Loading {
+    std::shared_ptr<RemoteFile> file;
+    AsyncMutex::Lock lock;
+    ManifestLoad load;
+  };
+  std::vector<Loading> loading;
+  std::vector<fs::BatchItem> questions;
+  for (const std::shared_ptr<RemoteFile>& file : files) {
+    std::optional<AsyncMutex::Lock> lock = file->loading_.try_acquire();
+    if (!lock) continue;  // somebody reads it already
+    const std::optional<ManifestLoad> load = file->begin_load(0, std::nullopt);
+    if (!load) continue;
+    questions.push_back(
+        {fs::GetManifest{file->ino_, load->window.offset, load->window.length}, std::nullopt});
+    loading.push_back({file, std::move(*lock), *load});
+  }
+  if (loading.empty()) co_return;
+  const std::shared_ptr<IoContext> context = loading[0].file->context_;
+  const Result<fs::BatchAnswer> answer =
+      co_await context->primary.batch(std::move(questions), context->options.timeout);
+  // What fails here fails again, and is told, when somebody reads the file.
+  if (!answer.ok() || answer->results.size() != loading.size()) co_return;
+  for (size_t i = 0; i < loading.size(); ++i) {
+    const Result<fs::Answer>& one = answer->results[i];
+    const auto* manifest = one.ok() ? std::get_if<fs::Manifest>(&*one) : nullptr;
+    if (manifest == nullptr) continue;
+    if (!loading[i].file->finish_load(loading[i].load, *manifest).ok()) continue;
+    loading[i].lock.release();
+    loading[i].file->fetch_whole();
+  }
+}
+
+void RemoteFile::fetch_whole() {
+  const uint64_t size = state_.lock()->attr.size;
+  const ReadPlan plan = this->plan(0, size);
+  if (plan.unknown_at || context_->stopped()) return;
+  reader_->prefetch(plan.slices, size, kTransferSize, std::make_shared<ReadAhead>(context_));
 }
 
 struct RemoteFile::SeekStep {

@@ -47,6 +47,10 @@ std::shared_ptr<const DirItems> DirHandle::page_of(uint64_t offset, fs::DirPage 
   for (fs::DirEntry& entry : fetched.entries) {
     page->items.push_back({std::move(entry.name), entry.cookie + 2, std::move(entry.attr), false});
   }
+  page->by_name.reserve(page->items.size());
+  for (size_t i = 0; i < page->items.size(); ++i) {
+    if (!page->items[i].dot) page->by_name.emplace(page->items[i].name, i);
+  }
   return page;
 }
 

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "fuse/vfs/inode_table.h"
@@ -25,6 +27,8 @@ struct DirItems {
   std::vector<DirItem> items;
   bool end = false;  ///< nothing comes after the last one
   InodeTable::Ticket ticket = 0;
+  /// Positions in `items`, without "." and "..".
+  std::unordered_map<std::string_view, size_t> by_name;
 };
 
 /// Part of a listing: the items from `begin` on. Empty = the end.

@@ -84,6 +84,11 @@ Task<Result<Found>> Filesystem::lookup(InodeNo parent, std::string name, Caller 
     if (known->entry) known->entry->entry_ttl = known->ttl;
     co_return *known;
   }
+  const bool dots = name == "." || name == "..";
+  if (leased() && !dots) {
+    if (std::optional<Found> listed = find_listed(parent, name)) co_return *listed;
+    if (listings_.missed(parent)) start(fetch_listing(parent));
+  }
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation question = fs::Lookup{parent, name};
   if (name == ".") question = fs::GetAttr{parent};

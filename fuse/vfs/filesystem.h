@@ -205,6 +205,22 @@ class Filesystem {
     if (!answer.ok()) doubt(answer.error());
     co_return answer;
   }
+  /// A change of names that also changes `inodes`, mostly directories; their new attributes come
+  /// with its answer, because the kernel asks for them next.
+  template <class A>
+  Task<Result<A>> change_names(fs::Operation operation, std::vector<InodeNo> inodes, Caller who) {
+    const InodeTable::Ticket ticket = inodes_.ticket();
+    Remote::Changed changed = co_await remote_.change(std::move(operation), inodes, std::move(who));
+    Result<A> answer = Remote::pick<A>(std::move(changed.answer));
+    if (!answer.ok()) doubt(answer.error());
+    for (size_t i = 0; i < inodes.size(); ++i) {
+      const bool told = i < changed.inodes.size();
+      note_changed(inodes[i], ticket, told ? &changed.inodes[i] : nullptr);
+    }
+    co_return answer;
+  }
+  /// `told`: what the primary says about the inode; without it that is asked for when needed.
+  void note_changed(InodeNo ino, InodeTable::Ticket ticket, const Result<fs::Answer>* told);
   void doubt(const Error& error);
   /// Looks again whenever the lease may be over; see there.
   void watch_lease();
@@ -225,8 +241,10 @@ class Filesystem {
   /// The kernel cannot give back entries of this directory now: forget all names instead.
   void release_entries(InodeNo directory);
   bool being_changed(InodeNo directory) const;
-  /// Own change below `parent`: its times and link count are other ones now.
-  void changed_below(InodeNo parent) { inodes_.expire(parent); }
+  /// What a listing that was fetched before says about a name, if that may still be believed.
+  std::optional<Found> find_listed(InodeNo parent, const std::string& name);
+  /// The first page of a directory whose names are looked up one by one.
+  Task<void> fetch_listing(InodeNo directory);
   std::optional<fs::Attr> old_entry(InodeNo parent, const std::string& name) const;
   void after_removal(const fs::Removed& removed, bool asked_to_hold);
   Task<Result<Entry>> add(fs::Create create, Caller who);
@@ -242,6 +260,7 @@ class Filesystem {
   std::optional<Attributes> defer(const fs::SetAttr& change);
   Task<Result<Attributes>> truncate(std::shared_ptr<FileContent> content, fs::SetAttr change,
                                     Caller who);
+  void warm_siblings(InodeNo ino);
   Opened open_handle(const fs::Attr& attr, int flags);
   Task<Result<void>> flush_content(InodeNo ino, std::shared_ptr<FileContent> content, bool sealed,
                                    Caller who);

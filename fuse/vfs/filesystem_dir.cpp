@@ -35,6 +35,31 @@ Task<Result<DirSlice>> Filesystem::readdir(HandleId handle, uint64_t offset, Cal
   co_return directory->take(offset, std::move(fetched));
 }
 
+std::optional<Found> Filesystem::find_listed(InodeNo parent, const std::string& name) {
+  const std::optional<DirCache::Line> line = listings_.find_name(parent, name);
+  if (!line) return std::nullopt;
+  const Duration ttl = inodes_.name_ttl(parent, name, line->page->ticket);
+  if (ttl <= Duration::zero()) return std::nullopt;
+  if (line->item == nullptr) return Found{std::nullopt, for_kernel(ttl)};
+  const Entry entry = note_found(parent, name, line->item->attr, line->page->ticket);
+  if (entry.attr_ttl > Duration::zero() && entry.entry_ttl > Duration::zero()) {
+    return Found{entry, entry.entry_ttl};
+  }
+  inodes_.forget(line->item->attr.ino, 1);
+  return std::nullopt;
+}
+
+Task<void> Filesystem::fetch_listing(InodeNo directory) {
+  const std::optional<Lifeline::Guard> alive = lifeline_->enter();
+  if (!alive) co_return;
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  fs::Operation question = fs::ReadDir{directory, 0, kPageEntries};
+  const Caller nobody;
+  Result<fs::DirPage> page = co_await remote_.call<fs::DirPage>(std::move(question), nobody);
+  if (!page.ok()) co_return;  // the look-ups go on one by one, and meet the same failure
+  listings_.put(directory, DirHandle(directory).page_of(0, std::move(*page), ticket));
+}
+
 Entry Filesystem::listed(InodeNo directory, const DirItem& item, InodeTable::Ticket ticket) {
   return note_found(directory, item.name, item.attr, ticket);
 }

@@ -61,6 +61,20 @@ Opened Filesystem::open_handle(const fs::Attr& attr, int flags) {
   return opened;
 }
 
+// Whoever goes through a directory (grep, tar, a backup) then waits for a round trip per some
+// dozen files, not for two per file.
+void Filesystem::warm_siblings(InodeNo ino) {
+  const auto name = inodes_.any_name(ino);
+  if (!leased() || !name) return;
+  std::vector<std::shared_ptr<FileContent>> contents;
+  for (const InodeNo next : listings_.next_to_read(name->first, name->second)) {
+    if (auto content = inodes_.content_ahead(next, parts_.io)) {
+      contents.push_back(std::move(content));
+    }
+  }
+  if (!contents.empty()) parts_.io.warm(std::move(contents));
+}
+
 Task<Result<Opened>> Filesystem::open(InodeNo ino, int flags, Caller who) {
   const bool writes = (flags & O_ACCMODE) != O_RDONLY;
   if (options_.read_only && writes) co_return fail(Errc::read_only);
@@ -75,6 +89,7 @@ Task<Result<Opened>> Filesystem::open(InodeNo ino, int flags, Caller who) {
     if (!after.ok()) co_return after.error();
     attributes = *after;
   }
+  if (!writes && DirCache::is_small_file(attributes.attr)) warm_siblings(ino);
   co_return open_handle(attributes.attr, flags);
 }
 

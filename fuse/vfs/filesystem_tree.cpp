@@ -16,8 +16,9 @@ Task<Result<Entry>> Filesystem::add(fs::Create create, Caller who) {
   const Changing changing(*this, parent);
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation operation = std::move(create);
-  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(operation), who));
-  changed_below(parent);
+  std::vector<InodeNo> changed{parent};
+  ASTER_CO_TRY(const fs::Attr attr,
+               co_await change_names<fs::Attr>(std::move(operation), std::move(changed), who));
   co_return note_found(parent, name, attr, ticket, true);
 }
 
@@ -42,13 +43,23 @@ Task<Result<Entry>> Filesystem::link(InodeNo ino, InodeNo parent, std::string na
   const Changing changing(*this, parent);
   const InodeTable::Ticket ticket = inodes_.ticket();
   fs::Operation operation = fs::Link{ino, parent, name};
-  ASTER_CO_TRY(const fs::Attr attr, co_await change<fs::Attr>(std::move(operation), who));
-  changed_below(parent);
+  std::vector<InodeNo> changed{parent};
+  ASTER_CO_TRY(const fs::Attr attr,
+               co_await change_names<fs::Attr>(std::move(operation), std::move(changed), who));
   co_return note_found(parent, name, attr, ticket, true);
 }
 
+void Filesystem::note_changed(InodeNo ino, InodeTable::Ticket ticket,
+                              const Result<fs::Answer>* told) {
+  const auto* attr = told != nullptr && told->ok() ? std::get_if<fs::Attr>(&**told) : nullptr;
+  if (attr == nullptr) {
+    inodes_.expire(ino);
+  } else {
+    note(*attr, ticket, true);
+  }
+}
+
 void Filesystem::after_removal(const fs::Removed& removed, bool asked_to_hold) {
-  inodes_.expire(removed.ino);
   if (removed.nlink > 0) {
     if (asked_to_hold) in_background(fs::Release{removed.ino});
     return;
@@ -67,9 +78,14 @@ Task<Result<void>> Filesystem::unlink(InodeNo parent, std::string name, Caller w
   const bool hold = victim && inodes_.is_open(*victim);
   const Changing changing(*this, parent);
   fs::Operation operation = fs::Unlink{parent, name, hold, !options_.trash};
-  ASTER_CO_TRY(const fs::Removed removed, co_await change<fs::Removed>(std::move(operation), who));
+  std::vector<InodeNo> changed{parent};
+  const std::optional<fs::Attr> old = victim ? inodes_.known(*victim) : std::nullopt;
+  const bool other_names = old && old->nlink > 1;
+  if (other_names) changed.push_back(*victim);
+  ASTER_CO_TRY(const fs::Removed removed,
+               co_await change_names<fs::Removed>(std::move(operation), std::move(changed), who));
   inodes_.forget_name(parent, name);
-  changed_below(parent);
+  if (!other_names || removed.ino != *victim) inodes_.expire(removed.ino);
   after_removal(removed, hold);
   co_return ok();
 }
@@ -78,9 +94,10 @@ Task<Result<void>> Filesystem::rmdir(InodeNo parent, std::string name, Caller wh
   if (options_.read_only) co_return fail(Errc::read_only);
   const Changing changing(*this, parent);
   fs::Operation operation = fs::Rmdir{parent, name, !options_.trash};
-  ASTER_CO_TRY(const fs::Removed removed, co_await change<fs::Removed>(std::move(operation), who));
+  std::vector<InodeNo> changed{parent};
+  ASTER_CO_TRY(const fs::Removed removed,
+               co_await change_names<fs::Removed>(std::move(operation), std::move(changed), who));
   inodes_.forget_name(parent, name);
-  changed_below(parent);
   inodes_.expire(removed.ino);
   inodes_.set_unlinked(removed.ino);
   co_return ok();
@@ -104,7 +121,10 @@ Task<Result<void>> Filesystem::rename(RenameArgs args, Caller who) {
       args.parent, args.name, args.new_parent, args.new_name, (args.flags & RENAME_NOREPLACE) != 0,
       exchange,    hold,      !options_.trash};
   const InodeTable::Ticket ticket = inodes_.ticket();
-  ASTER_CO_TRY(const fs::Renamed renamed, co_await change<fs::Renamed>(std::move(operation), who));
+  std::vector<InodeNo> changed{args.parent};
+  if (args.new_parent != args.parent) changed.push_back(args.new_parent);
+  ASTER_CO_TRY(const fs::Renamed renamed,
+               co_await change_names<fs::Renamed>(std::move(operation), std::move(changed), who));
   // Two names of one inode: rename(2) does nothing, both names stay.
   const bool moved = exchange || !source || !target || *source != *target;
   if (moved) {
@@ -113,10 +133,9 @@ Task<Result<void>> Filesystem::rename(RenameArgs args, Caller who) {
     if (exchange && target) inodes_.set_name(args.parent, args.name, *target);
     if (exchange && target) inodes_.expire(*target);
   }
-  changed_below(args.parent);
-  changed_below(args.new_parent);
   note(renamed.moved, ticket, true);
   if (renamed.replaced) {
+    inodes_.expire(renamed.replaced->ino);
     after_removal(*renamed.replaced, hold);
   } else if (hold) {
     in_background(fs::Release{*target});

@@ -93,6 +93,7 @@ InodeTable::Noted InodeTable::take_in(State& state, Inode& inode, const fs::Attr
     // It may have been restored from the trash. When in doubt it has a name: then unsent data is
     // sent, at worst in vain.
     if (attr.nlink == 0 || newer) inode.unlinked = attr.nlink == 0;
+    if (current && attr.no_xattrs) inode.xattr_names.emplace();
   }
   Noted noted;
   noted.attributes.attr = laid_over(inode, inode.attr);
@@ -243,6 +244,17 @@ std::shared_ptr<FileContent> InodeTable::content(const fs::Attr& attr, FileIo& i
   Inode& inode = state->inodes[attr.ino.value];
   if (!inode.content) inode.content = io.content(attr);
   return inode.content;
+}
+
+std::shared_ptr<FileContent> InodeTable::content_ahead(InodeNo ino, FileIo& io) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end() || it->second.content || !it->second.known) return nullptr;
+  if (ttl_left(*state, it->second.expires) <= Duration::zero()) return nullptr;
+  it->second.content = io.content(it->second.attr);
+  state->closed.push_back(ino.value);
+  trim_closed(*state);
+  return it->second.content;
 }
 
 std::shared_ptr<FileContent> InodeTable::content_if_any(InodeNo ino) const {

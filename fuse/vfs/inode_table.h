@@ -113,6 +113,9 @@ class InodeTable {
 
   /// The content, made by `io` when there is none yet. `attr` is what the primary says.
   std::shared_ptr<FileContent> content(const fs::Attr& attr, FileIo& io);
+  /// Of a file that nobody has open yet and that has none; null otherwise, and when its attributes
+  /// may not be believed.
+  std::shared_ptr<FileContent> content_ahead(InodeNo ino, FileIo& io);
   /// Null when there is none.
   std::shared_ptr<FileContent> content_if_any(InodeNo ino) const;
   /// Counts an open; true when the kernel's pages stand for data_version `version`.

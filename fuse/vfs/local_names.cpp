@@ -94,13 +94,17 @@ void LocalNames::stop() {
 
 Task<Result<fs::BatchAnswer>> LocalNames::batch(std::vector<fs::BatchItem> items,
                                                 std::chrono::milliseconds deadline) {
-  if (items.size() == 1) {
-    std::optional<Result<fs::Answer>> answer = local(items[0].operation);
-    if (answer) {
-      fs::BatchAnswer all;
-      all.results.push_back(std::move(*answer));
-      co_return all;
+  std::optional<Result<fs::Answer>> first;
+  if (!items.empty()) first = local(items[0].operation);
+  if (first) {
+    // What comes with a change only tells what it did to its directories, which are our own, too.
+    fs::BatchAnswer all;
+    all.results.push_back(std::move(*first));
+    for (size_t i = 1; i < items.size(); ++i) {
+      std::optional<Result<fs::Answer>> more = local(items[i].operation);
+      all.results.push_back(more ? std::move(*more) : fail(Errc::unsupported, "not known here"));
     }
+    co_return all;
   }
   const SteadyTime until = clock_.steady() + deadline;
   uint64_t needed = 0;

@@ -45,6 +45,27 @@ Task<Result<fs::Answer>> Remote::ask(fs::Operation operation, Caller who) {
   }
 }
 
+Task<Remote::Changed> Remote::change(fs::Operation operation, std::vector<InodeNo> inodes,
+                                     Caller who) {
+  std::vector<fs::BatchItem> items;
+  items.push_back({std::move(operation), OperationId::random()});
+  for (const InodeNo ino : inodes) items.push_back({fs::GetAttr{ino}, std::nullopt});
+  for (;;) {
+    Result<fs::BatchAnswer> answer = co_await primary_.batch(items, timeout_);
+    Changed changed{fail(Errc::internal, "batch answer has another size"), {}};
+    if (!answer.ok()) {
+      changed.answer = answer.error();
+    } else if (answer->results.size() == items.size()) {
+      changed.answer = std::move(answer->results[0]);
+      answer->results.erase(answer->results.begin());
+      changed.inodes = std::move(answer->results);
+    }
+    const bool again = !changed.answer.ok() && repeat(changed.answer.error(), who);
+    if (!again) co_return changed;
+    co_await executor_.sleep(kPause);
+  }
+}
+
 bool Remote::may_serve_old(const Error& error) const {
   if (strict_ && error.code != Errc::unavailable) return false;
   return !hard_ && !alive_ && transient(error);

@@ -27,6 +27,12 @@ class Remote {
   /// until it succeeds, the caller leaves or stop() is called. A mutation keeps its operation id
   /// through all repetitions.
   Task<Result<fs::Answer>> ask(fs::Operation operation, Caller who);
+  /// Likewise a change of names, and in the same round trip what became of these inodes.
+  struct Changed {
+    Result<fs::Answer> answer;
+    std::vector<Result<fs::Answer>> inodes;  ///< empty when nothing was answered
+  };
+  Task<Changed> change(fs::Operation operation, std::vector<InodeNo> inodes, Caller who);
   /// An operation that only reads and of whose answer an older copy may serve: when the event
   /// stream is lost as well and the mount is soft, it gives up after a few seconds, and for a while
   /// at once.

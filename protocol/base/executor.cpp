@@ -85,6 +85,12 @@ void Executor::work(size_t index) {
   }
 }
 
+std::optional<AsyncMutex::Lock> AsyncMutex::try_acquire() {
+  std::lock_guard lock(mutex_);
+  if (std::exchange(held_, true)) return std::nullopt;
+  return Lock(this);
+}
+
 bool AsyncMutex::wait(std::coroutine_handle<> waiter) {
   std::lock_guard lock(mutex_);
   if (!held_) {

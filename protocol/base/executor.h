@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -119,6 +120,8 @@ class AsyncMutex {
     };
     return Awaiter{*this};
   }
+  /// nullopt when somebody has it.
+  std::optional<Lock> try_acquire();
 
  private:
   bool wait(std::coroutine_handle<> waiter);  // false: taken at once

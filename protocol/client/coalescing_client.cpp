@@ -55,6 +55,11 @@ bool is_write(const fs::Operation& operation) {
          std::holds_alternative<fs::ReserveInodes>(operation);
 }
 
+/// What a change made of its directory is asked for with it.
+bool goes_with_writes(const fs::Operation& operation) {
+  return is_write(operation) || std::holds_alternative<fs::GetAttr>(operation);
+}
+
 /// Outcomes that say nothing about a single operation of the request.
 bool concerns_all(const Error& error) {
   switch (error.code) {
@@ -289,7 +294,7 @@ class CoalescingClient final : public PrimaryClient, public Reachability {
                          [&](const fs::BatchItem& item) { return kind(item.operation); });
     };
     if (items.empty() || items.size() > kReadsTogether) return nullptr;
-    if (all(is_write)) return writes_;
+    if (is_write(items[0].operation) && all(goes_with_writes)) return writes_;
     return all(is_small_read) ? reads_ : nullptr;
   }
 

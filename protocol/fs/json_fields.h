@@ -36,6 +36,7 @@ ASTER_FIELDS(Attr) {
   v.defaulted("acl", x.acl);
   v.defaulted("default_acl", x.default_acl);
   v.defaulted("own_policy", x.own_policy);
+  v.defaulted("no_xattrs", x.no_xattrs);
 }
 ASTER_FIELDS(Extent) {
   v("offset", x.offset);

@@ -66,6 +66,7 @@ struct Attr {
   std::string acl;
   std::string default_acl;  ///< directories only
   bool own_policy = false;  ///< its data has a place of its own: grants of other files do not serve
+  bool no_xattrs = false;   ///< certainly no extended attributes besides the lists
 };
 
 /// `object_offset`.. of `object` stands at `offset`.. of the file. No object: a hole, reads as

@@ -7,10 +7,14 @@ std::optional<Blob> unless_empty(const std::string& bytes) {
   return bytes.empty() ? std::nullopt : std::optional(Blob{bytes});
 }
 
-/// Reads "inodes.*" that starts at column `at`. Migrations only ever append columns.
+/// What is read of an inode "i". Migrations only ever append columns to the table.
+#define ASTER_INODE_COLUMNS "NOT EXISTS (SELECT 1 FROM xattrs x WHERE x.ino=i.ino), i.*"
+
+/// Reads ASTER_INODE_COLUMNS that start at column `at`.
 InodeRow read_inode(const Query& q, int at = 0) {
   InodeRow row;
   fs::Attr& a = row.attr;
+  a.no_xattrs = q.int64(at++) != 0;
   a.ino = InodeNo(q.uint64(at));
   row.guid = q.random_id<Guid>(at + 1);
   row.workspace = q.uint64(at + 2);
@@ -41,15 +45,16 @@ InodeRow read_inode(const Query& q, int at = 0) {
 }  // namespace
 
 std::optional<InodeRow> InodeStore::find(InodeNo ino) {
-  Query q = txn_.query("SELECT * FROM inodes WHERE ino=?1", ino);
+  Query q = txn_.query("SELECT " ASTER_INODE_COLUMNS " FROM inodes i WHERE i.ino=?1", ino);
   if (!q.next()) return std::nullopt;
   return read_inode(q);
 }
 
 std::optional<InodeRow> InodeStore::child(InodeNo parent, std::string_view name) {
-  Query q = txn_.query(
-      "SELECT i.* FROM dirents d JOIN inodes i ON i.ino=d.ino WHERE d.parent=?1 AND d.name=?2",
-      parent, Blob{name});
+  Query q =
+      txn_.query("SELECT " ASTER_INODE_COLUMNS
+                 " FROM dirents d JOIN inodes i ON i.ino=d.ino WHERE d.parent=?1 AND d.name=?2",
+                 parent, Blob{name});
   if (!q.next()) return std::nullopt;
   return read_inode(q);
 }
@@ -68,6 +73,7 @@ void InodeStore::insert(InodeRow& row) {
       target, unless_empty(a.acl), unless_empty(a.default_acl), a.ino, row.policy);
   row.attr.own_policy = row.policy.value != 0;
   row.attr.ino = InodeNo(static_cast<uint64_t>(txn_.last_insert_id()));
+  row.attr.no_xattrs = true;
 }
 
 InodeNo InodeStore::reserve(uint32_t count) {
@@ -124,7 +130,8 @@ bool InodeStore::has_entries(InodeNo parent) {
 std::vector<fs::DirEntry> InodeStore::list(InodeNo parent, uint64_t after, size_t limit) {
   std::vector<fs::DirEntry> entries;
   Query q = txn_.query(
-      "SELECT d.name, d.cookie, i.* FROM dirents d INDEXED BY dirents_by_cookie "
+      "SELECT d.name, d.cookie, " ASTER_INODE_COLUMNS
+      " FROM dirents d INDEXED BY dirents_by_cookie "
       "JOIN inodes i ON i.ino=d.ino WHERE d.parent=?1 AND d.cookie>?2 ORDER BY d.cookie LIMIT ?3",
       parent, after, limit);
   while (q.next()) entries.push_back({q.text(0), q.uint64(1), read_inode(q, 2).attr});

@@ -59,8 +59,8 @@ class IoAwait {
 
 /// Moves the awaiting coroutine onto the strand; at once when it is there already.
 struct HopTo {
+  std::shared_ptr<asio::io_context> io;  // outlives the strand, which is part of it
   Strand strand;
-  std::shared_ptr<asio::io_context> io;
   bool await_ready() const noexcept { return strand.running_in_this_thread(); }
   void await_suspend(std::coroutine_handle<> waiter) const {
     // Before post() has returned, the coroutine, its connection and the server may be gone: another

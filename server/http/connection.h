@@ -52,7 +52,7 @@ class Connection {
 
   const Strand& strand() const { return strand_; }
   /// To be awaited by a coroutine that wants to touch this connection.
-  HopTo home() const { return {strand_, io_}; }
+  HopTo home() const { return {io_, strand_}; }
   std::string peer() const;
   bool has_buffered() const { return buffer_.size() > 0; }
 

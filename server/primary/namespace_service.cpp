@@ -77,7 +77,7 @@ class SqlNamespaceService final : public NamespaceService {
   static EventHub::Session session_of(const Caller& caller) {
     return {caller.session, caller.user, caller.workspace};
   }
-  /// Consecutive operations that all write, or all read.
+  /// Consecutive operations that share a transaction.
   Task<Result<Answers>> write_run(const Caller& caller, std::span<const fs::BatchItem> items,
                                   bool stop_on_error);
   Task<Result<Answers>> read_run(const Caller& caller, std::span<const fs::BatchItem> items,
@@ -147,7 +147,7 @@ Task<Answers> SqlNamespaceService::apply(Caller caller, fs::BatchRequest request
     }
     const bool writes = OperationRunner::writes(items[begin].operation);
     size_t end = begin + 1;
-    while (end < items.size() && OperationRunner::writes(items[end].operation) == writes) ++end;
+    while (end < items.size() && OperationRunner::shares_run(writes, items[end].operation)) ++end;
     const auto run = items.subspan(begin, end - begin);
     Task<Result<Answers>> task = writes ? write_run(caller, run, request.stop_on_error)
                                         : read_run(caller, run, request.stop_on_error);

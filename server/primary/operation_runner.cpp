@@ -42,6 +42,12 @@ bool OperationRunner::writes(const fs::Operation& operation) noexcept {
          std::holds_alternative<fs::Release>(operation);
 }
 
+// What a change made of its directory is asked for together with it, and must not end its group.
+bool OperationRunner::shares_run(bool writing, const fs::Operation& operation) noexcept {
+  if (writing && std::holds_alternative<fs::GetAttr>(operation)) return true;
+  return writes(operation) == writing;
+}
+
 Result<fs::Answer> OperationRunner::dispatch(Mutation& m, const fs::Operation& operation) {
   return std::visit(Overloaded{
                         [&](const fs::SetAttr& op) { return apply(m, op, backends_); },
@@ -118,7 +124,8 @@ Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller
         return replay(*stored, caller, item.operation);
       }
     }
-    Result<fs::Answer> answer = dispatch(m, item.operation);
+    Result<fs::Answer> answer =
+        writes(item.operation) ? dispatch(m, item.operation) : read(txn, caller, item.operation);
     if (!answer.ok()) return answer;
     if (m.usage.bytes > 0) ASTER_TRY(m.check_quota());
     finish(m, item, answer, recalls);

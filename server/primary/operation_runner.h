@@ -24,6 +24,8 @@ class OperationRunner {
 
   /// True for operations that need the writer (mutations, grants, holds).
   static bool writes(const fs::Operation& operation) noexcept;
+  /// True for what may go on in a transaction that writes, or only reads.
+  static bool shares_run(bool writing, const fs::Operation& operation) noexcept;
 
   /// Runs the operations in order, each in its own savepoint. With `stop_on_error` those after a
   /// failed one are `interrupted`. `recalls` gets, after the COMMIT, what has to be waited for

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <vector>
 
 #include "fuse/io/file_content.h"
 #include "protocol/base/executor.h"
@@ -18,6 +20,9 @@ class FakeFileIo final : public FileIo {
   std::shared_ptr<FileContent> content(const fs::Attr& attr) override;
   std::shared_ptr<ReadAhead> read_ahead() override { return nullptr; }
   void stop() override {}
+  void warm(std::vector<std::shared_ptr<FileContent>> files) override { warmed_ += files.size(); }
+  /// Files that were announced so far.
+  size_t warmed() const { return warmed_; }
   FileIoStats stats() const override;
 
   /// Every flush fails with this until cleared; nullopt = none.
@@ -36,6 +41,7 @@ class FakeFileIo final : public FileIo {
 
  private:
   std::shared_ptr<State> state_;
+  std::atomic<size_t> warmed_{0};
 };
 
 }  // namespace aster::testing

@@ -18,13 +18,19 @@ class FakePrimary::Rules {
  public:
   Rules(State& state, InodeNo root) : s_(state), root_(root) {}
 
+  static Attr told(const Node& node) {
+    Attr attr = node.attr;
+    attr.no_xattrs = node.xattrs.empty();
+    return attr;
+  }
+
   Result<Answer> operator()(const fs::Lookup& op) {
     ASTER_TRY(const auto child, entry(op.parent, op.name));
-    return Answer(s_.nodes.at(child.value).attr);
+    return Answer(told(s_.nodes.at(child.value)));
   }
   Result<Answer> operator()(const fs::GetAttr& op) {
     ASTER_TRY(Node * node, find(op.ino));
-    return Answer(node->attr);
+    return Answer(told(*node));
   }
   Result<Answer> operator()(const fs::ReadDir& op);
   Result<Answer> operator()(const fs::GetXattr& op) {
@@ -149,7 +155,7 @@ Result<Answer> FakePrimary::Rules::operator()(const fs::ReadDir& op) {
   page.parent = node->parent;
   if (!page.end) order.resize(op.limit);
   for (const auto& [cookie, name] : order) {
-    page.entries.push_back({name, cookie, s_.nodes.at(node->children[name].first.value).attr});
+    page.entries.push_back({name, cookie, told(s_.nodes.at(node->children[name].first.value))});
   }
   return Answer(std::move(page));
 }

@@ -39,8 +39,11 @@ def read_large(path):
 
 
 def shell(*command, folder=None):
-    subprocess.run([str(word) for word in command], cwd=folder, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, errors="replace")
+    if done.returncode != 0:
+        raise OSError(f"{' '.join(words)}: status {done.returncode}: {done.stderr.strip()[-300:]}")
 
 
 class Workload:

@@ -12,13 +12,32 @@ namespace {
 
 using block_format::Location;
 
+/// A file system that knows no writes past the page cache, or less and less of them.
+class PickyFiles final : public FileLayer {
+ public:
+  ssize_t write(int fd, std::span<const iovec> pieces, uint64_t offset) override {
+    if ((::fcntl(fd, F_GETFL) & O_DIRECT) == 0) return FileLayer::write(fd, pieces, offset);
+    ++direct_writes;
+    if (refuse_direct) {
+      errno = EINVAL;
+      return -1;
+    }
+    iovec first = pieces[0];
+    if (at_most != 0) first.iov_len = std::min(first.iov_len, at_most);
+    return FileLayer::write(fd, {&first, 1}, offset);
+  }
+  int direct_writes = 0;
+  bool refuse_direct = false;
+  size_t at_most = 0;  ///< bytes of one direct write; 0 = all
+};
+
 class SegmentStoreTest : public ::testing::Test {
  protected:
   SegmentStoreTest() { open(); }
   void open() {
     store_.reset();
     UniqueFd fd(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    store_ = SegmentStore::open(std::move(fd), {1 << 20, "test"}, system_files(), clock_).value();
+    store_ = SegmentStore::open(std::move(fd), {1 << 20, "test"}, files_, clock_).value();
   }
   static BlockKey key_of(uint32_t number) {
     BlockKey key;
@@ -34,8 +53,34 @@ class SegmentStoreTest : public ::testing::Test {
     return store_->read(key_of(number), where, pool_);
   }
 
+  /// Records of all sizes, in appends of one to seven: all of them can be read, also later.
+  void append_and_read_many() {
+    std::vector<std::pair<std::string, Location>> stored;
+    for (uint32_t round = 0; round < 40; ++round) {
+      std::vector<std::string> contents;
+      for (uint32_t i = 0; i <= round % 7; ++i) {
+        const size_t size = 1 + (round * 7919 + i * 104729) % (round % 3 == 0 ? 600 : 20'000);
+        contents.emplace_back(size, static_cast<char>('a' + (round + i) % 26));
+      }
+      std::vector<BlockToStore> blocks;
+      for (const std::string& content : contents) {
+        const auto number = static_cast<uint32_t>(stored.size() + blocks.size());
+        blocks.push_back({key_of(number), crc32c(as_bytes(content)), as_bytes(content)});
+      }
+      const auto locations = store_->append(blocks).value();
+      for (size_t i = 0; i < contents.size(); ++i) stored.emplace_back(contents[i], locations[i]);
+    }
+    for (int pass = 0; pass < 2; ++pass) {
+      for (uint32_t i = 0; i < stored.size(); ++i) {
+        EXPECT_EQ(as_text(read(i, stored[i].second)->view()), stored[i].first) << i;
+      }
+      open();
+    }
+  }
+
   TempDir dir_;
   FakeClock clock_;
+  PickyFiles files_;
   BlockPool pool_{1 << 20};
   std::unique_ptr<SegmentStore> store_;
 };
@@ -59,6 +104,30 @@ TEST_F(SegmentStoreTest, appends_many_at_once) {
   }
   const auto locations = store_->append(blocks).value();
   for (uint32_t i = 0; i < 50; ++i) EXPECT_EQ(as_text(read(i, locations[i])->view()), contents[i]);
+}
+
+TEST_F(SegmentStoreTest, writes_past_the_page_cache_where_it_can) {
+  append_and_read_many();
+  EXPECT_GT(files_.direct_writes, 0);
+}
+
+TEST_F(SegmentStoreTest, writes_through_the_page_cache_where_it_must) {
+  files_.refuse_direct = true;
+  append_and_read_many();
+}
+
+TEST_F(SegmentStoreTest, goes_on_after_a_short_write) {
+  files_.at_most = 8192;
+  append_and_read_many();
+}
+
+TEST_F(SegmentStoreTest, changes_to_the_page_cache_in_the_middle_of_a_segment) {
+  const Location before = append(1, std::string(700, 'b'));
+  files_.refuse_direct = true;
+  const Location after = append(2, std::string(9000, 'a'));
+  EXPECT_EQ(before.segment, after.segment);
+  EXPECT_EQ(as_text(read(1, before)->view()), std::string(700, 'b'));
+  EXPECT_EQ(as_text(read(2, after)->view()), std::string(9000, 'a'));
 }
 
 TEST_F(SegmentStoreTest, begins_a_new_segment_when_one_is_full) {

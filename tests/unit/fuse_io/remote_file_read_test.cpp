@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "drive.h"
 
 namespace aster::testing {
@@ -36,6 +39,38 @@ TEST(FileRead, missing_neighbours_are_fetched_together) {
   const auto file = drive.open(drive.primary.create_with(content));
   EXPECT_EQ(read(*file, 10, 3 * kMiB).value(), content.substr(10));
   EXPECT_EQ(drive.follower.count("GET"), 1u);
+}
+
+TEST(FileRead, warmed_files_are_read_without_asking_anybody) {
+  Drive drive;
+  std::atomic<int> manifests{0};
+  drive.primary.set_hook([&](const fs::Operation& operation) -> std::optional<Error> {
+    if (std::holds_alternative<fs::GetManifest>(operation)) ++manifests;
+    return std::nullopt;
+  });
+  std::vector<std::shared_ptr<FileContent>> files;
+  for (int i = 0; i < 3; ++i) {
+    files.push_back(drive.open(drive.primary.create_with(some_bytes(3000, i))));
+  }
+  drive.io->warm(files);
+  while (drive.follower.count("GET") < 3) std::this_thread::yield();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(read(*files[i], 0, 1 << 20).value(), some_bytes(3000, i));
+  EXPECT_EQ(manifests, 3);
+  EXPECT_EQ(drive.follower.count("GET"), 3u);
+}
+
+TEST(FileRead, a_manifest_that_cannot_be_had_in_advance_is_asked_for_when_it_is_read) {
+  Drive drive;
+  std::atomic<int> asked{0};
+  drive.primary.set_hook([&](const fs::Operation& operation) -> std::optional<Error> {
+    if (!std::holds_alternative<fs::GetManifest>(operation)) return std::nullopt;
+    if (asked++ == 0) return fail(Errc::internal, "once");
+    return std::nullopt;
+  });
+  const auto file = drive.open(drive.primary.create_with("text"));
+  drive.io->warm({file});
+  while (asked < 1) std::this_thread::yield();
+  EXPECT_EQ(read(*file, 0, 10).value(), "text");
 }
 
 TEST(FileRead, sequential_read_takes_few_gets) {

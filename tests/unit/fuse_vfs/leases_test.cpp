@@ -100,6 +100,106 @@ TEST_F(Leased, what_was_told_costs_no_round_trip_again) {
             0u);
 }
 
+TEST_F(Leased, a_change_of_names_tells_what_became_of_its_directories) {
+  const Entry a = make(fs::FileType::directory, root(), "a");
+  const Entry b = make(fs::FileType::directory, root(), "b");
+  const auto links = [&](InodeNo ino) { return run(fs().getattr(ino, who))->attr.nlink; };
+  EXPECT_EQ(cost([&] { EXPECT_EQ(links(root()), 4u); }), 0u);
+  EXPECT_EQ(cost([&] { (void)make(fs::FileType::directory, a.attr.ino, "sub"); }), 1u);
+  EXPECT_EQ(cost([&] { EXPECT_EQ(links(a.attr.ino), 3u); }), 0u);
+  EXPECT_EQ(cost([&] {
+              EXPECT_TRUE(run(fs().rename({a.attr.ino, "sub", b.attr.ino, "moved", 0}, who)).ok());
+            }),
+            1u);
+  EXPECT_EQ(cost([&] {
+              EXPECT_EQ(links(a.attr.ino), 2u);
+              EXPECT_EQ(links(b.attr.ino), 3u);
+            }),
+            0u);
+  EXPECT_EQ(cost([&] { EXPECT_TRUE(run(fs().rmdir(b.attr.ino, "moved", who)).ok()); }), 1u);
+  EXPECT_EQ(cost([&] { EXPECT_EQ(links(b.attr.ino), 2u); }), 0u);
+}
+
+TEST_F(Leased, a_name_less_of_several_is_told_at_once) {
+  const InodeNo ino = create("one").entry.attr.ino;
+  ASSERT_TRUE(run(fs().link(ino, root(), "two", who)).ok());
+  ASSERT_TRUE(run(fs().unlink(root(), "one", who)).ok());
+  EXPECT_EQ(cost([&] { EXPECT_EQ(run(fs().getattr(ino, who))->attr.nlink, 1u); }), 0u);
+}
+
+TEST_F(Leased, an_event_about_a_changed_directory_is_newer_than_what_came_with_the_change) {
+  primary.stall();
+  Task<Result<Entry>> making =
+      fs().make({root(), "dir", fs::FileType::directory, 0755, 0, {}}, who);
+  Completion<bool> made;
+  start<Result<Entry>>(std::move(making), [made](Result<Entry> entry) { made.set(entry.ok()); });
+  fs().on_event(event_of(root()));
+  primary.resume();
+  EXPECT_TRUE(run([](Completion<bool> done) -> Task<bool> { co_return co_await done; }(made)));
+  EXPECT_EQ(cost([&] { (void)run(fs().getattr(root(), who)); }), 1u);
+}
+
+TEST_F(Leased, looking_names_up_one_by_one_fetches_the_listing) {
+  for (int i = 0; i < 20; ++i) (void)foreign("f" + std::to_string(i), "text");
+  EXPECT_LE(cost([&] {
+              for (int i = 0; i < 20; ++i) {
+                const auto found = lookup(root(), "f" + std::to_string(i));
+                ASSERT_TRUE(found->entry) << i;
+                EXPECT_EQ(found->entry->entry_ttl, kHeld);
+                EXPECT_EQ(found->entry->attr_ttl, kHeld);
+              }
+              EXPECT_FALSE(lookup(root(), "none")->entry);
+            }),
+            3u);
+  EXPECT_EQ(primary.calls("readdir"), 1u);
+}
+
+TEST_F(Leased, a_listing_says_nothing_about_names_that_changed_after_it) {
+  for (int i = 0; i < 20; ++i) (void)foreign("f" + std::to_string(i));
+  for (int i = 0; i < 3; ++i) (void)lookup(root(), "f" + std::to_string(i));
+  ASSERT_TRUE(run(fs().unlink(root(), "f9", who)).ok());
+  EXPECT_FALSE(lookup(root(), "f9")->entry);
+  const InodeNo own = create("new").entry.attr.ino;
+  EXPECT_EQ(lookup(root(), "new")->entry->attr.ino, own);
+  ASSERT_TRUE(primary.as_other(fs::Unlink{root(), "f10", false}).ok());
+  fs().on_event(event_of_name("f10"));
+  EXPECT_FALSE(lookup(root(), "f10")->entry);
+  clock.advance(kHeld);
+  ASSERT_TRUE(primary.as_other(fs::Unlink{root(), "f11", false}).ok());
+  EXPECT_FALSE(lookup(root(), "f11")->entry) << "the lease is over";
+}
+
+TEST_F(Leased, what_has_no_extended_attributes_is_known_from_its_attributes) {
+  const InodeNo plain = foreign("plain");
+  const InodeNo tagged = foreign("tagged");
+  ASSERT_TRUE(primary.as_other(fs::SetXattr{tagged, "user.tag", "x"}).ok());
+  (void)list();
+  EXPECT_EQ(cost([&] {
+              const auto none = run(fs().getxattr(plain, "security.selinux", who));
+              EXPECT_TRUE(none.failed_with(Errc::no_attribute));
+              EXPECT_TRUE(run(fs().listxattr(plain, who))->empty());
+            }),
+            0u);
+  EXPECT_EQ(run(fs().getxattr(tagged, "user.tag", who)).value(), "x");
+  ASSERT_TRUE(primary.as_other(fs::SetXattr{plain, "user.tag", "y"}).ok());
+  fs().on_event(event_of(plain));
+  EXPECT_EQ(run(fs().getxattr(plain, "user.tag", who)).value(), "y");
+}
+
+TEST_F(Leased, whoever_reads_one_small_file_after_the_other_finds_the_next_ones_fetched) {
+  for (int i = 0; i < 50; ++i) (void)foreign("f" + std::to_string(i), "text");
+  (void)list();
+  const auto open = [&](int i) {
+    const InodeNo ino = lookup(root(), "f" + std::to_string(i))->entry->attr.ino;
+    fs().release(run(fs().open(ino, O_RDONLY, who))->handle);
+  };
+  open(0);
+  open(1);
+  EXPECT_EQ(io.warmed(), 0u) << "one or two files are no walk over the directory";
+  for (int i = 2; i < 50; ++i) open(i);
+  EXPECT_EQ(io.warmed(), 47u) << "each once";
+}
+
 TEST_F(Leased, the_kernel_believes_for_what_is_left_of_the_lease_at_most) {
   (void)foreign("a");
   (void)lookup(root(), "a");

@@ -123,9 +123,9 @@ class VfsTest : public ::testing::Test {
 
   FakePrimary primary;
   FakeFileIo io{primary};
-  RecordingKernel kernel;
   FakeClock clock;
   Executor executor{{"test", 2, 64}};
+  RecordingKernel kernel;  // what it still keeps at the end acts on the executor
   std::unique_ptr<Filesystem> filesystem;
   Caller who{1000, 100, nullptr};
 };

@@ -23,6 +23,17 @@ TEST_F(Attributes, absent_fields_stay) {
   EXPECT_GT(after->change, before.change);
 }
 
+TEST_F(Attributes, tell_whether_there_are_extended_ones) {
+  const Attr made = make(root_, "f");
+  EXPECT_TRUE(made.no_xattrs);
+  ASSERT_TRUE(call<fs::Empty>(fs::SetXattr{made.ino, "user.tag", "x"}).ok());
+  EXPECT_FALSE(attr(made.ino).no_xattrs);
+  EXPECT_FALSE(call<Attr>(fs::Lookup{root_, "f"})->no_xattrs);
+  EXPECT_FALSE(call<fs::DirPage>(fs::ReadDir{root_})->entries.at(0).attr.no_xattrs);
+  ASSERT_TRUE(call<fs::Empty>(fs::RemoveXattr{made.ino, "user.tag"}).ok());
+  EXPECT_TRUE(attr(made.ino).no_xattrs);
+}
+
 TEST_F(Attributes, given_times_are_kept_to_the_nanosecond) {
   SetAttr op;
   op.ino = make(root_, "f").ino;

@@ -17,6 +17,21 @@ TEST_F(Batch, reads_see_the_mutations_before_them) {
   EXPECT_TRUE(answers[3].failed_with(Errc::not_found));
 }
 
+TEST_F(Batch, attributes_between_mutations_are_those_of_their_moment) {
+  fs::Create a{root_, "a"};
+  a.type = fs::FileType::directory;
+  fs::Create b{root_, "b"};
+  b.type = fs::FileType::directory;
+  const auto answers = batch(caller_, {{a, {}},
+                                       {fs::GetAttr{root_}, {}},
+                                       {b, {}},
+                                       {fs::GetAttr{root_}, {}},
+                                       {fs::GetAttr{InodeNo(999999)}, {}}});
+  EXPECT_EQ(std::get<Attr>(*answers[1]).nlink, 3u);
+  EXPECT_EQ(std::get<Attr>(*answers[3]).nlink, 4u);
+  EXPECT_TRUE(answers[4].failed_with(Errc::stale_handle));
+}
+
 TEST_F(Batch, failed_operation_does_not_stop_the_next) {
   const auto answers = batch(caller_, {{fs::Rmdir{root_, "none"}, {}},
                                        {fs::Create{root_, "a"}, {}},

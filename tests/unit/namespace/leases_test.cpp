@@ -107,6 +107,11 @@ TEST_F(ServiceLeases, own_creations_are_leased) {
   expect_recall(change(fs::Unlink{root_, "mine"}));
 }
 
+TEST_F(ServiceLeases, attributes_that_came_with_a_change_are_leased) {
+  (void)batch(reader_, {{fs::Create{root_, "mine"}, {}}, {fs::GetAttr{file_.ino}, {}}});
+  expect_recall(change(mode(0600)));
+}
+
 TEST_F(ServiceLeases, what_was_not_looked_at_costs_nothing) {
   EXPECT_TRUE(wait(change(mode(0600))));
   EXPECT_TRUE(wait(change(fs::Unlink{root_, "file"})));
