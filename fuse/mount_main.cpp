@@ -313,6 +313,7 @@ class MountedDrive {
     vfs.hard = options_.hard;
     vfs.read_only = options_.read_only;
     vfs.access_times = options_.access_times;
+    vfs.trash = options_.trash;
     vfs.journal = journal_.get();
     vfs.client = host_name();
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);

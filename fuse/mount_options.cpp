@@ -138,6 +138,12 @@ constexpr Row kRows[] = {
        o.leases = v == "lease";
        return ok();
      }},
+    {"trash", "WHETHER", "on or off: keep what is deleted here in the drive's trash (default: on)",
+     [](MountOptions& o, Value v) -> Result<void> {
+       if (v != "on" && v != "off") return fail(Errc::bad_request, "on or off is needed");
+       o.trash = v == "on";
+       return ok();
+     }},
     {"ro", nullptr, "Change nothing",
      [](MountOptions& o, Value) {
        o.read_only = true;

@@ -29,7 +29,7 @@ std::string configuration(const SelfSources& s) {
   Lines lines;
   lines.add("version", ASTER_VERSION).add("server", s.server).add("user", s.user);
   lines.add("workspace", o.workspace).add("mountpoint", o.mountpoint);
-  lines.add("ro", o.read_only).add("hard", o.hard);
+  lines.add("trash", o.trash ? "on" : "off").add("ro", o.read_only).add("hard", o.hard);
   lines.add("timeout_ms", static_cast<uint64_t>(o.timeout.count()));
   lines.add("cache_size", o.cache_size).add("memory_cache", o.memory_cache);
   lines.add("durability", o.local_durability ? "local" : "remote");
@@ -158,6 +158,7 @@ void add_self_files(Dispatch& dispatch, SelfSources sources) {
               return at_once(metrics_of(sources, dispatch.stats()));
             }});
   tree.add({"statistics", [&dispatch](Caller) { return at_once(dispatch.stats().table()); }});
+  dispatch.set_kept(std::make_unique<KeptTree>(sources.filesystem, sources.io));
   for (const std::string name : {"policies", "nodes"}) {
     tree.add({name, [sources, name](Caller who) {
                 return sources.filesystem.getxattr(sources.filesystem.root(), "user.aster." + name,

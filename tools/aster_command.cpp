@@ -150,7 +150,10 @@ CLI::App* Commands::add(CLI::App* parent, const std::string& name, const std::st
                       "PEM file of the authorities to trust for https, kept with a login");
   command->add_option("--pin", options_.pin,
                       "Public key that the primary must have, sha256//BASE64, kept with a login");
-  command->callback([this, action = std::move(action)] { chosen_ = action; });
+  // A command may have commands of its own; theirs run first.
+  command->callback([this, command, action = std::move(action)] {
+    if (command->get_subcommands().empty()) chosen_ = action;
+  });
   return command;
 }
 
@@ -163,6 +166,7 @@ int run(World& world, const std::vector<std::string>& arguments) {
   add_node_commands(commands);
   add_target_commands(commands);
   add_policy_commands(commands);
+  add_group_commands(commands);
   add_user_commands(commands);
   add_webdav_account_commands(commands);
   add_team_commands(commands);
@@ -171,6 +175,8 @@ int run(World& world, const std::vector<std::string>& arguments) {
   add_audit_commands(commands);
   add_status_command(commands);
   add_sync_command(commands);
+  add_trash_commands(commands);
+  add_version_commands(commands);
   add_verify_command(commands);
   try {
     // CLI11 takes them from the back.

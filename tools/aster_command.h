@@ -94,6 +94,8 @@ void add_login_commands(Commands& commands);
 void add_node_commands(Commands& commands);
 void add_target_commands(Commands& commands);
 void add_policy_commands(Commands& commands);
+void add_migrate_commands(Commands& commands, CLI::App* policy_group);
+void add_group_commands(Commands& commands);
 void add_user_commands(Commands& commands);
 void add_webdav_account_commands(Commands& commands);
 void add_team_commands(Commands& commands);
@@ -102,6 +104,8 @@ void add_password_command(Commands& commands);
 void add_audit_commands(Commands& commands);
 void add_status_command(Commands& commands);
 void add_sync_command(Commands& commands);
+void add_trash_commands(Commands& commands);
+void add_version_commands(Commands& commands);
 void add_verify_command(Commands& commands);
 
 /// The whole program. Exit status: 0 done, 1 it failed, 2 wrong usage.

@@ -156,6 +156,7 @@ void add_policy_commands(Commands& commands) {
   for (CLI::App* command : {show, set, remove}) {
     command->add_option("NAME", options->name, "Name or id of the policy")->required();
   }
+  add_migrate_commands(commands, group);
 }
 
 }  // namespace aster::cli

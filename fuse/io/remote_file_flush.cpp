@@ -53,8 +53,8 @@ void RemoteFile::start_upload(UploadObjectPtr object, uint32_t likely, bool pack
 // All that is unsent of a small file, so that it makes one object of its own or a share of one.
 bool RemoteFile::fits_a_pack() const {
   auto state = state_.lock();
-  return packer_->usable() && !state->dirty.fresh().empty() && state->dirty.pending().empty() &&
-         visible_size(*state) <= Packer::kSmallFile;
+  return packer_->usable() && !state->attr.own_policy && !state->dirty.fresh().empty() &&
+         state->dirty.pending().empty() && visible_size(*state) <= Packer::kSmallFile;
 }
 
 void RemoteFile::start_uploads(std::vector<UploadObjectPtr> objects) {

@@ -55,6 +55,7 @@ fuse_lowlevel_ops Dispatch::operations() {
   add_xattr_operations(table);
   add_lock_operations(table);
   add_self_operations(table);
+  add_kept_operations(table);
   return table;
 }
 

@@ -13,6 +13,7 @@
 #include "fuse/kernel/request.h"
 #include "fuse/kernel/self_tree.h"
 #include "fuse/vfs/filesystem.h"
+#include "fuse/vfs/kept_tree.h"
 #include "fuse/vfs/lifeline.h"
 
 namespace aster {
@@ -35,6 +36,9 @@ class Dispatch {
   const OperationStats& stats() const { return stats_; }
   /// The files of `/.aster`; filled before the session begins.
   SelfTree& self() { return self_; }
+  /// Its folders `trash` and `versions`; null without them.
+  KeptTree* kept() { return kept_.get(); }
+  void set_kept(std::unique_ptr<KeptTree> kept) { kept_ = std::move(kept); }
 
   /// An answer with what is left of its times to believe. Asked for at the moment of the answer: a
   /// process that was stopped (SIGSTOP) before it must not hand on time that is over.
@@ -125,6 +129,7 @@ class Dispatch {
   const NodeIds ids_;
   OperationStats stats_;
   SelfTree self_;
+  std::unique_ptr<KeptTree> kept_;
   std::shared_ptr<Lifeline> under_way_ = std::make_shared<Lifeline>();
 };
 
@@ -134,7 +139,11 @@ void add_dir_operations(fuse_lowlevel_ops& table);
 void add_file_operations(fuse_lowlevel_ops& table);
 void add_xattr_operations(fuse_lowlevel_ops& table);
 void add_lock_operations(fuse_lowlevel_ops& table);
-/// Last: lays `/.aster` over what the table has.
+/// After them: lays `/.aster` over what the table has.
 void add_self_operations(fuse_lowlevel_ops& table);
+/// Last: the same for its folders.
+void add_kept_operations(fuse_lowlevel_ops& table);
+/// The node of "trash" or "versions".
+fuse_ino_t kept_top_node(const KeptTree& kept, std::string_view name);
 
 }  // namespace aster

@@ -124,12 +124,33 @@ void on_opendir(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
   fuse_reply_open(req, info);
 }
 
+/// A name in the directory and its node.
+struct Listed {
+  std::string name;
+  fuse_ino_t node;
+  bool folder;
+};
+
+std::vector<Listed> listed(Dispatch& d) {
+  std::vector<Listed> names = {{".", SelfTree::kDirectory, true}, {"..", FUSE_ROOT_ID, true}};
+  const auto& files = d.self().files();
+  for (size_t i = 0; i < files.size(); ++i) {
+    names.push_back({files[i].name, SelfTree::node_of(i), false});
+  }
+  if (d.kept() != nullptr) {
+    for (const char* name : {"trash", "versions"}) {
+      names.push_back({name, kept_top_node(*d.kept(), name), true});
+    }
+  }
+  return names;
+}
+
 /// One entry at `out`, or how many bytes it would take.
-size_t add_entry(fuse_req_t req, std::span<char> out, const char* name, fuse_ino_t node, off_t next,
-                 bool plus) {
+size_t add_entry(fuse_req_t req, std::span<char> out, const Listed& item, off_t next, bool plus) {
   struct stat st {};
-  st.st_ino = node;
-  st.st_mode = node == FUSE_ROOT_ID || node == SelfTree::kDirectory ? S_IFDIR : S_IFREG;
+  st.st_ino = item.node;
+  st.st_mode = item.folder ? S_IFDIR : S_IFREG;
+  const char* name = item.name.c_str();
   if (!plus) return fuse_add_direntry(req, out.data(), out.size(), name, &st, next);
   fuse_entry_param entry{};  // node 0: the name alone, no look-up is counted
   entry.attr = st;
@@ -137,16 +158,12 @@ size_t add_entry(fuse_req_t req, std::span<char> out, const char* name, fuse_ino
 }
 
 void list(fuse_req_t req, size_t size, off_t offset, bool plus) {
-  const auto& files = Dispatch::of(req).self().files();
+  const std::vector<Listed> names = listed(Dispatch::of(req));
   std::string out(size, '\0');
   size_t used = 0;
-  for (size_t i = static_cast<size_t>(offset); i < files.size() + 2; ++i) {
-    const char* name = i == 0 ? "." : i == 1 ? ".." : files[i - 2].name.c_str();
-    const fuse_ino_t node = i == 0   ? SelfTree::kDirectory
-                            : i == 1 ? FUSE_ROOT_ID
-                                     : SelfTree::node_of(i - 2);
+  for (size_t i = static_cast<size_t>(offset); i < names.size(); ++i) {
     const std::span<char> left(out.data() + used, size - used);
-    const size_t need = add_entry(req, left, name, node, static_cast<off_t>(i + 1), plus);
+    const size_t need = add_entry(req, left, names[i], static_cast<off_t>(i + 1), plus);
     if (need > left.size()) break;
     used += need;
   }

@@ -64,6 +64,11 @@ class Filesystem {
   /// False while the event stream is lost: nothing known is believed.
   bool trusted() const { return inodes_.trusted(); }
 
+  /// One operation of the primary, as it is.
+  Task<Result<fs::Answer>> ask(fs::Operation operation, Caller who) {
+    return remote_.ask(std::move(operation), std::move(who));
+  }
+
   // ---- names (filesystem.cpp, filesystem_tree.cpp)
   Task<Result<Found>> lookup(InodeNo parent, std::string name, Caller who);
   void forget(InodeNo ino, uint64_t lookups);

@@ -77,7 +77,7 @@ Task<Result<void>> Filesystem::unlink(InodeNo parent, std::string name, Caller w
   const std::optional<InodeNo> victim = inodes_.known_child(parent, name);
   const bool hold = victim && inodes_.is_open(*victim);
   const Changing changing(*this, parent);
-  fs::Operation operation = fs::Unlink{parent, name, hold};
+  fs::Operation operation = fs::Unlink{parent, name, hold, !options_.trash};
   std::vector<InodeNo> changed{parent};
   const std::optional<fs::Attr> old = victim ? inodes_.known(*victim) : std::nullopt;
   const bool other_names = old && old->nlink > 1;
@@ -93,7 +93,7 @@ Task<Result<void>> Filesystem::unlink(InodeNo parent, std::string name, Caller w
 Task<Result<void>> Filesystem::rmdir(InodeNo parent, std::string name, Caller who) {
   if (options_.read_only) co_return fail(Errc::read_only);
   const Changing changing(*this, parent);
-  fs::Operation operation = fs::Rmdir{parent, name};
+  fs::Operation operation = fs::Rmdir{parent, name, !options_.trash};
   std::vector<InodeNo> changed{parent};
   ASTER_CO_TRY(const fs::Removed removed,
                co_await change_names<fs::Removed>(std::move(operation), std::move(changed), who));
@@ -119,7 +119,7 @@ Task<Result<void>> Filesystem::rename(RenameArgs args, Caller who) {
   const bool hold = !exchange && target && inodes_.is_open(*target);
   fs::Operation operation = fs::Rename{
       args.parent, args.name, args.new_parent, args.new_name, (args.flags & RENAME_NOREPLACE) != 0,
-      exchange,    hold};
+      exchange,    hold,      !options_.trash};
   const InodeTable::Ticket ticket = inodes_.ticket();
   std::vector<InodeNo> changed{args.parent};
   if (args.new_parent != args.parent) changed.push_back(args.new_parent);

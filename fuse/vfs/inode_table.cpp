@@ -90,7 +90,9 @@ InodeTable::Noted InodeTable::take_in(State& state, Inode& inode, const fs::Attr
     inode.attr = attr;
     inode.known = true;
     inode.expires = current ? expiry() : SteadyTime{};
-    if (attr.nlink == 0) inode.unlinked = true;
+    // It may have been restored from the trash. When in doubt it has a name: then unsent data is
+    // sent, at worst in vain.
+    if (attr.nlink == 0 || newer) inode.unlinked = attr.nlink == 0;
     if (current && attr.no_xattrs) inode.xattr_names.emplace();
   }
   Noted noted;
@@ -183,6 +185,7 @@ bool InodeTable::event(InodeNo ino, bool content) {
   it->second.expires = SteadyTime{};
   it->second.last_event = state->events;
   it->second.xattr_names.reset();
+  it->second.unlinked = false;  // whoever tells of a lost name says so next; it may be restored
   if (content) it->second.kernel_version.reset();
   return true;
 }

@@ -44,7 +44,9 @@ struct Inodes {
 Inodes inodes_of(const fs::Operation& operation) {
   return std::visit(
       [](const auto& op) -> Inodes {
-        if constexpr (requires { op.new_parent; }) {
+        if constexpr (requires { op.parent.value_or(InodeNo()); }) {
+          return {{op.parent.value_or(InodeNo()), InodeNo()}};
+        } else if constexpr (requires { op.new_parent; }) {
           return {{op.parent, op.new_parent}};
         } else if constexpr (requires { op.source; }) {
           return {{op.source, op.target}};
@@ -248,11 +250,7 @@ uint64_t LocalNames::needed_for(const State& state, const fs::Operation& operati
   for (const InodeNo ino : inodes_of(operation).all) need(ino.value);
   std::visit(
       [&](const auto& op) {
-        if constexpr (requires {
-                        op.parent;
-                        op.name;
-                      })
-          need_child(op.parent, op.name);
+        if constexpr (requires { need_child(op.parent, op.name); }) need_child(op.parent, op.name);
         if constexpr (requires {
                         op.new_parent;
                         op.new_name;

@@ -70,6 +70,8 @@ struct VfsOptions {
   bool read_only = false;
   /// Keep times of last access, as relatime of mount(8) does.
   bool access_times = true;
+  /// Deleted files go to the drive's trash.
+  bool trash = true;
   /// How long the kernel may believe names and attributes while the event stream lives.
   std::chrono::milliseconds entry_ttl{1000};
   /// Term of the primary's leases; then entry_ttl has no meaning. 0: none.

@@ -35,6 +35,7 @@ ASTER_FIELDS(Attr) {
   v.defaulted("target", x.target);
   v.defaulted("acl", x.acl);
   v.defaulted("default_acl", x.default_acl);
+  v.defaulted("own_policy", x.own_policy);
   v.defaulted("no_xattrs", x.no_xattrs);
 }
 ASTER_FIELDS(Extent) {
@@ -78,6 +79,16 @@ ASTER_FIELDS(GetManifest) {
 ASTER_FIELDS(StatFs) {
   v("ino", x.ino);
 }
+ASTER_FIELDS(ListTrash) {
+  v.defaulted("before", x.before);
+  v("limit", x.limit);
+  v.defaulted("parent", x.parent);
+  v.defaulted("under", x.under);
+  v.defaulted("tops", x.tops);
+}
+ASTER_FIELDS(ListVersions) {
+  v("ino", x.ino);
+}
 ASTER_FIELDS(Grant) {
   v("ino", x.ino);
   v("size_hint", x.size_hint);
@@ -119,10 +130,12 @@ ASTER_FIELDS(Unlink) {
   v("parent", x.parent);
   v("name", x.name);
   v.defaulted("hold", x.hold);
+  v.defaulted("skip_trash", x.skip_trash);
 }
 ASTER_FIELDS(Rmdir) {
   v("parent", x.parent);
   v("name", x.name);
+  v.defaulted("skip_trash", x.skip_trash);
 }
 ASTER_FIELDS(Rename) {
   v("parent", x.parent);
@@ -132,6 +145,7 @@ ASTER_FIELDS(Rename) {
   v.defaulted("no_replace", x.no_replace);
   v.defaulted("exchange", x.exchange);
   v.defaulted("hold", x.hold);
+  v.defaulted("skip_trash", x.skip_trash);
 }
 ASTER_FIELDS(SetAttr) {
   v("ino", x.ino);
@@ -176,6 +190,19 @@ ASTER_FIELDS(CopyRange) {
   v("target_offset", x.target_offset);
   v("length", x.length);
 }
+// Not "id": that is the operation's own.
+ASTER_FIELDS(RestoreTrash) {
+  v("entry", x.id);
+  v.defaulted("parent", x.parent);
+  v.defaulted("name", x.name);
+}
+ASTER_FIELDS(EmptyTrash) {
+  v.defaulted("entry", x.id);
+  v.defaulted("until", x.until);
+}
+ASTER_FIELDS(RestoreVersion) {
+  v("version", x.id);
+}
 ASTER_FIELDS(Empty) {
   static_cast<void>(v);
   static_cast<void>(x);
@@ -217,6 +244,22 @@ ASTER_FIELDS(UploadGrants) {
   v("max_object", x.max_object);
   v.defaulted("shared_up_to", x.shared_up_to);
   v("grants", x.grants);
+}
+ASTER_FIELDS(Kept) {
+  v("id", x.id);
+  v("parent", x.parent);
+  v.defaulted("name", x.name);
+  v.defaulted("path", x.path);
+  v("at", x.at);
+  v("attr", x.attr);
+}
+ASTER_FIELDS(KeptPage) {
+  v("entries", x.entries);
+  v.defaulted("next", x.next);
+}
+ASTER_FIELDS(Counted) {
+  v("count", x.count);
+  v.defaulted("more", x.more);
 }
 ASTER_FIELDS(Removed) {
   v("ino", x.ino);
@@ -297,9 +340,9 @@ ASTER_FIELDS(LockAnswer) {
 #undef ASTER_FIELDS
 
 /// Wire names of the answers, in the order of the variant.
-inline constexpr std::string_view kAnswerNames[] = {"empty",   "attr",     "dir",    "xattr",
-                                                    "xattrs",  "manifest", "statfs", "grants",
-                                                    "removed", "renamed",  "inodes"};
+inline constexpr std::string_view kAnswerNames[] = {
+    "empty",  "attr",    "dir",     "xattr",  "xattrs", "manifest", "statfs",
+    "grants", "removed", "renamed", "inodes", "kept",   "counted"};
 static_assert(std::size(kAnswerNames) == std::variant_size_v<Answer>);
 
 inline constexpr std::string_view kTypeNames[] = {"regular", "directory", "symlink", "fifo",

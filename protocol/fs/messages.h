@@ -65,6 +65,7 @@ struct Attr {
   /// (fs/acl.h). Empty when they say no more than `mode`, or there is none to inherit.
   std::string acl;
   std::string default_acl;  ///< directories only
+  bool own_policy = false;  ///< its data has a place of its own: grants of other files do not serve
   bool no_xattrs = false;   ///< certainly no extended attributes besides the lists
 };
 
@@ -126,6 +127,19 @@ struct GetManifest {
 struct StatFs {
   InodeNo ino;
 };
+/// -> KeptPage: what the trash of the workspace keeps, the latest removal first.
+struct ListTrash {
+  uint64_t before = 0;            ///< only older entries than this one (KeptPage::next); 0 = all
+  uint32_t limit = 1024;          ///< 1 to kReadDirMax entries looked at
+  std::optional<InodeNo> parent;  ///< only what was in this directory, there or in the trash
+  std::string under;              ///< only this path of the tree and what was below it
+  bool tops = false;              ///< not what lay in a directory that is in the trash itself
+};
+/// -> KeptPage: earlier contents of a file, the latest first. Each has an inode number of its own
+/// by which it is read (GetManifest, CopyRange::source) and never changes.
+struct ListVersions {
+  InodeNo ino;
+};
 /// -> UploadGrants: permission and place to upload objects of up to `size_hint` bytes that will
 /// belong to `ino`, or to a file that will be made in the directory `ino`. Not a mutation of the
 /// namespace; unused grants are collected by the primary.
@@ -181,11 +195,13 @@ struct Unlink {
   InodeNo parent;
   std::string name;
   bool hold = false;
+  bool skip_trash = false;  ///< not to be kept
 };
 /// -> Removed. not_empty.
 struct Rmdir {
   InodeNo parent;
   std::string name;
+  bool skip_trash = false;
 };
 /// -> Renamed. POSIX rename(2): replaces an existing target of the same kind; into itself is
 /// bad_request; two names of one inode: nothing happens.
@@ -196,7 +212,8 @@ struct Rename {
   std::string new_name;
   bool no_replace = false;
   bool exchange = false;
-  bool hold = false;  ///< this session has the replaced inode open
+  bool hold = false;        ///< this session has the replaced inode open
+  bool skip_trash = false;  ///< the replaced inode is not to be kept
 };
 /// -> Attr. Fields that are absent stay. Every SetAttr sets ctime to the primary's now, unless
 /// given. `mode` also changes the access control list. `size` cuts or extends (with a hole) and
@@ -254,10 +271,30 @@ struct CopyRange {
   uint64_t target_offset = 0;
   uint64_t length = 0;
 };
+/// -> Attr. Gives what is in the trash its name back, where it was: directories above it that are
+/// in the trash, too, come back first, and where a new directory has the name of a removed one that
+/// is taken. With `parent` it gets `name` there. Nothing below it comes back by itself. not_found,
+/// exists.
+struct RestoreTrash {
+  uint64_t id = 0;
+  std::optional<InodeNo> parent;
+  std::string name;  ///< empty: its old one
+};
+/// -> Counted. Of the trash of the workspace: `id`, or else everything that was removed at `until`
+/// or earlier, a few thousand at a time.
+struct EmptyTrash {
+  uint64_t id = 0;
+  int64_t until = 0;
+};
+/// -> Attr of the file: it has the content of this version again. What it had is kept, too.
+struct RestoreVersion {
+  uint64_t id = 0;
+};
 
 using Operation = std::variant<Lookup, GetAttr, ReadDir, GetXattr, ListXattr, GetManifest, StatFs,
-                               Grant, Hold, Release, Touch, ReserveInodes, Create, Link, Unlink,
-                               Rmdir, Rename, SetAttr, SetXattr, RemoveXattr, Commit, CopyRange>;
+                               ListTrash, ListVersions, Grant, Hold, Release, Touch, ReserveInodes,
+                               Create, Link, Unlink, Rmdir, Rename, SetAttr, SetXattr, RemoveXattr,
+                               Commit, CopyRange, RestoreTrash, EmptyTrash, RestoreVersion>;
 
 /// True for the operations that change the namespace and therefore carry an operation id.
 bool is_mutation(const Operation& operation) noexcept;
@@ -321,9 +358,28 @@ struct Renamed {
   Attr moved;
   std::optional<Removed> replaced;
 };
+/// Something in the trash, or an earlier content of a file.
+struct Kept {
+  uint64_t id = 0;
+  InodeNo parent;    ///< the directory it was in; of versions: the file
+  std::string name;  ///< empty for versions
+  std::string
+      path;  ///< where it would be restored to, "/a/b"; empty when that is gone, and for versions
+  int64_t at = 0;  ///< when it was removed or replaced
+  Attr attr;
+};
+struct KeptPage {
+  std::vector<Kept> entries;
+  uint64_t next = 0;  ///< ListTrash::before of the next page; 0: this is the last
+};
+/// What EmptyTrash took away.
+struct Counted {
+  uint64_t count = 0;
+  bool more = false;  ///< ask again
+};
 
 using Answer = std::variant<Empty, Attr, DirPage, XattrValue, XattrNames, Manifest, StatFsAnswer,
-                            UploadGrants, Removed, Renamed, InodeRange>;
+                            UploadGrants, Removed, Renamed, InodeRange, KeptPage, Counted>;
 
 /// One operation of a batch. Mutations carry `id`; a repeated id gets the stored answer.
 struct BatchItem {

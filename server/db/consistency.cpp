@@ -25,7 +25,8 @@ constexpr Rule kRules[] = {
      nullptr},
     {"inode without name that nobody holds",
      "SELECT 'inode ' || ino FROM inodes WHERE ino NOT IN (SELECT ino FROM dirents) "
-     "AND ino NOT IN (SELECT ino FROM orphans) AND ino NOT IN (SELECT root FROM workspaces)",
+     "AND ino NOT IN (SELECT ino FROM orphans) AND ino NOT IN (SELECT root FROM workspaces) "
+     "AND ino NOT IN (SELECT ino FROM kept)",
      nullptr},
     {"directory with several names or another parent than its name's",
      "SELECT 'inode ' || i.ino FROM inodes i JOIN dirents d ON d.ino=i.ino "
@@ -36,7 +37,7 @@ constexpr Rule kRules[] = {
      "SELECT d.ino FROM reached r JOIN dirents d ON d.parent=r.ino "
      "JOIN inodes i ON i.ino=d.ino WHERE i.type=1) "
      "SELECT 'inode ' || ino FROM inodes WHERE type=1 AND ino NOT IN (SELECT ino FROM reached) "
-     "AND ino NOT IN (SELECT ino FROM orphans)",
+     "AND ino NOT IN (SELECT ino FROM orphans) AND ino NOT IN (SELECT ino FROM kept)",
      nullptr},
     {"workspace without root directory",
      "SELECT 'workspace ' || id FROM workspaces "
@@ -79,7 +80,8 @@ constexpr Rule kRules[] = {
      "LEFT JOIN (SELECT ino, count(*) AS n FROM dirents GROUP BY ino) d ON d.ino=i.ino "
      "WHERE i.type<>1 AND i.nlink <> coalesce(d.n, 0)",
      "UPDATE inodes SET nlink=n.n FROM (SELECT ino, count(*) AS n FROM dirents GROUP BY ino "
-     "UNION ALL SELECT ino, 0 FROM orphans WHERE ino NOT IN (SELECT ino FROM dirents)) n "
+     "UNION ALL SELECT ino, 0 FROM orphans WHERE ino NOT IN (SELECT ino FROM dirents) "
+     "UNION ALL SELECT ino, 0 FROM kept WHERE ino NOT IN (SELECT ino FROM dirents)) n "
      "WHERE n.ino=inodes.ino AND type<>1 AND nlink<>n.n"},
     {"directory whose folders are counted wrong",
      "SELECT 'inode ' || i.ino || ': ' || i.nlink || ', but ' || (2 + coalesce(s.n, 0)) "
@@ -97,19 +99,40 @@ constexpr Rule kRules[] = {
      "UPDATE inodes SET allocated="
      "coalesce((SELECT sum(length) FROM extents WHERE ino=inodes.ino), 0) WHERE allocated <> "
      "coalesce((SELECT sum(length) FROM extents WHERE ino=inodes.ino), 0)"},
+    {"something kept that has a name, is open without one, or is gone",
+     "SELECT 'entry ' || id || ', inode ' || ino FROM kept WHERE ino IN (SELECT ino FROM dirents) "
+     "OR ino IN (SELECT ino FROM orphans) OR ino NOT IN (SELECT ino FROM inodes)",
+     "DELETE FROM kept WHERE ino IN (SELECT ino FROM dirents) "
+     "OR ino IN (SELECT ino FROM orphans) OR ino NOT IN (SELECT ino FROM inodes)"},
+    {"version of a file that is gone",
+     "SELECT 'version ' || id || ' of inode ' || parent FROM kept "
+     "WHERE kind=1 AND parent NOT IN (SELECT ino FROM inodes)",
+     "UPDATE kept SET kind=2 WHERE kind=1 AND parent NOT IN (SELECT ino FROM inodes)"},
+    {"something kept whose bytes are counted wrong",
+     "SELECT 'entry ' || k.id || ': ' || k.bytes || ', but ' || i.allocated FROM kept k "
+     "JOIN inodes i ON i.ino=k.ino WHERE k.kind<>2 AND k.bytes<>i.allocated",
+     "UPDATE kept SET bytes=(SELECT allocated FROM inodes WHERE ino=kept.ino) "
+     "WHERE kind<>2 AND ino IN (SELECT ino FROM inodes)"},
     {"workspace whose use is counted wrong",
      "SELECT 'workspace ' || w.id FROM workspaces w LEFT JOIN (SELECT workspace, count(*) AS n, "
-     "sum(allocated) AS bytes FROM inodes GROUP BY workspace) i ON i.workspace=w.id "
+     "sum(allocated) AS bytes FROM inodes WHERE ino NOT IN (SELECT ino FROM kept) "
+     "GROUP BY workspace) i ON i.workspace=w.id "
      "LEFT JOIN (SELECT workspace, count(*) AS n FROM objects WHERE state=0 GROUP BY workspace) o "
      "ON o.workspace=w.id WHERE w.inodes <> coalesce(i.n, 0) OR w.bytes <> coalesce(i.bytes, 0) "
      "OR w.pending_objects <> coalesce(o.n, 0)",
-     "UPDATE workspaces SET inodes=(SELECT count(*) FROM inodes WHERE workspace=workspaces.id), "
-     "bytes=coalesce((SELECT sum(allocated) FROM inodes WHERE workspace=workspaces.id), 0), "
+     "UPDATE workspaces SET inodes=(SELECT count(*) FROM inodes WHERE workspace=workspaces.id "
+     "AND ino NOT IN (SELECT ino FROM kept)), "
+     "bytes=coalesce((SELECT sum(allocated) FROM inodes WHERE workspace=workspaces.id "
+     "AND ino NOT IN (SELECT ino FROM kept)), 0), "
      "pending_objects=(SELECT count(*) FROM objects WHERE workspace=workspaces.id AND state=0)"},
     {"attribute of an inode that is gone",
      "SELECT 'attribute ' || quote(name) || ' of inode ' || ino FROM xattrs "
      "WHERE ino NOT IN (SELECT ino FROM inodes)",
      "DELETE FROM xattrs WHERE ino NOT IN (SELECT ino FROM inodes)"},
+    {"setting of a directory that is gone",
+     "SELECT 'setting ' || quote(name) || ' of inode ' || ino FROM directory_settings "
+     "WHERE ino NOT IN (SELECT ino FROM inodes)",
+     "DELETE FROM directory_settings WHERE ino NOT IN (SELECT ino FROM inodes)"},
     {"hold on an inode that is gone",
      "SELECT 'inode ' || ino FROM holds WHERE ino NOT IN (SELECT ino FROM inodes)",
      "DELETE FROM holds WHERE ino NOT IN (SELECT ino FROM inodes)"},

@@ -37,6 +37,8 @@ InodeRow read_inode(const Query& q, int at = 0) {
   if (a.type == fs::FileType::symlink) a.target = q.text(at + 19);
   a.acl = q.text(at + 20);
   a.default_acl = q.text(at + 21);
+  row.policy = PolicyId(q.uint64(at + 22));
+  a.own_policy = row.policy.value != 0;
   return row;
 }
 
@@ -64,11 +66,12 @@ void InodeStore::insert(InodeRow& row) {
   txn_.exec(
       "INSERT INTO inodes(guid, workspace, type, mode, uid, gid, nlink, size, allocated, rdev, "
       "atime, mtime, ctime, btime, data_version, change, parent, last_cookie, target, acl, "
-      "default_acl, ino) VALUES "
-      "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,NULLIF(?22,0))",
+      "default_acl, ino, policy) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,"
+      "?17,?18,?19,?20,?21,NULLIF(?22,0),?23)",
       row.guid, row.workspace, a.type, a.mode, a.uid, a.gid, a.nlink, a.size, a.allocated, a.rdev,
       a.atime, a.mtime, a.ctime, a.btime, a.data_version, a.change, row.parent, row.last_cookie,
-      target, unless_empty(a.acl), unless_empty(a.default_acl), a.ino);
+      target, unless_empty(a.acl), unless_empty(a.default_acl), a.ino, row.policy);
+  row.attr.own_policy = row.policy.value != 0;
   row.attr.ino = InodeNo(static_cast<uint64_t>(txn_.last_insert_id()));
   row.attr.no_xattrs = true;
 }

@@ -16,6 +16,7 @@ struct InodeRow {
   uint64_t workspace = 0;
   InodeNo parent;            ///< of directories: ".."; else 0
   uint64_t last_cookie = 0;  ///< of directories: the highest cookie given to an entry so far
+  PolicyId policy;           ///< of files: chosen by a directory above when it was made; else 0
 };
 
 /// Rows of inodes, directory entries and extended attributes. No rules: those are the namespace

@@ -7,7 +7,9 @@
 #include "server/db/schema/acl.h"
 #include "server/db/schema/admin.h"
 #include "server/db/schema/filesystem.h"
+#include "server/db/schema/kept.h"
 #include "server/db/schema/people.h"
+#include "server/db/schema/policy_groups.h"
 #include "server/db/schema/quota.h"
 #include "server/db/schema/uploads.h"
 #include "server/db/schema/webdav.h"
@@ -25,6 +27,8 @@ constexpr Migration kAll[] = {
     {5, "webdav", kWebdavSchema},
     {6, "uploads", kUploadsSchema},
     {7, "people", kPeopleSchema},
+    {9, "kept", kKeptSchema},
+    {10, "policy groups", kPolicyGroupsSchema},
 };
 
 constexpr char kVersionTable[] =

@@ -11,7 +11,7 @@ class Connection;
 
 /// One numbered step of the schema. Never changed once released: later needs are later steps.
 struct Migration {
-  int number;  ///< ascending
+  int number;  ///< ascending; never used twice
   std::string_view name;
   std::string_view sql;  ///< several statements
 };

@@ -94,6 +94,9 @@ Result<void> delete_policy(Txn& txn, PolicyId id) {
   if (txn.query("SELECT 1 FROM objects WHERE policy = ?1 LIMIT 1", id).next()) {
     return fail(Errc::precondition_failed, "data is stored under policy " + policy.name);
   }
+  if (txn.query("SELECT 1 FROM policy_rules WHERE policy = ?1", id).next()) {
+    return fail(Errc::precondition_failed, "a policy group has a rule for policy " + policy.name);
+  }
   txn.exec("DELETE FROM policies WHERE id = ?1", id);
   return ok();
 }

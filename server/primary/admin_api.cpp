@@ -89,7 +89,7 @@ Task<ApiResult<ApiReply>> AdminApi::overview(ApiCall) {
   out["policies"] = parts_.policies.rows().size();
   const auto chosen = parts_.policies.default_policy();
   out["default_policy_id"] = chosen.ok() ? json::value((*chosen)->id.value) : json::value();
-  const auto usable = parts_.backends.route(UserId(), 0);
+  const auto usable = parts_.backends.route({});
   out["storage_ready"] = usable.ok();
   out["storage_problem"] = usable.ok() ? std::string() : usable.error().context;
   co_return ApiReply{200, json::serialize(out)};

@@ -2,6 +2,8 @@
 
 #include "protocol/fs/acl.h"
 #include "server/primary/content_operations.h"
+#include "server/primary/keeping.h"
+#include "server/primary/object_backend.h"
 #include "server/primary/virtual_attributes.h"
 
 namespace aster::primary {
@@ -36,8 +38,10 @@ Result<void> set_size(Mutation& m, InodeRow& row, uint64_t size, ObjectBackends&
   if (row.attr.type != fs::FileType::regular) {
     return fail(Errc::bad_request, "only regular files have a size to set");
   }
-  if (size > row.attr.size) ASTER_TRY(check_file_size(m, size, backends));
+  if (size > row.attr.size) ASTER_TRY(check_file_size(m, row, size, backends));
+  ASTER_TRY(claim_content(m, row));
   if (size < row.attr.size) {
+    keep_version(m, row);
     ExtentMap map(m.store, row.attr.ino);
     map.punch(size, fs::kFileSizeMax);
     settle_extents(m, row, map);
@@ -83,6 +87,63 @@ Result<fs::Answer> remove_list(Mutation& m, InodeRow& row, const std::string& na
   return fs::Answer(fs::Empty{});
 }
 
+/// What is said of a directory for everything below it.
+bool is_directory_setting(std::string_view name) {
+  return name == kTrashSetting || name == kPolicySetting;
+}
+
+/// A policy by its name, kept as its number: names may change.
+Result<std::string> policy_number(Mutation& m, const std::string& name, ObjectBackends& backends) {
+  if (!m.options.directory_policies) {
+    return fail(Errc::not_permitted,
+                "the administrator does not let directories choose their storage policy "
+                "(server.primary.directory_policies)");
+  }
+  std::string known;
+  for (const ObjectBackends::Place& place : backends.places()) {
+    if (place.policy == name) return std::to_string(place.id.value);
+    known += (known.empty() ? "" : ", ") + place.policy;
+  }
+  return fail(Errc::bad_request,
+              "there is no storage policy '" + name + "' (known: " + known + ")");
+}
+
+/// What is stored for the value that somebody gives.
+Result<std::string> stored_setting(Mutation& m, const fs::SetXattr& op, ObjectBackends& backends) {
+  if (op.name == kPolicySetting) return policy_number(m, op.value, backends);
+  if (op.value == "on" || op.value == "off") return op.value;
+  return fail(Errc::bad_request, op.name + " is 'on' or 'off'");
+}
+
+Result<fs::Answer> set_directory_setting(Mutation& m, const fs::SetXattr& op,
+                                         ObjectBackends& backends) {
+  ASTER_TRY(const std::string value, stored_setting(m, op, backends));
+  ASTER_TRY(InodeRow row, m.inode(op.ino));
+  if (row.attr.type != fs::FileType::directory) {
+    return fail(Errc::not_permitted, op.name + " is for directories");
+  }
+  const bool there = m.settings.own(op.ino, op.name).has_value();
+  if (there && op.create_only) return fail(Errc::exists);
+  if (!there && op.replace_only) return fail(Errc::no_attribute);
+  m.settings.put(op.ino, op.name, value);
+  m.save(row);
+  m.changes.inode = row.guid;
+  m.changes.name = op.name;
+  return fs::Answer(fs::Empty{});
+}
+
+Result<fs::Answer> remove_directory_setting(Mutation& m, const fs::RemoveXattr& op) {
+  ASTER_TRY(InodeRow row, m.inode(op.ino));
+  if (row.attr.type != fs::FileType::directory) {
+    return fail(Errc::not_permitted, op.name + " is for directories");
+  }
+  if (!m.settings.remove(op.ino, op.name)) return fail(Errc::no_attribute);
+  m.save(row);
+  m.changes.inode = row.guid;
+  m.changes.name = op.name;
+  return fs::Answer(fs::Empty{});
+}
+
 }  // namespace
 
 Result<fs::Answer> apply(Mutation& m, const fs::SetAttr& op, ObjectBackends& backends) {
@@ -100,10 +161,11 @@ Result<fs::Answer> apply(Mutation& m, const fs::SetAttr& op, ObjectBackends& bac
   return fs::Answer(std::move(row.attr));
 }
 
-Result<fs::Answer> apply(Mutation& m, const fs::SetXattr& op) {
+Result<fs::Answer> apply(Mutation& m, const fs::SetXattr& op, ObjectBackends& backends) {
+  if (op.create_only && op.replace_only) return fail(Errc::bad_request, "both flags");
+  if (is_directory_setting(op.name)) return set_directory_setting(m, op, backends);
   ASTER_TRY(check_xattr_name(op.name));
   if (op.value.size() > fs::kXattrValueMax) return fail(Errc::too_large, "attribute value");
-  if (op.create_only && op.replace_only) return fail(Errc::bad_request, "both flags");
   ASTER_TRY(InodeRow row, m.inode(op.ino));
   if (fs::is_acl_xattr(op.name)) return set_list(m, row, op);
   const bool there = m.store.inodes.xattr(op.ino, op.name).has_value();
@@ -118,6 +180,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::SetXattr& op) {
 }
 
 Result<fs::Answer> apply(Mutation& m, const fs::RemoveXattr& op) {
+  if (is_directory_setting(op.name)) return remove_directory_setting(m, op);
   ASTER_TRY(check_xattr_name(op.name));
   ASTER_TRY(InodeRow row, m.inode(op.ino));
   if (fs::is_acl_xattr(op.name)) return remove_list(m, row, op.name);

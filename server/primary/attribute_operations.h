@@ -9,7 +9,7 @@ namespace aster::primary {
 class ObjectBackends;
 
 Result<fs::Answer> apply(Mutation& m, const fs::SetAttr& op, ObjectBackends& backends);
-Result<fs::Answer> apply(Mutation& m, const fs::SetXattr& op);
+Result<fs::Answer> apply(Mutation& m, const fs::SetXattr& op, ObjectBackends& backends);
 Result<fs::Answer> apply(Mutation& m, const fs::RemoveXattr& op);
 Result<fs::Answer> apply(Mutation& m, const fs::Touch& op);
 

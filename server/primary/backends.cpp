@@ -28,7 +28,21 @@ Result<void> read_file(const http::FileBody& file, std::span<std::byte> room) {
 
 }  // namespace
 
-Result<PolicyId> PolicyBackends::route(UserId, uint64_t) {
+Result<PolicyId> PolicyBackends::route(const RouteRequest& request) {
+  if (request.chosen.value != 0) {
+    ASTER_TRY(const auto chosen, policies_.find(request.chosen));
+    ASTER_TRY(const auto there, driver_of(*chosen));
+    static_cast<void>(there);
+    return chosen->id;
+  }
+  const auto usable_policy = [this](PolicyId id) -> Result<void> {
+    ASTER_TRY(const auto found, policies_.find(id));
+    ASTER_TRY(const auto there, driver_of(*found));
+    static_cast<void>(there);
+    return ok();
+  };
+  ASTER_TRY(const std::optional<PolicyId> ruled, groups_.choose(request, usable_policy));
+  if (ruled) return *ruled;
   ASTER_TRY(const auto policy, policies_.default_policy());
   // Asked for here so that a full answer ("node x is disabled") comes before the first byte moves.
   ASTER_TRY(const auto usable, driver_of(*policy));
@@ -121,8 +135,26 @@ Task<Result<Bytes>> PolicyBackends::read(PolicyId policy, ObjectId object, uint6
   WantedRange whole;
   ApiResult<ObjectBody> opened = co_await store->open(object, std::move(whole));
   if (!opened.ok()) co_return fail(Errc::io_error, opened.error().message);
-  const ObjectBody& body = *opened;
-  if (body.size != size) co_return fail(Errc::corrupt, "object of another size");
+  if (opened->size != size) co_return fail(Errc::corrupt, "object of another size");
+  auto bytes = co_await read_body(*opened, size);
+  co_return bytes;
+}
+
+Task<Result<Bytes>> PolicyBackends::read_range(PolicyId policy, ObjectId object, uint64_t offset,
+                                               uint64_t length) {
+  ASTER_CO_TRY(const auto store, driver(policy));
+  WantedRange part;
+  part.header = "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1);
+  ApiResult<ObjectBody> opened = co_await store->open(object, std::move(part));
+  if (!opened.ok()) co_return fail(Errc::io_error, opened.error().message);
+  if (opened->range.offset != offset || opened->range.length != length) {
+    co_return fail(Errc::corrupt, "the storage has another part of the object than asked for");
+  }
+  auto bytes = co_await read_body(*opened, length);
+  co_return bytes;
+}
+
+Task<Result<Bytes>> PolicyBackends::read_body(const ObjectBody& body, uint64_t size) {
   std::string bytes(size, '\0');
   const std::span<std::byte> room = std::as_writable_bytes(std::span(bytes));
   if (const auto* file = std::get_if<http::FileBody>(&body.bytes)) {

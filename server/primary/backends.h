@@ -7,6 +7,7 @@
 #include "protocol/base/guarded.h"
 #include "server/primary/object_driver.h"
 #include "server/primary/policies.h"
+#include "server/primary/policy_groups.h"
 #include "server/primary/relay_urls.h"
 #include "server/storage/ingress_target.h"
 
@@ -19,17 +20,18 @@ inline constexpr int64_t kUrlLifetime = 6 * 3600;
 /// handed in must outlive it; `local` may be null (no local policies then).
 class PolicyBackends final : public ObjectBackends {
  public:
-  PolicyBackends(Policies& policies, FollowerRegistry& registry, RelayUrls& relay,
-                 std::shared_ptr<storage::IngressTarget> local, Executor& executor,
-                 const Clock& clock)
+  PolicyBackends(Policies& policies, PolicyGroups& groups, FollowerRegistry& registry,
+                 RelayUrls& relay, std::shared_ptr<storage::IngressTarget> local,
+                 Executor& executor, const Clock& clock)
       : policies_(policies),
+        groups_(groups),
         registry_(registry),
         relay_(relay),
         local_(std::move(local)),
         executor_(executor),
         clock_(clock) {}
 
-  Result<PolicyId> route(UserId user, uint64_t size) override;
+  Result<PolicyId> route(const RouteRequest& request) override;
   Result<PolicyLimits> limits(PolicyId policy) override;
   Result<ObjectUrl> upload_url(PolicyId policy, const ObjectId& object) override;
   Result<ObjectUrl> read_url(PolicyId policy, const ObjectId& object) override;
@@ -40,6 +42,8 @@ class PolicyBackends final : public ObjectBackends {
   Task<std::vector<Result<void>>> remove_many(PolicyId policy,
                                               std::vector<ObjectId> objects) override;
   Task<Result<Bytes>> read(PolicyId policy, ObjectId object, uint64_t size) override;
+  Task<Result<Bytes>> read_range(PolicyId policy, ObjectId object, uint64_t offset,
+                                 uint64_t length) override;
   Task<Result<void>> write(PolicyId policy, ObjectId object, Bytes bytes) override;
   Task<Result<Composed>> compose(PolicyId policy, ObjectId target, std::vector<ObjectId> parts,
                                  uint64_t expected_size) override;
@@ -53,10 +57,12 @@ class PolicyBackends final : public ObjectBackends {
   Task<Result<Capacity>> refresh_capacity(PolicyId policy);
 
  private:
+  Task<Result<Bytes>> read_body(const ObjectBody& body, uint64_t length);
   Result<std::shared_ptr<ObjectDriver>> driver_of(const Policy& policy) const;
   Result<ObjectUrl> url_for(std::string method, PolicyId policy, const ObjectId& object) const;
 
   Policies& policies_;
+  PolicyGroups& groups_;
   FollowerRegistry& registry_;
   RelayUrls& relay_;
   const std::shared_ptr<storage::IngressTarget> local_;

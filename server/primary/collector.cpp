@@ -6,6 +6,7 @@
 #include "server/db/backup.h"
 #include "server/db/database.h"
 #include "server/db/fs_store.h"
+#include "server/db/kept_store.h"
 #include "server/primary/event_hub.h"
 #include "server/primary/extent_map.h"
 #include "server/primary/object_backend.h"
@@ -42,6 +43,8 @@ void free_inode(db::FsStore& store, InodeNo ino, int64_t now) {
   usage.bytes = map.allocated_delta();
   if (extents.size() < kChunk) {
     store.compose.dequeue(ino);
+    db::KeptStore(store.txn).doom_versions(ino);
+    if (row->attr.type == fs::FileType::directory) db::DirectorySettings(store.txn).forget(ino);
     store.inodes.erase(ino);
     store.sessions.remove_orphan(ino);
     usage.inodes = -1;

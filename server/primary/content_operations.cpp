@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "server/primary/keeping.h"
 #include "server/primary/object_backend.h"
 
 namespace aster::primary {
@@ -129,6 +130,20 @@ uint64_t grown_size(const InodeRow& row, const fs::Commit& op) {
   return size;
 }
 
+bool covers_any(Mutation& m, InodeNo ino, uint64_t begin, uint64_t end) {
+  return !m.store.extents.overlapping(ino, begin, end, 1).empty();
+}
+
+/// True when bytes that were there change; what only grows needs no version.
+bool replaces_content(Mutation& m, const InodeRow& row, const fs::Commit& op) {
+  if (m.keep.versions == 0) return false;
+  for (const fs::Extent& e : op.extents) {
+    if (e.offset >= row.attr.size) return false;
+    if (covers_any(m, row.attr.ino, e.offset, e.offset + e.length)) return true;
+  }
+  return false;
+}
+
 void queue_composition(Mutation& m, const InodeRow& row, bool sealed, const ComposeDelays& delays) {
   if (row.attr.nlink == 0 || !m.store.extents.has_several(row.attr.ino)) return;
   const auto delay = sealed ? delays.sealed : delays.idle;
@@ -165,10 +180,12 @@ Result<void> check_ranges(const fs::CopyRange& op, uint64_t length) {
 
 }  // namespace
 
-Result<void> check_file_size(Mutation& m, uint64_t size, ObjectBackends& backends) {
+Result<void> check_file_size(Mutation& m, const InodeRow& row, uint64_t size,
+                             ObjectBackends& backends) {
   if (size > fs::kFileSizeMax) return fail(Errc::too_large, "file size");
   // Without a usable policy there is no limit to check: a hole needs no storage.
-  const Result<PolicyId> policy = backends.route(m.caller.user, size);
+  const Result<PolicyId> policy =
+      backends.route({m.caller.user, m.caller.workspace, size, row.policy});
   if (!policy.ok()) return ok();
   ASTER_TRY(const PolicyLimits limits, backends.limits(*policy));
   if (size > limits.max_file) return fail(Errc::too_large, "file over the policy's limit");
@@ -190,13 +207,15 @@ Result<fs::Answer> apply(Mutation& m, const fs::Commit& op, ObjectBackends& back
     return fail(Errc::stale_version, "somebody else changed the file");
   }
   const uint64_t size = grown_size(row, op);
-  if (size > row.attr.size) ASTER_TRY(check_file_size(m, size, backends));
+  if (size > row.attr.size) ASTER_TRY(check_file_size(m, row, size, backends));
   ObjectsByName known;
   for (const fs::NewObject& object : op.objects) {
     ASTER_TRY(ObjectRow recorded, record_object(m, object, backends));
     known.insert_or_assign(object.id, std::move(recorded));
   }
   const bool content = !op.extents.empty() || size != row.attr.size;
+  if (content) ASTER_TRY(claim_content(m, row));
+  if (replaces_content(m, row, op)) keep_version(m, row);
   ASTER_TRY(lay_over(m, row, op, known));
   if (content || op.mtime) {
     row.attr.size = size;
@@ -218,7 +237,11 @@ Result<fs::Answer> apply(Mutation& m, const fs::CopyRange& op, ObjectBackends& b
   const uint64_t length = std::min(op.length, source.attr.size - op.source_offset);
   ASTER_TRY(check_ranges(op, length));
   const uint64_t size = std::max(target.attr.size, op.target_offset + length);
-  if (size > target.attr.size) ASTER_TRY(check_file_size(m, size, backends));
+  if (size > target.attr.size) ASTER_TRY(check_file_size(m, target, size, backends));
+  ASTER_TRY(claim_content(m, target));
+  if (covers_any(m, op.target, op.target_offset, op.target_offset + length)) {
+    keep_version(m, target);
+  }
   ExtentMap map(m.store, op.target);
   copy_extents(m, op, length, map);
   settle_extents(m, target, map);

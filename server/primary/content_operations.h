@@ -19,8 +19,9 @@ Result<fs::Answer> apply(Mutation& m, const fs::Commit& op, ObjectBackends& back
                          const ComposeDelays& delays);
 Result<fs::Answer> apply(Mutation& m, const fs::CopyRange& op, ObjectBackends& backends);
 
-/// too_large when no file of this caller may have this size.
-Result<void> check_file_size(Mutation& m, uint64_t size, ObjectBackends& backends);
+/// too_large when the policy of this file's data takes none of this size.
+Result<void> check_file_size(Mutation& m, const db::InodeRow& row, uint64_t size,
+                             ObjectBackends& backends);
 /// Ends a change of extents: reference counts, `allocated`, the workspace's use. The row is not
 /// saved yet.
 void settle_extents(Mutation& m, db::InodeRow& row, ExtentMap& map);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/primary/keeping.h"
 #include "server/primary/object_backend.h"
 
 namespace aster::primary {
@@ -27,7 +28,9 @@ Result<fs::Answer> apply(Mutation& m, const fs::Grant& op, ObjectBackends& backe
   ASTER_TRY(const db::InodeRow row, m.inode(op.ino));
   const bool is_file = row.attr.type != fs::FileType::directory;
   const uint64_t size = is_file ? std::max(op.size_hint, row.attr.size) : op.size_hint;
-  ASTER_TRY(const PolicyId policy, backends.route(m.caller.user, size));
+  RouteRequest wanted{m.caller.user, m.caller.workspace, size, row.policy};
+  if (!is_file) wanted.chosen = chosen_policy(m, row.attr.ino);
+  ASTER_TRY(const PolicyId policy, backends.route(wanted));
   ASTER_TRY(const PolicyLimits limits, backends.limits(policy));
   if (op.size_hint > limits.max_file) return fail(Errc::too_large, "file over the policy's limit");
   ASTER_TRY(check_pending(m, op.count));
@@ -37,8 +40,10 @@ Result<fs::Answer> apply(Mutation& m, const fs::Grant& op, ObjectBackends& backe
   grants.part_size = limits.part_size;
   grants.max_object = limits.max_object;
   // Files up to the hint go where this one goes when the smallest do.
-  const Result<PolicyId> smallest = backends.route(m.caller.user, 0);
-  if (smallest.ok() && *smallest == policy) grants.shared_up_to = size;
+  const Result<PolicyId> smallest =
+      backends.route({m.caller.user, m.caller.workspace, 0, wanted.chosen});
+  const bool usual = wanted.chosen.value == 0;
+  if (usual && smallest.ok() && *smallest == policy) grants.shared_up_to = size;
   for (uint32_t i = 0; i < op.count; ++i) {
     const ObjectId object = ObjectId::random();
     m.store.objects.insert_pending(object, m.caller.workspace, policy, m.now);

@@ -34,8 +34,10 @@ struct Storage {
         http({.ca_file = config.path("remote.ca_file").string()}, work),
         registry(node_store, http, work, clock),
         policies(policy_store, registry, work),
+        group_store(database, work, clock),
+        groups(group_store, work),
         relay({}, clock),
-        backends(policies, registry, relay, nullptr, work, clock),
+        backends(policies, groups, registry, relay, nullptr, work, clock),
         local_root(config.path("server.primary.local_root")) {}
 
   Result<void> load() {
@@ -62,6 +64,8 @@ struct Storage {
   CurlHttpClient http;
   FollowerRegistry registry;
   Policies policies;
+  db::PolicyGroupStore group_store;
+  PolicyGroups groups;
   RelayUrls relay;
   PolicyBackends backends;
   const filesystem::path local_root;

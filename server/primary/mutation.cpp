@@ -1,5 +1,7 @@
 #include "server/primary/mutation.h"
 
+#include "server/primary/keeping.h"
+
 namespace aster::primary {
 
 Result<void> check_name(std::string_view name) {
@@ -43,14 +45,14 @@ void Mutation::save_parent(db::InodeRow& row) {
   save(row);
 }
 
-fs::Removed Mutation::drop_name(db::InodeRow& row, bool hold) {
+fs::Removed Mutation::drop_name(db::InodeRow& row, const LostName& lost) {
   const bool directory = row.attr.type == fs::FileType::directory;
   row.attr.nlink = directory ? 0 : row.attr.nlink - 1;
   save(row);
   if (row.attr.nlink == 0) {
     changes.invalidation.inodes.back().unlinked = true;
-    store.sessions.add_orphan(row.attr.ino, now);
-    if (hold && caller.session) store.sessions.hold(row.attr.ino, caller.session);
+    if (!keep_in_trash(*this, row, lost)) store.sessions.add_orphan(row.attr.ino, now);
+    if (lost.hold && caller.session) store.sessions.hold(row.attr.ino, caller.session);
   }
   return {row.attr.ino, row.attr.nlink};
 }

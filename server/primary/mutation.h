@@ -6,6 +6,7 @@
 
 #include "protocol/fs/messages.h"
 #include "server/db/fs_store.h"
+#include "server/db/kept_store.h"
 #include "server/primary/namespace_service.h"
 
 /// Private to the namespace service.
@@ -32,11 +33,26 @@ struct Changes {
   bool any() const { return !invalidation.inodes.empty() || !invalidation.entries.empty(); }
 };
 
+/// A name that goes away, and how.
+struct LostName {
+  InodeNo parent;
+  std::string_view name;
+  bool hold = false;
+  bool skip_trash = false;
+  bool replaced = false;  ///< something else has the name now
+};
+
 /// One operation while it is applied, inside one savepoint of the writer's transaction.
 class Mutation {
  public:
-  Mutation(db::Txn& txn, const Caller& caller, int64_t now)
-      : store(txn), caller(caller), now(now) {}
+  Mutation(db::Txn& txn, const Caller& caller, int64_t now, const NamespaceOptions& options)
+      : store(txn),
+        kept(txn),
+        settings(txn),
+        caller(caller),
+        now(now),
+        options(options),
+        keep(options.keep) {}
 
   Result<db::InodeRow> inode(InodeNo ino) { return find_inode(store, caller, ino); }
   /// A directory that may get or lose entries; not_found when it was removed.
@@ -47,9 +63,9 @@ class Mutation {
   void save(db::InodeRow& row, bool content = false, bool keep_ctime = false);
   /// Saves a directory whose entries changed: mtime, ctime and change move on.
   void save_parent(db::InodeRow& row);
-  /// Takes one name away from `row` (all of a directory's) and saves it. Without names it becomes
-  /// an orphan, held by this session if asked.
-  fs::Removed drop_name(db::InodeRow& row, bool hold);
+  /// Takes one name away from `row` (all of a directory's) and saves it. Without names it goes to
+  /// the trash or becomes an orphan, held by this session if asked.
+  fs::Removed drop_name(db::InodeRow& row, const LostName& lost);
   /// quota_exceeded when the workspace would cover more bytes than it may, with what this mutation
   /// adds. Exact: there is one writer, and whatever fails here is undone.
   Result<void> check_quota();
@@ -57,8 +73,12 @@ class Mutation {
   void entry_changed(InodeNo parent, std::string_view name);
 
   db::FsStore store;
+  db::KeptStore kept;
+  db::DirectorySettings settings;
   const Caller& caller;
   const int64_t now;
+  const NamespaceOptions& options;
+  const KeepOptions& keep;  ///< of the options
   Changes changes;
   db::Usage usage;  ///< added to the workspace's at the end
 };

@@ -7,6 +7,7 @@
 #include "server/primary/composer.h"
 #include "server/primary/duty.h"
 #include "server/primary/event_stream.h"
+#include "server/primary/kept_collector.h"
 #include "server/primary/lease_table.h"
 #include "server/primary/lock_table.h"
 #include "server/primary/mutation.h"
@@ -43,7 +44,8 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
             LeaseTable::Options{.term = options.lease_term}, executor, clock,
             [this](SessionId id, uint64_t lease) { hub_.announce(id, lease); })),
         locks_(options.lease_term, clock),
-        runner_({options.compose_delay, kComposeIdle}, backends, hub_, *leases_, clock),
+        runner_({options.compose_delay, kComposeIdle}, options, backends, hub_, *leases_, clock),
+        kept_collector_(options, database, backends, clock),
         collector_(options, database, backends, hub_, clock),
         composer_(database, backends, clock),
         pack_rewriter_(options, database, backends, clock),
@@ -105,6 +107,7 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
   LockTable locks_;
   OperationRunner runner_;
   OperationCounts counts_;
+  KeptCollector kept_collector_;
   Collector collector_;
   Composer composer_;
   PackRewriter pack_rewriter_;
@@ -376,7 +379,9 @@ void SqlNamespaceService::stop() {
 
 Task<Result<void>> SqlNamespaceService::collect() {
   const auto lock = co_await collecting_.acquire();
+  const Result<void> kept = co_await kept_collector_.round();
   Result<void> collected = co_await collector_.round();
+  if (!kept.ok()) collected = kept;
   const Result<void> rewritten = co_await pack_rewriter_.round();
   co_return collected.ok() ? rewritten : collected;
 }

@@ -86,6 +86,16 @@ class NamespaceService {
   virtual Task<Result<void>> run_duties_once() = 0;
 };
 
+/// What is kept of deleted files and of earlier contents of files. See aster-config(5).
+struct KeepOptions {
+  std::chrono::seconds trash_age{0};       ///< 0: no trash
+  std::chrono::seconds trash_min_age{30};  ///< younger ones are not kept when they are deleted
+  uint32_t versions = 0;                   ///< of each file; 0: none
+  std::chrono::seconds version_age{30 * 86400};
+  std::chrono::seconds version_interval{600};  ///< between two versions of a file
+  uint32_t percent = 25;  ///< of the quota, else of the storage, that all of it may cover; 0: any
+};
+
 struct NamespaceOptions {
   std::chrono::seconds object_grace{600};      ///< an unreferenced object is kept this long
   std::chrono::seconds grant_lifetime{86400};  ///< an uploaded object may be committed this long
@@ -95,6 +105,8 @@ struct NamespaceOptions {
   std::chrono::milliseconds entry_ttl{1000};
   std::chrono::milliseconds lease_term{10000};
   std::chrono::milliseconds compose_delay{500};  ///< after a sealed commit
+  KeepOptions keep;
+  bool directory_policies = false;  ///< people may choose the policy of what is below a directory
 };
 
 /// `executor` runs SQL reads; everything handed in must outlive the service.

@@ -23,6 +23,14 @@ struct PolicyLimits {
   uint64_t max_file = UINT64_MAX;    ///< largest file; larger ones fail with too_large
 };
 
+/// What new data is for.
+struct RouteRequest {
+  UserId user;
+  uint64_t workspace = 0;
+  uint64_t size = 0;  ///< of the file, as far as known
+  PolicyId chosen;    ///< for this file by a directory above it; 0 = the usual rules decide
+};
+
 /// The objects of all storage policies. One object name on a follower is `files/<hex id>`; names
 /// are never used twice. Thread-safe; the first group answers from memory, the tasks talk to
 /// followers.
@@ -30,9 +38,8 @@ class ObjectBackends {
  public:
   virtual ~ObjectBackends() = default;
 
-  /// The policy for new data of a file of this (expected) size. precondition_failed with a clear
-  /// text when there is no usable one.
-  virtual Result<PolicyId> route(UserId user, uint64_t size) = 0;
+  /// The policy for new data. precondition_failed with a clear text when there is no usable one.
+  virtual Result<PolicyId> route(const RouteRequest& request) = 0;
   virtual Result<PolicyLimits> limits(PolicyId policy) = 0;
   virtual Result<ObjectUrl> upload_url(PolicyId policy, const ObjectId& object) = 0;
   virtual Result<ObjectUrl> read_url(PolicyId policy, const ObjectId& object) = 0;
@@ -69,6 +76,9 @@ class ObjectBackends {
   }
   /// All of a small object, of `size` bytes.
   virtual Task<Result<Bytes>> read(PolicyId policy, ObjectId object, uint64_t size) = 0;
+  /// Part of an object: exactly `length` bytes from `offset`.
+  virtual Task<Result<Bytes>> read_range(PolicyId policy, ObjectId object, uint64_t offset,
+                                         uint64_t length) = 0;
   /// Stores a small object; durable when answered.
   virtual Task<Result<void>> write(PolicyId policy, ObjectId object, Bytes bytes) = 0;
   /// Joins whole objects of one policy, in order, into `target`; durable when answered. Whether the

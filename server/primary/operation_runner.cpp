@@ -3,6 +3,7 @@
 #include "protocol/fs/json.h"
 #include "server/primary/attribute_operations.h"
 #include "server/primary/grant_operations.h"
+#include "server/primary/kept_operations.h"
 #include "server/primary/object_backend.h"
 #include "server/primary/read_operations.h"
 #include "server/primary/tree_operations.h"
@@ -50,6 +51,7 @@ bool OperationRunner::shares_run(bool writing, const fs::Operation& operation) n
 Result<fs::Answer> OperationRunner::dispatch(Mutation& m, const fs::Operation& operation) {
   return std::visit(Overloaded{
                         [&](const fs::SetAttr& op) { return apply(m, op, backends_); },
+                        [&](const fs::SetXattr& op) { return apply(m, op, backends_); },
                         [&](const fs::Commit& op) { return apply(m, op, backends_, delays_); },
                         [&](const fs::CopyRange& op) { return apply(m, op, backends_); },
                         [&](const fs::Grant& op) { return apply(m, op, backends_); },
@@ -110,7 +112,7 @@ Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller
                                               std::vector<RecallPtr>& recalls) {
   if (caller.read_only && changes_data(item.operation)) return fail(Errc::read_only);
   return txn.nested([&]() -> Result<fs::Answer> {
-    Mutation m(txn, caller, clock_.now_ns());
+    Mutation m(txn, caller, clock_.now_ns(), options_);
     if (item.id) {
       if (const auto stored = m.store.journal.answer(*item.id)) {
         // The first answer may have been lost while it waited for others: this one waits, too.

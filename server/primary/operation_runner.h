@@ -13,9 +13,14 @@ namespace aster::primary {
 /// Applies single operations inside transactions: the rules around them, not their own.
 class OperationRunner {
  public:
-  OperationRunner(ComposeDelays delays, ObjectBackends& backends, EventHub& hub, LeaseTable& leases,
-                  const Clock& clock)
-      : delays_(delays), backends_(backends), hub_(hub), leases_(leases), clock_(clock) {}
+  OperationRunner(ComposeDelays delays, const NamespaceOptions& options, ObjectBackends& backends,
+                  EventHub& hub, LeaseTable& leases, const Clock& clock)
+      : delays_(delays),
+        options_(options),
+        backends_(backends),
+        hub_(hub),
+        leases_(leases),
+        clock_(clock) {}
 
   /// True for operations that need the writer (mutations, grants, holds).
   static bool writes(const fs::Operation& operation) noexcept;
@@ -41,6 +46,7 @@ class OperationRunner {
                std::vector<RecallPtr>& recalls);
 
   const ComposeDelays delays_;
+  const NamespaceOptions options_;
   ObjectBackends& backends_;
   EventHub& hub_;
   LeaseTable& leases_;

@@ -19,6 +19,8 @@
 #include "server/primary/interruptible_http_client.h"
 #include "server/primary/namespace_meter.h"
 #include "server/primary/node_control_api.h"
+#include "server/primary/policy_group_api.h"
+#include "server/primary/policy_migration_api.h"
 #include "server/primary/primary_metrics.h"
 #include "server/primary/prober.h"
 #include "server/primary/team_api.h"
@@ -59,6 +61,19 @@ Result<std::unique_ptr<db::Database>> open_database(std::string url, Executor& e
   return db::Database::open(std::move(options), executor);
 }
 
+KeepOptions keep_options(const Config& config) {
+  using std::chrono::seconds;
+  const auto days = [&](const char* key) { return std::chrono::hours(24) * config.integer(key); };
+  KeepOptions keep;
+  keep.trash_age = days("server.primary.trash_days");
+  keep.trash_min_age = seconds(config.integer("server.primary.trash_min_age_secs"));
+  keep.versions = static_cast<uint32_t>(config.integer("server.primary.versions"));
+  keep.version_age = days("server.primary.version_days");
+  keep.version_interval = seconds(config.integer("server.primary.version_interval_secs"));
+  keep.percent = static_cast<uint32_t>(config.integer("server.primary.keep_percent"));
+  return keep;
+}
+
 }  // namespace
 
 /// In order of construction; destroyed in reverse.
@@ -88,6 +103,8 @@ struct Primary::Parts {
   std::shared_ptr<InterruptibleHttpClient> http;
   std::optional<FollowerRegistry> registry;
   std::optional<Policies> policies;
+  std::optional<db::PolicyGroupStore> group_store;
+  std::optional<PolicyGroups> groups;
   std::optional<RelayUrls> relay_urls;
   std::shared_ptr<storage::LocalTarget> local;
   std::optional<PolicyBackends> backends;
@@ -106,6 +123,9 @@ struct Primary::Parts {
   std::optional<AdminApi> admin_api;
   std::optional<EnrollmentApi> enrollment_api;
   std::optional<NodeControlApi> node_control_api;
+  std::optional<PolicyMigrator> migrator;
+  std::optional<PolicyGroupApi> group_api;
+  std::optional<PolicyMigrationApi> migration_api;
   std::optional<ClientApi> client_api;
   std::optional<DataRelay> relay;
   std::optional<Prober> prober;
@@ -128,13 +148,20 @@ Result<void> Primary::Parts::open() {
   ASTER_TRY(run_blocking(registry->load()));
   policies.emplace(*policy_store, *registry, work);
   ASTER_TRY(run_blocking(policies->load()));
+  group_store.emplace(*database, work, clock);
+  groups.emplace(*group_store, work);
+  ASTER_TRY(run_blocking(groups->load()));
   ASTER_TRY(std::string key,
             run_blocking(policy_store->setting_or_store(kRelayKeySetting, random_hex(32))));
   relay_urls.emplace(std::move(key), clock);
   const storage::LocalTarget::Options place{.root = config.path("server.primary.local_root")};
   ASTER_TRY(local, storage::LocalTarget::open(place, disk));
-  backends.emplace(*policies, *registry, *relay_urls, local, work, clock);
-  ASTER_TRY(namespaces, make_namespace_service({}, *database, *backends, work, clock));
+  backends.emplace(*policies, *groups, *registry, *relay_urls, local, work, clock);
+  NamespaceOptions namespace_options;
+  namespace_options.keep = keep_options(config);
+  namespace_options.directory_policies = config.boolean("server.primary.directory_policies");
+  ASTER_TRY(namespaces,
+            make_namespace_service(namespace_options, *database, *backends, work, clock));
   AccountOptions account_options{.cost = options.password_cost};
   account_options.hash_threads =
       static_cast<size_t>(config.integer("auth.password_hash_max_concurrency"));
@@ -170,6 +197,9 @@ Result<void> Primary::Parts::add_routes() {
                                       *enrollment, *targets, *policies, *backends});
   enrollment_api.emplace(*enrollment);
   node_control_api.emplace(*registry, clock);
+  migrator.emplace(*database, *backends, work, clock);
+  group_api.emplace(*gate, *groups, *policies, *account_store);
+  migration_api.emplace(*gate, *migrator, *policies, *account_store, *database, work);
   client_api.emplace(*gate, *accounts, *workspaces, *namespaces);
   relay.emplace(*backends, *relay_urls);
   for (const auto& front_end : front_ends) front_end->add_routes(router);
@@ -178,6 +208,8 @@ Result<void> Primary::Parts::add_routes() {
   team_api->add_routes(router);
   admin_api->add_routes(router);
   enrollment_api->add_routes(router);
+  group_api->add_routes(router);
+  migration_api->add_routes(router);
   node_control_api->add_routes(router);
   client_api->add_routes(router);
   relay->add_routes(router);
@@ -251,6 +283,7 @@ Result<std::unique_ptr<Primary>> Primary::start(const Config& config, PrimaryOpt
   ASTER_TRY(parts->add_routes());
   ASTER_TRY(parts->listen());
   parts->namespaces->start_duties();
+  parts->migrator->start();
   const std::chrono::seconds interval(config.integer("server.primary.probe_interval_secs"));
   parts->prober.emplace(*parts->registry, *parts->backends, *parts->account_store, parts->work,
                         interval);
@@ -282,6 +315,7 @@ void Primary::stop(std::chrono::milliseconds grace) {
   parts_->server->stop(grace);
   parts_->http->interrupt();
   if (parts_->prober) parts_->prober->stop();
+  if (parts_->migrator) parts_->migrator->stop();
   parts_->namespaces->stop();
 }
 

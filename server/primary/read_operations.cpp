@@ -50,6 +50,14 @@ struct Sizer {
   size_t operator()(const fs::UploadGrants& g) const { return 64 + g.grants.size() * 512; }
   size_t operator()(const fs::Removed&) const { return 64; }
   size_t operator()(const fs::InodeRange&) const { return 64; }
+  size_t operator()(const fs::KeptPage& page) const {
+    size_t bytes = 64;
+    for (const fs::Kept& e : page.entries) {
+      bytes += 96 + text_size(e.name) + text_size(e.path) + (*this)(e.attr);
+    }
+    return bytes;
+  }
+  size_t operator()(const fs::Counted&) const { return 64; }
   size_t operator()(const fs::Renamed& r) const { return 64 + (*this)(r.moved); }
 };
 
@@ -114,7 +122,8 @@ Result<fs::Answer> answer(ReadContext& c, const fs::StatFs& op) {
   const std::optional<db::Usage> usage = c.store.workspaces.usage(row.workspace);
   const uint64_t used = usage ? static_cast<uint64_t>(std::max<int64_t>(0, usage->bytes)) : 0;
   uint64_t free = kUnknownFree;
-  if (const Result<PolicyId> policy = c.backends.route(c.caller.user, 0); policy.ok()) {
+  const RouteRequest smallest{c.caller.user, row.workspace, 0, {}};
+  if (const Result<PolicyId> policy = c.backends.route(smallest); policy.ok()) {
     const auto capacity = c.backends.capacity(*policy);
     if (capacity.ok()) free = capacity->free;
   }

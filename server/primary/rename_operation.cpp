@@ -104,7 +104,8 @@ fs::Renamed move(Mutation& m, const fs::Rename& op, Parents& parents, InodeRow& 
   if (target) {
     m.store.inodes.repoint_entry(op.new_parent, op.new_name, moved.attr.ino);
     if (is_directory(*target)) parents.to().attr.nlink -= 1;
-    answer.replaced = m.drop_name(*target, op.hold);
+    answer.replaced =
+        m.drop_name(*target, {op.new_parent, op.new_name, op.hold, op.skip_trash, true});
   } else {
     parents.to().last_cookie += 1;
     m.store.inodes.add_entry(op.new_parent, op.new_name, moved.attr.ino, parents.to().last_cookie);

@@ -1,6 +1,7 @@
 #include "server/primary/tree_operations.h"
 
 #include "protocol/fs/acl.h"
+#include "server/primary/keeping.h"
 
 namespace aster::primary {
 namespace {
@@ -45,7 +46,20 @@ InodeRow new_inode(const fs::Create& op, uint64_t workspace, int64_t now) {
   return row;
 }
 
-/// Adds the entry and saves its directory, which also counts a new subdirectory's "..".
+/// The common part of Unlink and Rmdir once the rules are kept.
+fs::Removed remove_entry(Mutation& m, InodeRow& parent, InodeRow& child, const LostName& lost) {
+  const std::string_view name = lost.name;
+  m.store.inodes.remove_entry(parent.attr.ino, name);
+  if (child.attr.type == FileType::directory) parent.attr.nlink -= 1;
+  journal_entry(m, child, parent, name);
+  const fs::Removed removed = m.drop_name(child, lost);
+  m.save_parent(parent);
+  m.entry_changed(parent.attr.ino, name);
+  return removed;
+}
+
+}  // namespace
+
 void add_entry(Mutation& m, InodeRow& parent, std::string_view name, const InodeRow& child) {
   parent.last_cookie += 1;
   m.store.inodes.add_entry(parent.attr.ino, name, child.attr.ino, parent.last_cookie);
@@ -60,20 +74,6 @@ void journal_entry(Mutation& m, const InodeRow& child, const InodeRow& parent,
   m.changes.parent = parent.guid;
   m.changes.name = name;
 }
-
-/// The common part of Unlink and Rmdir once the rules are kept.
-fs::Removed remove_entry(Mutation& m, InodeRow& parent, const std::string& name, InodeRow& child,
-                         bool hold) {
-  m.store.inodes.remove_entry(parent.attr.ino, name);
-  if (child.attr.type == FileType::directory) parent.attr.nlink -= 1;
-  journal_entry(m, child, parent, name);
-  const fs::Removed removed = m.drop_name(child, hold);
-  m.save_parent(parent);
-  m.entry_changed(parent.attr.ino, name);
-  return removed;
-}
-
-}  // namespace
 
 InodeRow make_root(db::FsStore& store, uint64_t workspace, int64_t now) {
   fs::Create op;
@@ -102,6 +102,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Create& op) {
     child.attr.ino = *op.ino;
   }
   fs::inherit(parent.attr, op.umask, child.attr);
+  if (op.type == FileType::regular) child.policy = chosen_policy(m, op.parent);
   m.store.inodes.insert(child);
   add_entry(m, parent, op.name, child);
   journal_entry(m, child, parent, op.name);
@@ -130,7 +131,8 @@ Result<fs::Answer> apply(Mutation& m, const fs::Unlink& op) {
   std::optional<InodeRow> child = m.store.inodes.child(op.parent, op.name);
   if (!child) return fail(Errc::not_found);
   if (child->attr.type == FileType::directory) return fail(Errc::is_directory);
-  return fs::Answer(remove_entry(m, parent, op.name, *child, op.hold));
+  const LostName lost{op.parent, op.name, op.hold, op.skip_trash};
+  return fs::Answer(remove_entry(m, parent, *child, lost));
 }
 
 Result<fs::Answer> apply(Mutation& m, const fs::Rmdir& op) {
@@ -140,7 +142,8 @@ Result<fs::Answer> apply(Mutation& m, const fs::Rmdir& op) {
   if (!child) return fail(Errc::not_found);
   if (child->attr.type != FileType::directory) return fail(Errc::not_directory);
   if (m.store.inodes.has_entries(child->attr.ino)) return fail(Errc::not_empty);
-  return fs::Answer(remove_entry(m, parent, op.name, *child, false));
+  const LostName lost{op.parent, op.name, false, op.skip_trash};
+  return fs::Answer(remove_entry(m, parent, *child, lost));
 }
 
 }  // namespace aster::primary

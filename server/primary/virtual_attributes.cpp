@@ -5,6 +5,7 @@
 #include <map>
 
 #include "protocol/checksum.h"
+#include "server/primary/keeping.h"
 #include "server/primary/object_backend.h"
 
 namespace aster::primary {
@@ -60,7 +61,18 @@ Result<std::string> places_of(ReadContext& c, const db::InodeRow& row,
   return out;
 }
 
+/// What a directory chose for new files below it, itself or from above.
+Result<std::string> chosen_policy(ReadContext& c, const db::InodeRow& row) {
+  db::DirectorySettings settings(c.store.txn);
+  const auto id = settings.effective(row.attr.ino, kPolicySetting);
+  for (const Place& place : c.backends.places()) {
+    if (id && std::to_string(place.id.value) == *id) return place.policy;
+  }
+  return fail(Errc::no_attribute);
+}
+
 Result<std::string> policy(ReadContext& c, const db::InodeRow& row) {
+  if (row.attr.type == fs::FileType::directory) return chosen_policy(c, row);
   return places_of(c, row, [](const Place& place) { return place.policy; });
 }
 
@@ -115,6 +127,13 @@ Result<std::string> checksum(ReadContext& c, const db::InodeRow& row) {
   return crc32c_hex(crc);
 }
 
+/// What holds for the names in a directory, from itself or above.
+Result<std::string> trash_setting(ReadContext& c, const db::InodeRow& row) {
+  if (row.attr.type != fs::FileType::directory) return fail(Errc::no_attribute);
+  db::DirectorySettings settings(c.store.txn);
+  return settings.effective(row.attr.ino, kTrashSetting).value_or("on");
+}
+
 std::string table_line(std::vector<std::string> cells) {
   std::string line;
   for (std::string& cell : cells) {
@@ -163,6 +182,7 @@ Result<std::string> virtual_attribute(ReadContext& c, const db::InodeRow& row,
   if (what == "node") return node(c, row);
   if (what == "object") return objects(c, row);
   if (what == "crc32c") return checksum(c, row);
+  if (name == kTrashSetting) return trash_setting(c, row);
   if (what == "policies") return policy_table(c);
   if (what == "nodes") return node_table(c);
   return fail(Errc::no_attribute);

@@ -66,30 +66,38 @@ class Drive:
     def _set_up(self, strategy, proxy, one_way_ms):
         self.start("primary")
         self._api("POST", "auth/setup", {"username": "root", "password": "root password"})
-        token = self._login("root", "root password")
+        token = self.admin_token = self._login("root", "root password")
         self._api("POST", "admin/users", {"username": "ann", "password": "ann's password"}, token)
         self.token_file = self.folder / "token"
         self.token_file.write_text(self._login("ann", "ann's password"))
         self.token_file.chmod(0o600)
-        self._api("POST", "admin/remote-nodes", {"name": "f1", "namespace": "main"}, token)
-        issued = self._api("POST", "admin/remote-nodes/1/enrollment-token", {}, token)
+        if proxy:
+            self.proxies["primary"] = Proxy(proxy, self.ports["primary"], one_way_ms)
+        self.add_follower("follower", "f1", "p", strategy, proxy, one_way_ms)
+
+    def add_follower(self, name, node, policy, strategy, proxy=None, one_way_ms=0):
+        """Another follower under a policy of its own; the first policy is the default."""
+        token = self.admin_token
+        self.ports.setdefault(name, free_port())
+        made = self._api("POST", "admin/remote-nodes", {"name": node, "namespace": node}, token)
+        path = f"admin/remote-nodes/{made['id']}"
+        issued = self._api("POST", f"{path}/enrollment-token", {}, token)
         enrolled = subprocess.run(
             [self.programs / "server/aster_drive", "node", "enroll", "--master-url",
              self.url("primary")],
-            env=self._environment("follower", {"ASTER_CLI_ENROLLMENT_TOKEN": issued["token"]}),
-            cwd=self._home("follower"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            env=self._environment(name, {"ASTER_CLI_ENROLLMENT_TOKEN": issued["token"]}),
+            cwd=self._home(name), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if enrolled.returncode != 0:
             raise AssertionError(enrolled.stdout)
-        self.start("follower")
+        self.start(name)
         if proxy:
-            for name in ("primary", "follower"):
-                self.proxies[name] = Proxy(proxy, self.ports[name], one_way_ms)
-        self._api("PATCH", "admin/remote-nodes/1", {"base_url": self.url("follower", True)}, token)
-        self._api("POST", "admin/remote-nodes/1/test", {}, token)
-        self._api("POST", "admin/remote-nodes/1/storage-targets",
+            self.proxies[name] = Proxy(proxy, self.ports[name], one_way_ms)
+        self._api("PATCH", path, {"base_url": self.url(name, True)}, token)
+        self._api("POST", f"{path}/test", {}, token)
+        self._api("POST", f"{path}/storage-targets",
                   {"driver_type": "local", "name": "disk", "base_path": "disk"}, token)
         self._api("POST", "admin/policies",
-                  {"name": "p", "driver_type": "remote", "is_default": True, "remote_node_id": 1,
+                  {"name": policy, "driver_type": "remote", "remote_node_id": made["id"],
                    "base_path": "drive", "options": {"remote_upload_strategy": strategy,
                                                      "remote_download_strategy": strategy}}, token)
 
@@ -122,7 +130,8 @@ class Drive:
     def _environment(self, name, more):
         environment = dict(os.environ, ASTER_CONFIG_DIR=str(self.folder / "config"), **more)
         if name != "mount":
-            environment.update({"ASTER__SERVER__START_MODE": name,
+            mode = "follower" if name.startswith("follower") else name
+            environment.update({"ASTER__SERVER__START_MODE": mode,
                                 "ASTER__SERVER__HOST": "127.0.0.1",
                                 "ASTER__SERVER__PORT": str(self.ports[name])})
         return environment
@@ -180,9 +189,10 @@ class Drive:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def close(self):
-        for name in ("mount", "follower", "primary"):
-            process = self.processes.get(name)
-            if process and process.poll() is None:
+        for name in sorted(self.processes, key=("primary", "follower2", "follower", "mount").index,
+                           reverse=True):
+            process = self.processes[name]
+            if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
         self.clear_dead_mount()

@@ -27,6 +27,7 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     std::optional<Error> compose_error;  ///< refuses, nothing done
     bool compose_loses_answer = false;   ///< done, but answered with timeout
     std::function<void()> before_compose_answers;
+    std::function<void()> before_write;
   };
 
   Guarded<Knobs> knobs;
@@ -42,10 +43,11 @@ class FakeObjectBackends final : public primary::ObjectBackends {
   /// Successful compositions so far.
   size_t composed() const { return composed_; }
 
-  Result<PolicyId> route(UserId, uint64_t size) override {
+  Result<PolicyId> route(const primary::RouteRequest& request) override {
     const auto k = knobs.lock();
     if (k->route_error) return *k->route_error;
-    return PolicyId(size >= k->second_policy_from ? 2 : 1);
+    if (request.chosen.value != 0) return request.chosen;
+    return PolicyId(request.size >= k->second_policy_from ? 2 : 1);
   }
   Result<primary::PolicyLimits> limits(PolicyId) override { return knobs.lock()->limits; }
   Result<primary::ObjectUrl> upload_url(PolicyId policy, const ObjectId& object) override {
@@ -76,7 +78,17 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     if (!bytes) co_return fail(Errc::not_found);
     co_return Bytes::from_string(*bytes);
   }
+  Task<Result<Bytes>> read_range(PolicyId, ObjectId object, uint64_t offset,
+                                 uint64_t length) override {
+    const std::optional<std::string> bytes = get(object);
+    if (!bytes) co_return fail(Errc::not_found);
+    if (offset > bytes->size() || length > bytes->size() - offset) {
+      co_return fail(Errc::io_error, "object ended early");
+    }
+    co_return Bytes::from_string(bytes->substr(offset, length));
+  }
   Task<Result<void>> write(PolicyId, ObjectId object, Bytes bytes) override {
+    if (const auto hook = knobs.lock()->before_write) hook();
     if (const auto error = knobs.lock()->write_error) co_return *error;
     put(object, std::string(as_text(bytes.view())));
     co_return ok();

@@ -50,9 +50,9 @@ TEST(FsJson, every_operation_survives_the_wire) {
       ReserveInodes{1024},
       Create{InodeNo(1), "\xff\xfe", FileType::block_device, 0644, 1, 2, 0x801, "", false, 027},
       Link{InodeNo(1), InodeNo(2), "n"},
-      Unlink{InodeNo(1), "n", true},
-      Rmdir{InodeNo(1), "d"},
-      Rename{InodeNo(1), "a", InodeNo(2), "b", true, false, true},
+      Unlink{InodeNo(1), "n", true, true},
+      Rmdir{InodeNo(1), "d", true},
+      Rename{InodeNo(1), "a", InodeNo(2), "b", true, false, true, true},
       SetAttr{InodeNo(1), 0755, {}, 5, 123456789012, {}, -1, {}},
       SetXattr{InodeNo(1), "user.y", std::string("\0\x80", 2), true, false, true},
       RemoveXattr{InodeNo(1), "user.y"},
@@ -63,7 +63,12 @@ TEST(FsJson, every_operation_survives_the_wire) {
              20,
              1,
              true},
-      CopyRange{InodeNo(1), 2, InodeNo(3), 4, 5}};
+      CopyRange{InodeNo(1), 2, InodeNo(3), 4, 5},
+      ListTrash{7, 3, InodeNo(4), "/a\xff", true},
+      ListVersions{InodeNo(5)},
+      RestoreTrash{6, InodeNo(7), "\xfe"},
+      EmptyTrash{8, -9},
+      RestoreVersion{10}};
   ASSERT_EQ(all.size(), std::variant_size_v<Operation>);
   for (const Operation& operation : all) {
     const BatchRequest request = request_of(operation);
@@ -77,6 +82,8 @@ TEST(FsJson, every_answer_survives_the_wire) {
   const std::vector<Result<Answer>> all = {
       Answer(Empty{}),
       Answer(sample_attr()),
+      Answer(KeptPage{{{3, InodeNo(4), "\xff", "/a/\xff", -5, sample_attr()}}, 2}),
+      Answer(Counted{5, true}),
       Answer(DirPage{{{"\xff", 1, sample_attr()}}, true, InodeNo(1)}),
       Answer(XattrValue{std::string("\0", 1)}),
       Answer(XattrNames{{"user.a", "user.\xff"}}),

@@ -30,7 +30,7 @@ class ApiTest : public AdminFixture {
  protected:
   ApiTest() {
     local = *storage::LocalTarget::open({.root = (dir / "uploads").string()}, executor);
-    backends.emplace(policies, registry, urls, local, executor, clock);
+    backends.emplace(policies, groups, registry, urls, local, executor, clock);
     admin.emplace(gate, AdminParts{accounts, *accounts_store, *node_store, registry, enrollment,
                                    targets, policies, *backends});
     relay.emplace(*backends, urls);
@@ -105,6 +105,8 @@ class ApiTest : public AdminFixture {
   testing::FakeHttpClient followers;
   FollowerRegistry registry{*node_store, followers, executor, clock};
   Policies policies{*policy_store, registry, executor};
+  db::PolicyGroupStore group_store{*database, executor, clock};
+  PolicyGroups groups{group_store, executor};
   RelayUrls urls{"server key", clock};
   std::shared_ptr<storage::LocalTarget> local;
   std::optional<PolicyBackends> backends;

@@ -1,0 +1,231 @@
+#include "server/primary/policy_migrator.h"
+
+#include "protocol/checksum.h"
+#include "server/db/consistency.h"
+#include "tests/support/namespace_fixture.h"
+
+namespace aster::primary {
+namespace {
+
+using db::MigrationState;
+
+/// Files under policy 1 that go to policy 2.
+class PolicyMigratorTest : public testing::NamespaceFixture {
+ protected:
+  void SetUp() override {
+    options_.keep.trash_age = std::chrono::hours(24 * 30);
+    options_.keep.versions = 3;
+    options_.directory_policies = true;
+    NamespaceFixture::SetUp();
+    backends_.knobs.lock()->limits.part_size = kBlockSize;
+    migrator_ = std::make_unique<PolicyMigrator>(*database_, backends_, executor_, clock_);
+  }
+  void TearDown() override {
+    const auto found = database_->read([](db::Txn& txn) -> Result<std::vector<db::Finding>> {
+      return db::check_consistency(txn);
+    });
+    ASSERT_TRUE(found.ok());
+    for (const db::Finding& one : *found) ADD_FAILURE() << one.rule << ": " << one.examples[0];
+    migrator_.reset();
+    NamespaceFixture::TearDown();
+  }
+  /// Like write(), with the checksums that the bytes have.
+  void store(InodeNo ino, uint64_t offset, const std::string& bytes) {
+    fs::NewObject object = upload(ino, bytes);
+    BlockChecksums sums;
+    sums.update(as_bytes(bytes));
+    object.crc32c = sums.finish();
+    fs::Commit commit;
+    commit.ino = ino;
+    commit.extents = {{offset, bytes.size(), object.id, 0}};
+    commit.objects = {object};
+    ASSERT_TRUE(call<fs::Attr>(commit).ok());
+  }
+  InodeNo file(InodeNo parent, const std::string& name, const std::string& bytes) {
+    const InodeNo ino = make(parent, name).ino;
+    store(ino, 0, bytes);
+    return ino;
+  }
+  static std::string bytes(size_t size, char seed) {
+    std::string out(size, '\0');
+    for (size_t i = 0; i < size; ++i) out[i] = static_cast<char>(seed + i * 7 + i / 251);
+    return out;
+  }
+  db::MigrationRow begin(const std::string& path) {
+    const auto added = run_blocking(migrator_->add({caller_.workspace, path, PolicyId(2), 0}));
+    EXPECT_TRUE(added.ok()) << added.error().message();
+    return added.ok() ? *added : db::MigrationRow();
+  }
+  db::MigrationRow job(uint64_t id) {
+    const auto row = database_->read([&](db::Txn& txn) -> Result<db::MigrationRow> {
+      return db::MigrationStore(txn).find(id).value();
+    });
+    return *row;
+  }
+  /// How many bytes of files lie under a policy.
+  uint64_t under(int policy) {
+    return policy == 1 ? sql<uint64_t>(
+                             "SELECT coalesce(sum(e.length), 0) FROM extents e JOIN "
+                             "objects o ON o.id=e.object WHERE o.policy=1")
+                       : sql<uint64_t>(
+                             "SELECT coalesce(sum(e.length), 0) FROM extents e JOIN "
+                             "objects o ON o.id=e.object WHERE o.policy=2");
+  }
+
+  std::unique_ptr<PolicyMigrator> migrator_;
+};
+
+TEST_F(PolicyMigratorTest, moves_a_tree_and_nothing_else) {
+  const InodeNo dir = make_dir(root_, "d").ino;
+  const InodeNo below = make_dir(dir, "e").ino;
+  const std::string large = bytes(5 * kBlockSize + 100, 'a');
+  const InodeNo one = file(dir, "one", large);
+  const InodeNo two = file(below, "two", "small");
+  store(two, 1'000'000, "behind a hole");
+  const InodeNo other = file(root_, "other", "stays");
+  const db::MigrationRow started = begin("/d");
+  EXPECT_EQ(started.state, MigrationState::listing);
+  ASSERT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+  const db::MigrationRow done = job(started.id);
+  EXPECT_EQ(done.state, MigrationState::done);
+  EXPECT_EQ(done.files, 2u);
+  EXPECT_EQ(done.files_done, 2u);
+  EXPECT_EQ(done.bytes, large.size() + 18);
+  EXPECT_EQ(done.bytes_done, done.bytes);
+  EXPECT_EQ(under(1), 5u);
+  EXPECT_EQ(content(one), large);
+  EXPECT_EQ(content(two).substr(1'000'000), "behind a hole");
+  EXPECT_EQ(content(other), "stays");
+  clock_.advance(options_.object_grace * 2);
+  run_duties();
+  EXPECT_EQ(sql<int>("SELECT count(*) FROM objects WHERE policy=1"), 1) << "the old ones are gone";
+  EXPECT_EQ(content(one), large);
+  EXPECT_EQ(sql<int>("SELECT count(*) FROM policy_migration_inodes"), 0);
+  EXPECT_EQ(sql<int>("SELECT sum(pending_objects) FROM workspaces"), 0);
+}
+
+TEST_F(PolicyMigratorTest, goes_on_after_its_process_ended) {
+  const std::string large = bytes(6 * kBlockSize, 'k');
+  const InodeNo ino = file(root_, "f", large);
+  const uint64_t id = begin("/f").id;
+  int left = 3;
+  backends_.knobs.lock()->before_write = [&] {
+    if (left-- == 0) backends_.knobs.lock()->write_error = fail(Errc::unavailable, "cut off");
+  };
+  EXPECT_TRUE(run_blocking(migrator_->run_jobs()).failed_with(Errc::unavailable));
+  EXPECT_EQ(job(id).state, MigrationState::moving);
+  EXPECT_NE(job(id).problem.find("cut off"), std::string::npos);
+  EXPECT_EQ(under(2), 3 * kBlockSize);
+  EXPECT_EQ(content(ino), large) << "half here, half there";
+  migrator_.reset();
+  restart();
+  backends_.knobs.lock()->before_write = {};
+  backends_.knobs.lock()->write_error.reset();
+  const uint64_t objects = sql<uint64_t>("SELECT count(*) FROM objects WHERE policy=2");
+  migrator_ = std::make_unique<PolicyMigrator>(*database_, backends_, executor_, clock_);
+  ASSERT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+  EXPECT_EQ(job(id).state, MigrationState::done);
+  EXPECT_EQ(job(id).bytes_done, large.size());
+  EXPECT_EQ(under(1), 0u);
+  EXPECT_EQ(sql<uint64_t>("SELECT count(*) FROM objects WHERE policy=2"), objects + 3)
+      << "what was moved is not moved again";
+  EXPECT_EQ(content(ino), large);
+  clock_.advance(options_.grant_lifetime);
+  run_duties();
+  EXPECT_EQ(content(ino), large);
+}
+
+TEST_F(PolicyMigratorTest, damaged_bytes_stay_where_they_are) {
+  const InodeNo ino = file(root_, "f", bytes(1000, 'x'));
+  backends_.put(manifest(ino).objects.at(0).id, bytes(1000, 'y'));
+  const uint64_t id = begin("/f").id;
+  EXPECT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+  EXPECT_EQ(job(id).state, MigrationState::failed);
+  EXPECT_EQ(under(2), 0u);
+  backends_.put(manifest(ino).objects.at(0).id, bytes(1000, 'x'));
+  ASSERT_TRUE(run_blocking(migrator_->resume(id)).ok());
+  EXPECT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+  EXPECT_EQ(job(id).state, MigrationState::done);
+  EXPECT_TRUE(run_blocking(migrator_->resume(id)).failed_with(Errc::precondition_failed));
+  EXPECT_TRUE(run_blocking(migrator_->cancel(id)).failed_with(Errc::precondition_failed));
+  EXPECT_EQ(content(ino), bytes(1000, 'x'));
+}
+
+TEST_F(PolicyMigratorTest, takes_versions_and_trash_along) {
+  const InodeNo dir = make_dir(root_, "d").ino;
+  const InodeNo ino = file(dir, "f", "first");
+  const InodeNo gone = file(dir, "gone", "deleted");
+  clock_.advance(std::chrono::hours(1));
+  store(ino, 0, "other");
+  ASSERT_TRUE(call<fs::Removed>(fs::Unlink{dir, "gone"}).ok());
+  begin("/d");
+  ASSERT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+  EXPECT_EQ(under(1), 0u);
+  EXPECT_EQ(content(gone), "deleted");
+  const auto versions = call<fs::KeptPage>(fs::ListVersions{ino});
+  ASSERT_EQ(versions->entries.size(), 1u);
+  EXPECT_EQ(content(versions->entries[0].attr.ino), "first");
+}
+
+TEST_F(PolicyMigratorTest, what_is_written_meanwhile_is_right) {
+  const std::string large = bytes(4 * kBlockSize, 'm');
+  const InodeNo ino = file(root_, "f", large);
+  begin("/f");
+  int pieces = 0;
+  std::string expected = large;
+  backends_.knobs.lock()->before_write = [&] {
+    if (++pieces != 1) return;
+    // While the first piece is under way: over its end and the next one's start.
+    store(ino, kBlockSize - 10, std::string(20, 'N'));
+    expected.replace(kBlockSize - 10, 20, std::string(20, 'N'));
+  };
+  ASSERT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+  EXPECT_EQ(content(ino), expected);
+  EXPECT_EQ(under(1), 0u);
+}
+
+TEST_F(PolicyMigratorTest, cancelled_jobs_stop_and_what_is_not_there_is_said) {
+  const InodeNo ino = file(root_, "f", bytes(3 * kBlockSize, 'c'));
+  const uint64_t id = begin("/f").id;
+  backends_.knobs.lock()->before_write = [&] {
+    EXPECT_TRUE(run_blocking(migrator_->cancel(id)).ok());
+  };
+  ASSERT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+  EXPECT_EQ(job(id).state, MigrationState::cancelled);
+  EXPECT_EQ(under(2), kBlockSize);
+  EXPECT_EQ(content(ino), bytes(3 * kBlockSize, 'c'));
+  EXPECT_TRUE(run_blocking(migrator_->add({caller_.workspace, "/nowhere", PolicyId(2), 0}))
+                  .failed_with(Errc::not_found));
+}
+
+TEST_F(PolicyMigratorTest, directories_choose_for_what_is_made_below) {
+  const InodeNo dir = make_dir(root_, "d").ino;
+  const InodeNo below = make_dir(dir, "e").ino;
+  const InodeNo before = make(below, "before").ino;
+  ASSERT_TRUE(call<fs::Empty>(fs::SetXattr{dir, "user.aster.policy", "large"}).ok());
+  EXPECT_EQ(call<fs::XattrValue>(fs::GetXattr{below, "user.aster.policy"})->value, "large");
+  EXPECT_TRUE(call<fs::Empty>(fs::SetXattr{dir, "user.aster.policy", "nonsense"})
+                  .failed_with(Errc::bad_request));
+  const fs::Attr after = make(below, "after");
+  EXPECT_TRUE(after.own_policy);
+  EXPECT_FALSE(attr(before).own_policy);
+  store(after.ino, 0, "data");
+  store(before, 0, "more");
+  EXPECT_EQ(under(2), 4u);
+  EXPECT_EQ(call<fs::UploadGrants>(fs::Grant{after.ino, 1, 1})->shared_up_to, 0u);
+  EXPECT_EQ(call<fs::UploadGrants>(fs::Grant{below, 1, 1})->shared_up_to, 0u);
+  EXPECT_GT(call<fs::UploadGrants>(fs::Grant{before, 10, 1})->shared_up_to, 0u);
+  ASSERT_TRUE(call<fs::Empty>(fs::RemoveXattr{dir, "user.aster.policy"}).ok());
+  EXPECT_FALSE(make(below, "later").own_policy);
+  migrator_.reset();
+  service_.reset();
+  database_.reset();
+  options_.directory_policies = false;
+  start();
+  migrator_ = std::make_unique<PolicyMigrator>(*database_, backends_, executor_, clock_);
+  EXPECT_TRUE(call<fs::Empty>(fs::SetXattr{dir, "user.aster.policy", "large"})
+                  .failed_with(Errc::not_permitted));
+}
+
+}  // namespace
+}  // namespace aster::primary
