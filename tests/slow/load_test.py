@@ -226,7 +226,7 @@ class Memory:
         for name, values in self.samples.items():
             early = max(values[:max(1, len(values) // 3)])
             late = values[-1]
-            print(f"memory of {name}: {early // MIB} MiB after a third, {late // MIB} MiB at the end")
+            print(f"memory of {name}, MiB: {' '.join(str(value // MIB) for value in values)}")
             if late > early * 1.5 + 64 * MIB:
                 faults.append(f"{name} grew from {early} to {late} bytes")
         return faults
