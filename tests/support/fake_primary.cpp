@@ -46,6 +46,11 @@ class FakePrimary::Rules {
     return Answer(std::move(names));
   }
   Result<Answer> operator()(const fs::GetManifest&) { return fail(Errc::unsupported); }
+  Result<Answer> operator()(const fs::ListTrash&) { return fail(Errc::unsupported); }
+  Result<Answer> operator()(const fs::ListVersions&) { return fail(Errc::unsupported); }
+  Result<Answer> operator()(const fs::RestoreTrash&) { return fail(Errc::unsupported); }
+  Result<Answer> operator()(const fs::EmptyTrash&) { return fail(Errc::unsupported); }
+  Result<Answer> operator()(const fs::RestoreVersion&) { return fail(Errc::unsupported); }
   Result<Answer> operator()(const fs::StatFs&) {
     return Answer(fs::StatFsAnswer{1ull << 40, 1ull << 39, s_.nodes.size()});
   }
