@@ -151,18 +151,17 @@ Result<std::string> member_path(Api& api, const TeamOptions& options) {
 Result<Report> remove_member(Session& session, const TeamOptions& options) {
   ASTER_TRY(Api api, session.api());
   ASTER_TRY(const std::string path, member_path(api, options));
-  ASTER_TRY(json::value done, api.remove(path, "remove '" + options.user + "' from team '" +
-                                                   options.name + "'"));
-  return Report{std::move(done),
-                "'" + options.user + "' is out of team '" + options.name + "'\n",
-                {}};
+  ASTER_TRY(json::value done,
+            api.remove(path, "remove '" + options.user + "' from team '" + options.name + "'"));
+  return Report{
+      std::move(done), "'" + options.user + "' is out of team '" + options.name + "'\n", {}};
 }
 
 Result<Report> set_role(Session& session, const TeamOptions& options) {
   ASTER_TRY(Api api, session.api());
   ASTER_TRY(const std::string path, member_path(api, options));
-  ASTER_TRY(json::value member, api.patch(path, {{"role", options.role}},
-                                          "change the role of '" + options.user + "'"));
+  ASTER_TRY(json::value member,
+            api.patch(path, {{"role", options.role}}, "change the role of '" + options.user + "'"));
   return Report{std::move(member),
                 "'" + options.user + "' is " + options.role + " of team '" + options.name + "'\n",
                 {}};
@@ -186,9 +185,8 @@ void add_member_commands(Commands& commands, CLI::App* group,
   CLI::App* members = group->add_subcommand("member", "Who is in a team");
   members->require_subcommand(1);
   const auto add = [&](const char* name, const char* what, Method method) {
-    CLI::App* command = commands.add(members, name, what, [options, method](Session& s) {
-      return method(s, *options);
-    });
+    CLI::App* command = commands.add(members, name, what,
+                                     [options, method](Session& s) { return method(s, *options); });
     command->add_option("TEAM", options->name, "Name or id of the team")->required();
     command->add_option("USER", options->user, "Name of the user")->required();
     return command;
@@ -210,8 +208,8 @@ void add_team_commands(Commands& commands) {
   auto options = std::make_shared<TeamOptions>();
   CLI::App* group = commands.group("team", "Teams: trees that several users share");
   const auto command = [&](const char* name, const char* what, Method method) {
-    CLI::App* made = commands.add(
-        group, name, what, [options, method](Session& s) { return method(s, *options); });
+    CLI::App* made = commands.add(group, name, what,
+                                  [options, method](Session& s) { return method(s, *options); });
     made->add_option("TEAM", options->name, "Name or id of the team")->required();
     return made;
   };

@@ -147,8 +147,8 @@ constexpr Row kRows[] = {
      404},
     {"DELETE /api/v1/uploads/{}", Door::token, "/api/v1/uploads/$U", "", 404, 403, 404},
 
-    {"POST /api/v1/fs/session", Door::token, nullptr,
-     R"({"client":"x","workspace":"team:crew"})", 403, 200, 403},
+    {"POST /api/v1/fs/session", Door::token, nullptr, R"({"client":"x","workspace":"team:crew"})",
+     403, 200, 403},
     {"POST /api/v1/fs/batch", Door::token, nullptr, kBatch, 410, 200, 403, "read_only"},
     {"POST /api/v1/fs/ack", Door::token, nullptr,
      R"({"session":$S,"lease":0,"cursor":"","done":[]})", 410, 200, 403},
@@ -271,7 +271,8 @@ class Security : public PeopleFixture {
       EXPECT_EQ(answer.status, expected) << row.route << ": " << what << "\n" << answer.body;
     } else {
       EXPECT_TRUE(answer.status >= 400 && answer.status < 500)
-          << row.route << ": " << what << " " << path << "\n" << answer.body << answer.msg;
+          << row.route << ": " << what << " " << path << "\n"
+          << answer.body << answer.msg;
     }
     const bool may_read = expected == 200 && bearer == read_only;
     if (!may_read) {
@@ -313,8 +314,8 @@ class Security : public PeopleFixture {
       for (const char* trick :
            {"a/../b/secret.txt", "a/%2e%2e/b/secret.txt", "a%2f..%2fb%2fsecret.txt",
             "a/..%2fb/secret.txt", "../../b/secret.txt", "a/%00/../../b/secret.txt",
-            "a//../b/secret.txt", "./b/secret.txt", "%62/secret.txt", "//b/secret.txt",
-            "a/%zz", "a%5c..%5cb/../../b/secret.txt"}) {
+            "a//../b/secret.txt", "./b/secret.txt", "%62/secret.txt", "//b/secret.txt", "a/%zz",
+            "a%5c..%5cb/../../b/secret.txt"}) {
         expect(row, "path tricks", scoped, base + trick + "?q=secret", row.body, 0);
       }
       return;
@@ -322,7 +323,8 @@ class Security : public PeopleFixture {
     const size_t id = pattern.find("{}");
     if (id == std::string::npos || row.door == Door::proof) return;
     const std::string& bearer = row.door == Door::admin ? admin_token : token;
-    for (const char* trick : {"..%2f1", "0", "-1", "1%00", "99999999999999999999", "%2e%2e", "1'"}) {
+    for (const char* trick :
+         {"..%2f1", "0", "-1", "1%00", "99999999999999999999", "%2e%2e", "1'"}) {
       std::string path = pattern;
       for (size_t at = id; at != std::string::npos; at = path.find("{}")) {
         path.replace(at, 2, trick);

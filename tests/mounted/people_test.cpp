@@ -14,12 +14,12 @@ class PeopleMounts : public MountProgram {
   void SetUp() override {
     MountProgram::SetUp();
     set_up_drive();
-    const ApiAnswer made = api("POST", "/api/v1/admin/teams",
-                               R"({"name":"crew","admin_identifier":"ann"})");
+    const ApiAnswer made =
+        api("POST", "/api/v1/admin/teams", R"({"name":"crew","admin_identifier":"ann"})");
     ASSERT_EQ(made.status, 201) << made.body;
-    ASSERT_EQ(api("POST", "/api/v1/admin/users", R"({"username":"bob","password":"bob's own"})")
-                  .status,
-              201);
+    ASSERT_EQ(
+        api("POST", "/api/v1/admin/users", R"({"username":"bob","password":"bob's own"})").status,
+        201);
   }
   int mount_team(const std::string& source) {
     return mount({source + "127.0.0.1:" + std::to_string(primary->port()), place(), "-o",
@@ -67,8 +67,7 @@ TEST_F(PeopleMounts, a_reader_of_a_team_mounts_read_only_and_loses_it_with_the_m
   secret("token", login("bob", "bob's own"));
   EXPECT_EQ(mount_team("team:crew@"), 1);
   EXPECT_NE(output().find("\"team:crew\" is no workspace of yours"), std::string::npos) << output();
-  ASSERT_EQ(api("POST", "/api/v1/admin/teams/1/members",
-                R"({"identifier":"bob","role":"reader"})")
+  ASSERT_EQ(api("POST", "/api/v1/admin/teams/1/members", R"({"identifier":"bob","role":"reader"})")
                 .status,
             201);
   ASSERT_EQ(mount_team("team:crew@"), 0) << output();
