@@ -147,6 +147,14 @@ FileApi::Answer FileApi::complete_upload(Exchange& exchange) {
                                                   std::to_string(upload.total_chunks()) +
                                                   " parts have arrived");
   }
+  if (exchange.caller.only != nullptr) {
+    // The folder may have been moved out of the token's since the upload began.
+    ASTER_CO_TRY(content::Path path, content::decode_path(upload.path));
+    ASTER_CO_TRY(const content::Spot spot, co_await exchange.tree.find(std::move(path)));
+    if (!spot.has_parent || spot.parent().ino != upload.folder) {
+      co_return fail(Errc::precondition_failed, "the folder above was moved or removed");
+    }
+  }
   content::Uploaded whole;
   for (const std::string& part : parts) ASTER_CO_TRY(append_part(whole, part));
   fs::GetAttr ask{upload.folder};

@@ -125,6 +125,20 @@ TEST_F(Tokens, for_folders_share_no_uploads_with_others) {
   EXPECT_EQ(api("POST", upload + "/complete").status, 201);
 }
 
+TEST_F(Tokens, for_folders_do_not_write_where_their_folder_was_moved_to) {
+  const std::string bearer = limited("a", false, {"/a"});
+  const ApiAnswer begun =
+      with(bearer, "POST", "/api/v1/uploads", R"({"path":"/a/sub/up","total_size":3})");
+  ASSERT_EQ(begun.status, 201) << begun.body;
+  const std::string upload =
+      std::string("/api/v1/uploads/") + begun.data.at("upload_id").as_string().c_str();
+  EXPECT_EQ(status(bearer, "PUT", upload + "/0", "abc"), 200);
+  ASSERT_EQ(api("POST", "/api/v1/move", R"({"from":"/a/sub","to":"/b/sub"})").status, 200);
+  EXPECT_EQ(status(bearer, "POST", upload + "/complete"), 412);
+  ASSERT_EQ(api("POST", "/api/v1/move", R"({"from":"/b/sub","to":"/a/sub"})").status, 200);
+  EXPECT_EQ(status(bearer, "POST", upload + "/complete"), 201);
+}
+
 TEST_F(Tokens, for_folders_see_nothing_else_over_webdav) {
   const std::string bearer = limited("a", false, {"/a"});
   EXPECT_EQ(status(bearer, "GET", "/webdav/a/f"), 200);
