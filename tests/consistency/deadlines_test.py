@@ -40,6 +40,7 @@ class Deadlines(unittest.TestCase):
                                             "b": f",timeout={TIMEOUT}s,hard"})
         (self.on("a") / "known").write_text("text")
         self.assertEqual((self.on("b") / "known").read_text(), "text")
+        (self.on("b") / "away").mkdir()  # nobody has looked for a name in it
 
     def on(self, name):
         return self.drive.folder / f"mnt-{name}"
@@ -72,7 +73,7 @@ class Deadlines(unittest.TestCase):
 
     def test_soft_calls_end_with_the_deadline(self):
         self.stop_servers()
-        for call in ("os.stat('{}/unknown')", "os.mkdir('{}/new')", "os.unlink('{}/known')"):
+        for call in ("os.stat('{}/away/unknown')", "os.mkdir('{}/new')", "os.unlink('{}/known')"):
             process = self.start(call.format(self.on("a")))
             self.assertEqual(self.result(process), str(-errno.EIO), call)
         self.go_on()
@@ -91,7 +92,7 @@ class Deadlines(unittest.TestCase):
     def test_signals_end_a_wait(self):
         self.stop_servers()
         for name in "ab":
-            waiting = self.start(f"os.stat('{self.on(name)}/unknown')")
+            waiting = self.start(f"os.stat('{self.on(name)}/away/unknown')")
             time.sleep(0.5)
             waiting.send_signal(signal.SIGKILL)
             self.assertEqual(waiting.wait(timeout=PATIENCE), -signal.SIGKILL)
