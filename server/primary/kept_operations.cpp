@@ -17,6 +17,9 @@ using fs::FileType;
 
 constexpr size_t kDepthMax = 1024;  // directories above one that are in the trash, too
 constexpr size_t kEmptiedMax = 4096;
+/// Of one answer; names may take six times their size as JSON.
+constexpr size_t kPageBytes = fs::kBatchBytesMax / 8;
+constexpr size_t kEntryBytes = 100;
 
 /// Paths of directories, of those in the trash as well, each looked up once.
 class PathFinder {
@@ -131,6 +134,7 @@ Result<fs::Answer> answer(ReadContext& c, const fs::ListTrash& op) {
   }
   PathFinder paths(c.store);
   fs::KeptPage page;
+  size_t bytes = 0;
   if (rows.size() == limit) page.next = rows.back().id;
   for (const KeptRow& row : rows) {
     if (op.tops && kept.of_inode(row.parent)) continue;
@@ -140,7 +144,11 @@ Result<fs::Answer> answer(ReadContext& c, const fs::ListTrash& op) {
     fs::Kept entry = shown(row, std::move(inode->attr));
     if (above) entry.path = *above + "/" + row.name;
     if (!op.under.empty() && (!above || !is_under(entry.path, op.under))) continue;
+    bytes += kEntryBytes + entry.path.size() + entry.name.size();
     page.entries.push_back(std::move(entry));
+    if (bytes < kPageBytes) continue;
+    page.next = row.id;  // long paths: fewer of them
+    break;
   }
   return fs::Answer(std::move(page));
 }

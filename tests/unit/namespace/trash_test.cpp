@@ -90,6 +90,20 @@ class Trash : public testing::NamespaceFixture {
   }
 };
 
+TEST_F(Trash, an_answer_with_long_paths_is_cut_and_goes_on) {
+  InodeNo deep = root_;
+  for (int i = 0; i < 14; ++i) deep = make_dir(deep, std::string(255, 'd')).ino;
+  constexpr size_t kFiles = 400;
+  for (size_t i = 0; i < kFiles; ++i) (void)make(deep, "f" + std::to_string(i));
+  grow_old();
+  for (size_t i = 0; i < kFiles; ++i) unlink(deep, "f" + std::to_string(i));
+  const auto first = call<fs::KeptPage>(fs::ListTrash{});
+  ASSERT_TRUE(first.ok());
+  EXPECT_LT(first->entries.size(), kFiles);
+  EXPECT_NE(first->next, 0u);
+  EXPECT_EQ(trash().size(), kFiles);
+}
+
 TEST_F(Trash, keeps_and_restores_with_everything) {
   const InodeNo dir = make_dir(root_, "d").ino;
   const InodeNo ino = file(dir, "f", "content");
