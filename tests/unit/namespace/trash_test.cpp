@@ -1,94 +1,17 @@
-#include <gtest/gtest.h>
-
 #include <thread>
 
 #include "protocol/checksum.h"
 #include "server/db/backup.h"
-#include "server/db/consistency.h"
-#include "tests/support/namespace_fixture.h"
+#include "tests/unit/namespace/keeping_fixture.h"
 
 namespace aster::primary {
 namespace {
 
 using fs::Attr;
-using fs::FileType;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-class Trash : public testing::NamespaceFixture {
- protected:
-  void SetUp() override {
-    options_.keep.trash_age = hours(24 * 30);
-    options_.keep.versions = 3;
-    NamespaceFixture::SetUp();
-  }
-  void TearDown() override {
-    EXPECT_EQ(findings(), "");
-    NamespaceFixture::TearDown();
-  }
-  std::string findings() {
-    const auto found = database_->read([](db::Txn& txn) -> Result<std::vector<db::Finding>> {
-      return db::check_consistency(txn);
-    });
-    EXPECT_TRUE(found.ok()) << found.error().message();
-    std::string out;
-    for (const db::Finding& one : *found) out += one.rule + " (" + one.examples[0] + ") ";
-    return out;
-  }
-  /// A file with these bytes that is old enough for everything.
-  InodeNo file(InodeNo parent, const std::string& name, const std::string& bytes) {
-    const InodeNo ino = make(parent, name).ino;
-    if (!bytes.empty()) {
-      EXPECT_TRUE(write(ino, 0, bytes).ok());
-    }
-    grow_old();
-    return ino;
-  }
-  void grow_old() { clock_.advance(hours(1)); }
-  void unlink(InodeNo parent, const std::string& name) {
-    EXPECT_TRUE(call<fs::Removed>(fs::Unlink{parent, name}).ok()) << name;
-  }
-  void rmdir(InodeNo parent, const std::string& name) {
-    EXPECT_TRUE(call<fs::Removed>(fs::Rmdir{parent, name}).ok()) << name;
-  }
-  std::vector<fs::Kept> trash(fs::ListTrash what = {}) {
-    std::vector<fs::Kept> all;
-    for (;;) {
-      const auto page = call<fs::KeptPage>(what);
-      EXPECT_TRUE(page.ok()) << page.error().message();
-      if (!page.ok()) return all;
-      all.insert(all.end(), page->entries.begin(), page->entries.end());
-      if (page->next == 0) return all;
-      what.before = page->next;
-    }
-  }
-  std::vector<fs::Kept> versions(InodeNo ino) {
-    const auto page = call<fs::KeptPage>(fs::ListVersions{ino});
-    EXPECT_TRUE(page.ok()) << page.error().message();
-    return page.ok() ? page->entries : std::vector<fs::Kept>();
-  }
-  Result<Attr> restore(uint64_t id) {
-    fs::RestoreTrash op;
-    op.id = id;
-    return call<Attr>(op);
-  }
-  /// Long enough for everything that nothing keeps.
-  void collect() {
-    for (int round = 0; round < 2; ++round) {
-      clock_.advance(options_.object_grace + options_.orphan_grace);
-      run_duties();
-    }
-  }
-  uint64_t used() { return sql<uint64_t>("SELECT bytes FROM workspaces"); }
-  uint64_t inodes() { return sql<uint64_t>("SELECT inodes FROM workspaces"); }
-  void set_quota(uint64_t bytes) {
-    ASSERT_TRUE(run_blocking(database_->write([&](db::Txn& txn) -> Result<void> {
-                  db::WorkspaceStore(txn).set_quota(caller_.workspace, bytes);
-                  return ok();
-                })).ok());
-  }
-};
+using Trash = KeepingFixture;
 
 TEST_F(Trash, an_answer_with_long_paths_is_cut_and_goes_on) {
   InodeNo deep = root_;
@@ -477,145 +400,6 @@ TEST_F(Trash, survives_backup_and_restore) {
   start();
   ASSERT_TRUE(restore(id).ok());
   EXPECT_EQ(content(ino), "precious");
-}
-
-// ---- versions ---------------------------------------------------------------------------------
-
-TEST_F(Trash, replaced_content_becomes_a_version_at_most_once_in_a_while) {
-  const InodeNo ino = file(root_, "f", "one one");
-  ASSERT_TRUE(write(ino, 0, "two").ok());
-  clock_.advance(minutes(1));
-  ASSERT_TRUE(write(ino, 0, "2.1").ok());
-  ASSERT_EQ(versions(ino).size(), 1u);
-  EXPECT_EQ(content(versions(ino)[0].attr.ino), "one one");
-  clock_.advance(minutes(10));
-  ASSERT_TRUE(write(ino, 0, "three is long").ok());
-  const auto all = versions(ino);
-  ASSERT_EQ(all.size(), 2u);
-  EXPECT_EQ(content(all[0].attr.ino), "2.1 one");
-  EXPECT_EQ(content(ino), "three is long");
-  EXPECT_EQ(used(), 13u) << "versions do not count";
-  collect();
-  EXPECT_EQ(content(all[1].attr.ino), "one one");
-}
-
-TEST_F(Trash, growing_and_new_files_have_no_versions) {
-  const InodeNo ino = file(root_, "log", "line\n");
-  ASSERT_TRUE(write(ino, 5, "more\n").ok());
-  fs::SetAttr longer;
-  longer.ino = ino;
-  longer.size = 100;
-  ASSERT_TRUE(call<Attr>(longer).ok());
-  ASSERT_TRUE(write(ino, 50, "in the hole").ok());
-  EXPECT_TRUE(versions(ino).empty());
-  const InodeNo fresh = make(root_, "fresh").ino;
-  ASSERT_TRUE(write(fresh, 0, "draft").ok());
-  clock_.advance(minutes(5));
-  ASSERT_TRUE(write(fresh, 0, "final").ok());
-  EXPECT_TRUE(versions(fresh).empty());
-}
-
-TEST_F(Trash, cutting_and_copying_over_make_versions_too) {
-  const InodeNo ino = file(root_, "f", "content");
-  const InodeNo source = file(root_, "source", "SOURCE");
-  fs::SetAttr cut;
-  cut.ino = ino;
-  cut.size = 0;
-  ASSERT_TRUE(call<Attr>(cut).ok());
-  ASSERT_TRUE(write(ino, 0, "again").ok());
-  ASSERT_EQ(versions(ino).size(), 1u);
-  EXPECT_EQ(content(versions(ino)[0].attr.ino), "content");
-  grow_old();
-  ASSERT_TRUE(call<Attr>(fs::CopyRange{source, 0, ino, 0, 3}).ok());
-  ASSERT_EQ(versions(ino).size(), 2u);
-  EXPECT_EQ(content(versions(ino)[0].attr.ino), "again");
-  EXPECT_EQ(content(ino), "SOUin");
-}
-
-TEST_F(Trash, versions_are_limited_in_count_and_age) {
-  const InodeNo ino = file(root_, "f", "0");
-  for (const char* text : {"1", "2", "3", "4", "5"}) {
-    ASSERT_TRUE(write(ino, 0, text).ok());
-    grow_old();
-  }
-  const auto all = versions(ino);
-  ASSERT_EQ(all.size(), 3u);
-  EXPECT_EQ(content(all[0].attr.ino), "4");
-  EXPECT_EQ(content(all[2].attr.ino), "2");
-  collect();
-  EXPECT_EQ(backends_.count(), 4u) << "the two dropped ones are gone";
-  clock_.advance(options_.keep.version_age);
-  collect();
-  EXPECT_TRUE(versions(ino).empty());
-  EXPECT_EQ(content(ino), "5");
-  EXPECT_EQ(backends_.count(), 1u);
-}
-
-TEST_F(Trash, a_version_comes_back_and_what_was_there_is_kept) {
-  const InodeNo ino = file(root_, "f", "first content");
-  ASSERT_TRUE(write(ino, 0, "second").ok());
-  fs::SetAttr mode;
-  mode.ino = ino;
-  mode.mode = 0600;
-  ASSERT_TRUE(call<Attr>(mode).ok());
-  fs::RestoreVersion op;
-  op.id = versions(ino)[0].id;
-  const auto back = call<Attr>(op);
-  ASSERT_TRUE(back.ok()) << back.error().message();
-  EXPECT_EQ(back->mode, 0600u);
-  EXPECT_EQ(content(ino), "first content");
-  ASSERT_EQ(versions(ino).size(), 2u);
-  EXPECT_EQ(content(versions(ino)[0].attr.ino), "secondcontent");
-  const InodeNo copy = make(root_, "copy").ino;
-  const fs::Kept newest = versions(ino)[0];
-  ASSERT_TRUE(call<Attr>(fs::CopyRange{newest.attr.ino, 0, copy, 0, newest.attr.size}).ok());
-  EXPECT_EQ(content(copy), "secondcontent");
-}
-
-TEST_F(Trash, versions_do_not_change) {
-  const InodeNo ino = file(root_, "f", "first");
-  ASSERT_TRUE(write(ino, 0, "other").ok());
-  const InodeNo version = versions(ino)[0].attr.ino;
-  EXPECT_TRUE(write(version, 0, "x").failed_with(Errc::read_only));
-  fs::SetAttr cut;
-  cut.ino = version;
-  cut.size = 0;
-  EXPECT_TRUE(call<Attr>(cut).failed_with(Errc::read_only));
-  EXPECT_TRUE(call<Attr>(fs::Link{version, root_, "l"}).failed_with(Errc::not_found));
-}
-
-TEST_F(Trash, versions_go_with_their_file_and_come_back_with_it) {
-  const InodeNo ino = file(root_, "f", "first");
-  ASSERT_TRUE(write(ino, 0, "other").ok());
-  unlink(root_, "f");
-  collect();
-  EXPECT_EQ(versions(ino).size(), 1u) << "while it is in the trash";
-  fs::RestoreVersion op;
-  op.id = versions(ino)[0].id;
-  EXPECT_TRUE(call<Attr>(op).failed_with(Errc::not_found));
-  ASSERT_TRUE(restore(trash()[0].id).ok());
-  ASSERT_TRUE(call<Attr>(op).ok());
-  EXPECT_EQ(content(ino), "first");
-  fs::Unlink forever{root_, "f"};
-  forever.skip_trash = true;
-  ASSERT_TRUE(call<fs::Removed>(forever).ok());
-  collect();
-  collect();
-  EXPECT_EQ(backends_.count(), 0u);
-  EXPECT_EQ(sql<int>("SELECT count(*) FROM kept"), 0);
-}
-
-TEST_F(Trash, versions_survive_composition) {
-  const InodeNo ino = make(root_, "f").ino;
-  const std::string part(kBlockSize, 'p');
-  ASSERT_TRUE(write(ino, 0, part).ok());
-  grow_old();
-  ASSERT_TRUE(write(ino, kBlockSize, "tail", true).ok());
-  ASSERT_TRUE(write(ino, 0, std::string(10, 'n')).ok());
-  ASSERT_EQ(versions(ino).size(), 1u);
-  clock_.advance(hours(1));
-  collect();
-  EXPECT_EQ(content(versions(ino)[0].attr.ino), part + "tail");
 }
 
 }  // namespace
