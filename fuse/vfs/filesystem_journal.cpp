@@ -108,6 +108,8 @@ Task<Result<void>> Filesystem::conflict_copy(std::shared_ptr<const RecoveredWrit
     if (!lost_parent && !made.failed_with(Errc::exists)) break;
   }
   if (!made.ok()) co_return made.error();
+  inodes_.forget_name(create.parent,
+                      create.name);  // listings do not show it, and no event will tell
   if (original) {
     fs::Operation copy = fs::CopyRange{writes->ino, 0, made->ino, 0, fs::kFileSizeMax};
     Result<fs::Attr> copied = co_await remote_.call<fs::Attr>(std::move(copy), nobody);
