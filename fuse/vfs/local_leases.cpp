@@ -17,14 +17,18 @@ constexpr double kTrusted = 0.9;
 constexpr std::chrono::seconds kTogether{2};
 /// ... from this many on.
 constexpr unsigned kWorthIt = 2;
-/// After somebody wanted it: not asked for again for this long, longer each time that it did not pay.
+/// After somebody wanted it: not asked for again for this long, longer each time that it did not
+/// pay.
 constexpr std::chrono::milliseconds kFirstPause{1000};
 constexpr std::chrono::milliseconds kLongestPause{16000};
 /// So many changes under a lease have paid for it.
 constexpr uint64_t kPaid = 16;
 constexpr size_t kPacesMax = 4096;
-/// A primary that is down is looked for that often; one that cannot be reached this much later.
+/// How often it is looked for a primary that is down, and for one that cannot be reached: that
+/// takes time.
 constexpr std::chrono::milliseconds kDownFor{1000};
+constexpr std::chrono::milliseconds kAwayFor{5000};
+constexpr std::chrono::milliseconds kProbe{2000};
 constexpr std::chrono::seconds kOfflineFor{30};
 constexpr std::chrono::milliseconds kRetry{200};
 constexpr int kTellAttempts = 20;
@@ -33,7 +37,7 @@ constexpr int kTellAttempts = 20;
 
 bool LocalNames::believed(const State& state) const {
   const SteadyTime now = clock_.steady();
-  return now < state.trusted_until || now < state.down_until;
+  return now < state.trusted_until || (!state.stream && now < state.down_until);
 }
 
 bool LocalNames::ours(const State& state, InodeNo ino) const {
@@ -157,9 +161,19 @@ bool LocalNames::worth_asking(State& state, InodeNo ino, bool directory) {
   return !directory || pace.changes >= kWorthIt || state.leased.contains(ino.value);
 }
 
+// A mount with durability=local is there for work without servers: what it held it goes on with
+// while they cannot be reached, whatever the reason. Others get their way when its term is over,
+// and what was changed here meanwhile gives way to theirs.
 Task<void> LocalNames::check_down() {
-  const bool down = co_await refuses_connections();
-  if (down) state_.lock()->down_until = clock_.steady() + kDownFor;
+  bool down = co_await refuses_connections();
+  Duration time = kDownFor;
+  if (!down) {
+    fs::Operation question = fs::GetAttr{options_.root};
+    const Result<fs::Attr> root = co_await next_.call<fs::Attr>(std::move(question), kProbe);
+    down = root.failed_with(Errc::unavailable) || root.failed_with(Errc::timeout);
+    time = kAwayFor;
+  }
+  if (down) state_.lock()->down_until = clock_.steady() + time;
 }
 
 Task<bool> LocalNames::prepare_for(Concern concern) {

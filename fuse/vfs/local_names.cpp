@@ -107,7 +107,22 @@ Task<Result<fs::BatchAnswer>> LocalNames::batch(std::vector<fs::BatchItem> items
     const Result<void> known = co_await wait_for(needed, until);
     if (!known.ok()) co_return known.error();
   }
+  const auto* create = items.empty() ? nullptr : std::get_if<fs::Create>(&items[0].operation);
+  const bool makes_directory =
+      create != nullptr && create->exclusive && create->type == fs::FileType::directory;
   Result<fs::BatchAnswer> answer = co_await forward(std::move(items), until);
+  if (!makes_directory || !answer.ok()) co_return answer;
+  // A new directory is going to be filled, and nobody else knows it yet.
+  const auto* made = answer->results.empty() || !answer->results[0].ok()
+                         ? nullptr
+                         : std::get_if<fs::Attr>(&*answer->results[0]);
+  bool ask = false;
+  if (made != nullptr) {
+    auto state = state_.lock();
+    ask = !state->leased.contains(made->ino.value) && worth_asking(*state, made->ino, false);
+    if (ask) state->asking[made->ino.value];
+  }
+  if (ask) co_await take(made->ino);
   co_return answer;
 }
 

@@ -298,20 +298,31 @@ TEST_F(LocalLeases, files_are_covered_by_a_lease_of_their_own_or_of_their_direct
   wait_until_given(old);
 }
 
-TEST_F(LocalLeases, while_the_primary_is_down_held_directories_are_changed_here) {
+TEST_F(LocalLeases, while_the_primary_is_away_held_directories_are_changed_here) {
   take_dir();
   primary.set_away(true);
   names->on_state(false);
-  EXPECT_TRUE(make(dir, "offline").ok());
+  EXPECT_TRUE(make(dir, "down").ok());
   primary.set_refusing(false);
   clock.advance(std::chrono::seconds(2));
-  fs::Operation unsure = create_of(dir, "unsure", false);
-  EXPECT_FALSE(
-      run_blocking(names->call<fs::Attr>(std::move(unsure), std::chrono::milliseconds(100))).ok())
-      << "it may run and tell others";
+  EXPECT_TRUE(make(dir, "cut-off").ok());
+  clock.advance(std::chrono::seconds(6));
   primary.set_away(false);
-  ASSERT_TRUE(settle().ok());
-  EXPECT_TRUE(at_primary(dir, "offline").ok());
+  const size_t before = primary.calls("create");
+  ASSERT_TRUE(make(dir, "there").ok());
+  EXPECT_GT(primary.calls("create"), before) << "it can be asked, though there are no events";
+  EXPECT_TRUE(at_primary(dir, "there").ok());
+  EXPECT_TRUE(at_primary(dir, "down").ok());
+  EXPECT_TRUE(at_primary(dir, "cut-off").ok());
+}
+
+TEST_F(LocalLeases, a_directory_that_was_made_here_is_leased_before_it_is_filled) {
+  const InodeNo made = make(dir, "mine", true)->ino;
+  ASSERT_EQ(primary.lease_requests().size(), 1u);
+  EXPECT_EQ(primary.lease_requests()[0].take, made);
+  primary.stall();
+  EXPECT_TRUE(make(made, "f").ok());
+  primary.resume();
 }
 
 }  // namespace

@@ -295,12 +295,20 @@ TEST_F(ServiceWriteLeases, each_kind_of_question_of_others_waits) {
   fs::Create create;
   create.parent = dir_ino_;
   create.name = "new";
-  const std::vector<fs::Operation> questions{
-      fs::GetAttr{file_},       fs::GetAttr{dir_ino_},           fs::Lookup{dir_ino_, "file"},
-      fs::ReadDir{dir_ino_},    fs::Lookup{dir_ino_, "none"},    fs::GetManifest{file_},
-      fs::ListXattr{file_},     fs::GetXattr{file_, "user.none"}, mode,
-      fs::Link{file_, root_, "l"}, create,                       fs::Unlink{dir_ino_, "new"},
-      fs::Rename{dir_ino_, "file", root_, "f"}, fs::Rmdir{dir_ino_, "none"}};
+  const std::vector<fs::Operation> questions{fs::GetAttr{file_},
+                                             fs::GetAttr{dir_ino_},
+                                             fs::Lookup{dir_ino_, "file"},
+                                             fs::ReadDir{dir_ino_},
+                                             fs::Lookup{dir_ino_, "none"},
+                                             fs::GetManifest{file_},
+                                             fs::ListXattr{file_},
+                                             fs::GetXattr{file_, "user.none"},
+                                             mode,
+                                             fs::Link{file_, root_, "l"},
+                                             create,
+                                             fs::Unlink{dir_ino_, "new"},
+                                             fs::Rename{dir_ino_, "file", root_, "f"},
+                                             fs::Rmdir{dir_ino_, "none"}};
   for (const fs::Operation& question : questions) {
     SCOPED_TRACE(std::string(fs::operation_name(question)));
     ASSERT_TRUE(take(dir_ino_)->granted);
