@@ -8,7 +8,9 @@ namespace aster::primary {
 namespace {
 
 template <class Op>
-concept NamesOneInode = requires(const Op& op) { op.ino; };
+concept NamesOneInode = requires(const Op& op) {
+  op.ino;
+};
 
 void add_child(std::vector<InodeNo>& inodes, db::FsStore& store, InodeNo parent,
                const std::string& name) {
