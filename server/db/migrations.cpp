@@ -11,6 +11,7 @@
 #include "server/db/schema/people.h"
 #include "server/db/schema/policy_groups.h"
 #include "server/db/schema/quota.h"
+#include "server/db/schema/tree_quotas.h"
 #include "server/db/schema/uploads.h"
 #include "server/db/schema/webdav.h"
 #include "server/db/txn.h"
@@ -29,6 +30,7 @@ constexpr Migration kAll[] = {
     {7, "people", kPeopleSchema},
     {9, "kept", kKeptSchema},
     {10, "policy groups", kPolicyGroupsSchema},
+    {11, "tree quotas", kTreeQuotasSchema},
 };
 
 constexpr char kVersionTable[] =

@@ -127,7 +127,7 @@ Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller
     Result<fs::Answer> answer =
         writes(item.operation) ? dispatch(m, item.operation) : read(txn, caller, item.operation);
     if (!answer.ok()) return answer;
-    if (m.usage.bytes > 0) ASTER_TRY(m.check_quota());
+    ASTER_TRY(m.check_quota());
     finish(m, item, answer, recalls);
     return answer;
   });
