@@ -10,6 +10,7 @@
 #include "server/db/schema/kept.h"
 #include "server/db/schema/people.h"
 #include "server/db/schema/policy_groups.h"
+#include "server/db/schema/purges.h"
 #include "server/db/schema/quota.h"
 #include "server/db/schema/tree_quotas.h"
 #include "server/db/schema/uploads.h"
@@ -31,6 +32,7 @@ constexpr Migration kAll[] = {
     {9, "kept", kKeptSchema},
     {10, "policy groups", kPolicyGroupsSchema},
     {11, "tree quotas", kTreeQuotasSchema},
+    {12, "purges", kPurgesSchema},
 };
 
 constexpr char kVersionTable[] =

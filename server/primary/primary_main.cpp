@@ -120,6 +120,7 @@ struct Primary::Parts {
   std::optional<ApiGate> gate;
   std::optional<AuthApi> auth_api;
   std::optional<TokenApi> token_api;
+  std::optional<TreePurger> purger;
   std::optional<TeamApi> team_api;
   std::optional<AdminApi> admin_api;
   std::optional<EnrollmentApi> enrollment_api;
@@ -195,7 +196,8 @@ Result<void> Primary::Parts::add_routes() {
   targets.emplace(*registry, *node_store);
   auth_api.emplace(*gate, *accounts, *workspaces, *account_store, clock);
   token_api.emplace(*gate, *accounts, *token_store, *account_store, clock);
-  team_api.emplace(*gate, *teams, *team_store, *account_store);
+  purger.emplace(*database, *account_store, work, clock);
+  team_api.emplace(*gate, *teams, *team_store, *account_store, *purger);
   admin_api.emplace(*gate, AdminParts{*accounts, *account_store, *node_store, *registry,
                                       *enrollment, *targets, *policies, *backends});
   enrollment_api.emplace(*enrollment);
@@ -291,6 +293,7 @@ Result<std::unique_ptr<Primary>> Primary::start(const Config& config, PrimaryOpt
   parts->namespaces->start_duties();
   parts->migrator->start();
   parts->tree_quotas->start();
+  parts->purger->start();
   const std::chrono::seconds interval(config.integer("server.primary.probe_interval_secs"));
   parts->prober.emplace(*parts->registry, *parts->backends, *parts->account_store, parts->work,
                         interval);
@@ -324,6 +327,7 @@ void Primary::stop(std::chrono::milliseconds grace) {
   if (parts_->prober) parts_->prober->stop();
   if (parts_->migrator) parts_->migrator->stop();
   if (parts_->tree_quotas) parts_->tree_quotas->stop();
+  if (parts_->purger) parts_->purger->stop();
   parts_->namespaces->stop();
 }
 

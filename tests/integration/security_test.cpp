@@ -117,6 +117,8 @@ constexpr Row kRows[] = {
     {"PATCH /api/v1/admin/teams/{}", Door::admin, nullptr, R"({"storage_quota":1})"},
     {"DELETE /api/v1/admin/teams/{}", Door::admin},
     {"POST /api/v1/admin/teams/{}/restore", Door::admin},
+    {"POST /api/v1/admin/teams/{}/purge", Door::admin},
+    {"GET /api/v1/admin/team-purges", Door::admin},
     {"GET /api/v1/admin/teams/{}/members", Door::admin},
     {"POST /api/v1/admin/teams/{}/members", Door::admin, nullptr, kMember},
     {"PATCH /api/v1/admin/teams/{}/members/{}", Door::admin, nullptr, R"({"role":"owner"})"},

@@ -236,6 +236,27 @@ TEST_F(Teams, folders_have_quotas_that_are_never_exceeded) {
   EXPECT_NE(audit_log().find("root|tree_quota.set|/d|"), std::string::npos) << audit_log();
 }
 
+TEST_F(Teams, are_purged_when_they_are_archived) {
+  ASSERT_EQ(api("PUT", at("/api/v1/files/f"), "of the crew").status, 201);
+  ASSERT_EQ(api("PUT", "/api/v1/files/own", "ann's").status, 201);
+  EXPECT_EQ(status(admin_token, "POST", admin_team + "/purge"), 412);
+  EXPECT_EQ(status(user_token, "POST", admin_team + "/purge"), 403);
+  ASSERT_EQ(status(admin_token, "DELETE", admin_team), 200);
+  const ApiAnswer begun = with(admin_token, "POST", admin_team + "/purge");
+  ASSERT_EQ(begun.status, 202) << begun.body;
+  EXPECT_EQ(begun.data.at("inodes_left").to_number<int>(), 2);
+  EXPECT_EQ(status(admin_token, "POST", admin_team + "/restore"), 404);
+  EXPECT_EQ(with(admin_token, "GET", "/api/v1/admin/team-purges").data.as_array().size(), 1u);
+  EXPECT_NE(audit_log().find("root|team.purge|crew|inodes=2 bytes=11|"), std::string::npos)
+      << audit_log();
+  // The name is free again; the new team has nothing of the old one.
+  ASSERT_EQ(status(admin_token, "POST", "/api/v1/admin/teams",
+                   R"({"name":"crew","admin_identifier":"ann"})"),
+            201);
+  EXPECT_EQ(api("GET", at("/api/v1/files/f")).status, 404);
+  EXPECT_EQ(api("GET", "/api/v1/files/own").body, "ann's");
+}
+
 TEST_F(Teams, get_policy_groups_by_name) {
   const ApiAnswer group =
       with(admin_token, "POST", "/api/v1/admin/policy-groups", R"({"name":"g"})");

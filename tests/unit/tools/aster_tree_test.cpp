@@ -50,6 +50,23 @@ TEST_F(Aster, group_is_assigned_to_a_team_by_name) {
   EXPECT_EQ(aster({"group", "assign", "g", "--team", "crew", "--user", "ann"}).status, 1);
 }
 
+TEST_F(Aster, team_is_removed_for_ever_only_when_asked) {
+  log_in();
+  const auto answers = [&] {
+    http_.answer(200, envelope(R"({"username":"root","role":"admin"})"));
+    http_.answer(200, list_of(R"({"id":5,"name":"crew"})", 1));
+    http_.answer(200, envelope(R"({"id":5,"name":"crew"})"));
+  };
+  answers();
+  ASSERT_EQ(aster({"team", "remove", "crew"}).status, 0);
+  EXPECT_EQ(http_.request_count(), 3u);
+  answers();
+  http_.answer(202, envelope(R"({"name":"crew","inodes_left":12,"bytes_left":5})"));
+  const Outcome purged = aster({"team", "remove", "crew", "--purge"});
+  EXPECT_NE(purged.out.find("its 12 files"), std::string::npos) << purged.out << purged.err;
+  EXPECT_TRUE(http_.requests().back().url.ends_with("/teams/5/purge"));
+}
+
 TEST_F(Aster, mounts_say_of_which_team_they_are) {
   const auto table = home_ / "mounts";
   testing::write_file(table,
