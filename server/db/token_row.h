@@ -6,7 +6,7 @@
 namespace aster::db {
 
 /// What is read of a row of tokens "t", first in a SELECT.
-#define ASTER_TOKEN_COLUMNS                                                                  \
+#define ASTER_TOKEN_COLUMNS                                                              \
   "t.id, t.hash, t.user, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at, " \
   "t.revoked_at"
 

@@ -8,13 +8,13 @@ namespace {
 constexpr int kDepthMax = 65536;
 
 /// The trees that ?1 lies in, itself first.
-#define ASTER_TREES_ABOVE                                                            \
-  "WITH RECURSIVE up(root, depth) AS (SELECT ?1, 0 UNION ALL SELECT t.parent, "      \
+#define ASTER_TREES_ABOVE                                                       \
+  "WITH RECURSIVE up(root, depth) AS (SELECT ?1, 0 UNION ALL SELECT t.parent, " \
   "depth+1 FROM up JOIN quota_trees t ON t.root=up.root WHERE t.parent<>0) "
 
 /// Those that lie in ?1, and itself.
-#define ASTER_TREES_BELOW                                                            \
-  "WITH RECURSIVE down(root) AS (SELECT ?1 UNION ALL SELECT t.root FROM down "       \
+#define ASTER_TREES_BELOW                                                      \
+  "WITH RECURSIVE down(root) AS (SELECT ?1 UNION ALL SELECT t.root FROM down " \
   "JOIN quota_trees t ON t.parent=down.root) "
 
 TreeQuota read_tree(const Query& q) {
@@ -52,8 +52,8 @@ std::optional<TreeQuota> TreeQuotaStore::find(InodeNo root) {
 }
 
 std::vector<TreeQuota> TreeQuotaStore::all(size_t limit, size_t offset) {
-  return read_all(txn_.query("SELECT * FROM quota_trees ORDER BY workspace, root LIMIT ?1 OFFSET ?2",
-                             limit, offset));
+  return read_all(txn_.query(
+      "SELECT * FROM quota_trees ORDER BY workspace, root LIMIT ?1 OFFSET ?2", limit, offset));
 }
 
 uint64_t TreeQuotaStore::count() {
@@ -92,12 +92,14 @@ void TreeQuotaStore::begin_removal(const TreeQuota& tree) {
 bool TreeQuotaStore::remove_some(const TreeQuota& tree, size_t limit) {
   const int64_t moved =
       tree.parent.value == 0
-          ? txn_.exec("DELETE FROM quota_members WHERE ino IN (SELECT ino FROM quota_members "
-                      "WHERE tree=?1 LIMIT ?2)",
-                      tree.root, limit)
-          : txn_.exec("UPDATE quota_members SET tree=?3 WHERE ino IN (SELECT ino FROM "
-                      "quota_members WHERE tree=?1 LIMIT ?2)",
-                      tree.root, limit, tree.parent);
+          ? txn_.exec(
+                "DELETE FROM quota_members WHERE ino IN (SELECT ino FROM quota_members "
+                "WHERE tree=?1 LIMIT ?2)",
+                tree.root, limit)
+          : txn_.exec(
+                "UPDATE quota_members SET tree=?3 WHERE ino IN (SELECT ino FROM "
+                "quota_members WHERE tree=?1 LIMIT ?2)",
+                tree.root, limit, tree.parent);
   if (moved > 0) return true;
   txn_.exec("DELETE FROM quota_trees WHERE root=?1", tree.root);
   return false;

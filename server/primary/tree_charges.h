@@ -3,8 +3,8 @@
 #include "server/primary/mutation.h"
 
 /// Which quota tree an inode belongs to. The rules are those of project quotas: what is made in a
-/// directory belongs to the directory's tree, a file stays in its tree whatever other names it gets,
-/// and nothing gets a name in another tree than its own (programs then copy). Private to the
+/// directory belongs to the directory's tree, a file stays in its tree whatever other names it
+/// gets, and nothing gets a name in another tree than its own (programs then copy). Private to the
 /// namespace service.
 namespace aster::primary {
 

@@ -155,7 +155,8 @@ TEST_F(TreeQuota, nested_ones_are_charged_along_the_way_up) {
   const fs::Commit fits = prepared(more, 0, std::string(140, 'x'));
   const fs::Commit not_any_more = prepared(more, 140, "y");
   EXPECT_TRUE(call<Attr>(fits).ok());
-  EXPECT_TRUE(call<Attr>(not_any_more).failed_with(Errc::quota_exceeded)) << "the outermost is full";
+  EXPECT_TRUE(call<Attr>(not_any_more).failed_with(Errc::quota_exceeded))
+      << "the outermost is full";
   EXPECT_EQ(used(outer), 250);
   EXPECT_EQ(used(inner), 240);
   EXPECT_EQ(call<fs::StatFsAnswer>(fs::StatFs{inner})->total_bytes, 240u);
@@ -368,8 +369,9 @@ TEST_F(TreeQuota, wrong_sums_are_found_and_put_right) {
   clock_.advance(std::chrono::seconds(1));
   file_of(sub, "g", 50);
   change("UPDATE quota_trees SET used=7");
-  change("DELETE FROM quota_members WHERE ino IN (SELECT ino FROM dirents WHERE name IN "
-         "(x'737562', x'67'))");  // "sub", "g"
+  change(
+      "DELETE FROM quota_members WHERE ino IN (SELECT ino FROM dirents WHERE name IN "
+      "(x'737562', x'67'))");  // "sub", "g"
   EXPECT_EQ(findings().size(), 2u);
   change("INSERT INTO quota_members VALUES (999999, 4711)");
   EXPECT_EQ(findings().size(), 3u);
@@ -385,8 +387,9 @@ TEST_F(TreeQuota, goes_on_after_a_restart) {
   for (int i = 0; i < 600; ++i) make(dir, "n" + std::to_string(i));
   file_of(dir, "f", 100);
   // As a process leaves it that ends right after the first transaction.
-  change("INSERT INTO quota_trees SELECT ino, workspace, 0, 0, 1000, 0, 0, 0 FROM inodes WHERE ino="
-         "(SELECT ino FROM dirents WHERE name=x'64')");
+  change(
+      "INSERT INTO quota_trees SELECT ino, workspace, 0, 0, 1000, 0, 0, 0 FROM inodes WHERE ino="
+      "(SELECT ino FROM dirents WHERE name=x'64')");
   change("INSERT INTO quota_members SELECT root, root FROM quota_trees");
   change("INSERT INTO quota_walk SELECT root, root, 0 FROM quota_trees");
   EXPECT_TRUE(set("/", 10).failed_with(Errc::precondition_failed)) << "one after the other";
