@@ -22,7 +22,9 @@ constexpr size_t kAll = INT64_MAX;
 constexpr uint64_t kReadMax = 4 << 20;
 constexpr size_t kReadsAtOnce = 4;
 
-uint64_t blocks_of(uint64_t bytes) { return (bytes + kBlockSize - 1) / kBlockSize; }
+uint64_t blocks_of(uint64_t bytes) {
+  return (bytes + kBlockSize - 1) / kBlockSize;
+}
 
 /// `length` bytes of an object that go to `at` of the fresh ones.
 struct Source {

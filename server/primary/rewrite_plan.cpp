@@ -22,8 +22,12 @@ constexpr uint64_t kReadBudget = 64 << 20;
 /// Two runs for each at most: the list must fit the follower's 1 MiB of JSON.
 constexpr size_t kExtentsMax = 2000;
 
-uint64_t rounded_up(uint64_t bytes) { return (bytes + kBlockSize - 1) / kBlockSize * kBlockSize; }
-uint64_t rounded_down(uint64_t bytes) { return bytes / kBlockSize * kBlockSize; }
+uint64_t rounded_up(uint64_t bytes) {
+  return (bytes + kBlockSize - 1) / kBlockSize * kBlockSize;
+}
+uint64_t rounded_down(uint64_t bytes) {
+  return bytes / kBlockSize * kBlockSize;
+}
 
 /// Blocks of the object are blocks of a target that begins at `begin` of the file.
 bool aligned(const ExtentRow& e, uint64_t begin) {

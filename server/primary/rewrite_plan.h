@@ -32,8 +32,8 @@ using ObjectRows = std::map<uint64_t, db::ObjectRow>;
 
 /// The first stretch of these extents that is worth it, if any:
 ///   - a stretch of at least 1 MiB of which no object holds even half, so that a file written in
-///     parts becomes whole although some of it was written again. Its bytes are copied once for each
-///     time that half of them has changed;
+///     parts becomes whole although some of it was written again. Its bytes are copied once for
+///     each time that half of them has changed;
 ///   - at least 64 extents of less than 4 MiB in a row, which come to less than 1 MiB each: a copy
 ///     of at most 1 MiB for each change, and never more than two requests per MiB for a reader.
 /// One stretch has one policy, at most `max_object` bytes, and costs no more than 64 MiB of reads.

@@ -165,8 +165,9 @@ class ManifestRewriterTest : public testing::NamespaceFixture {
   }
   size_t extents() { return manifest(file_).extents.size(); }
   int64_t pending() {
-    return sql<int>("SELECT pending_objects FROM workspaces WHERE id=(SELECT MAX(id) FROM "
-                    "workspaces)");
+    return sql<int>(
+        "SELECT pending_objects FROM workspaces WHERE id=(SELECT MAX(id) FROM "
+        "workspaces)");
   }
   void expect_whole(int64_t left_pending = 0) {
     const fs::Manifest m = manifest(file_);
