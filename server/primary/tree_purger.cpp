@@ -105,8 +105,8 @@ TreePurger::TreePurger(db::Database& database, db::AccountStore& audit, Executor
 
 Task<Result<PurgeRow>> TreePurger::purge_team(uint64_t team) {
   const int64_t now = clock_.now_ns();
-  const Result<PurgeRow> begun = co_await database_.write(
-      [team, now](db::Txn& txn) { return begin_purge(txn, team, now); });
+  const Result<PurgeRow> begun =
+      co_await database_.write([team, now](db::Txn& txn) { return begin_purge(txn, team, now); });
   if (begun.ok()) duty_.wake_within(Duration::zero());
   co_return begun;
 }

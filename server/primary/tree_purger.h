@@ -19,10 +19,10 @@ class Database;
 
 namespace aster::primary {
 
-/// Removes whole trees for ever, in the background and in bounded steps. Files lose their names from
-/// the deepest folders up and become orphans, which the collector frees with their objects after its
-/// grace periods; the workspace goes when nothing of it is left. Each step is one transaction, so a
-/// restart goes on where it was. Thread-safe.
+/// Removes whole trees for ever, in the background and in bounded steps. Files lose their names
+/// from the deepest folders up and become orphans, which the collector frees with their objects
+/// after its grace periods; the workspace goes when nothing of it is left. Each step is one
+/// transaction, so a restart goes on where it was. Thread-safe.
 class TreePurger {
  public:
   TreePurger(db::Database& database, db::AccountStore& audit, Executor& executor,

@@ -77,10 +77,10 @@ void TreeQuotaApi::add_routes(http::Router& router) {
 
 Task<void> TreeQuotaApi::audit(const Identity& who, std::string action,
                                const TreeQuotas::Shown& quota) {
-  const Result<void> noted = co_await accounts_.audit(
-      who.user, std::move(action), quota.path,
-      "workspace=" + std::to_string(quota.tree.workspace) +
-          " quota=" + std::to_string(quota.tree.quota));
+  const Result<void> noted =
+      co_await accounts_.audit(who.user, std::move(action), quota.path,
+                               "workspace=" + std::to_string(quota.tree.workspace) +
+                                   " quota=" + std::to_string(quota.tree.quota));
   if (!noted.ok()) ASTER_LOG(warn, "audit_not_written", {"err", noted.error()});
 }
 

@@ -20,12 +20,13 @@ class TreePurge : public testing::NamespaceFixture {
     options_.keep.version_interval = std::chrono::seconds(0);
     NamespaceFixture::SetUp();
     open_purger();
-    change("INSERT INTO users(name, password_hash, role, status, workspace, created_at, updated_at) "
-           "VALUES ('ann', '', 'user', 'active', 0, 0, 0)");
+    change(
+        "INSERT INTO users(name, password_hash, role, status, workspace, created_at, updated_at) "
+        "VALUES ('ann', '', 'user', 'active', 0, 0, 0)");
     const auto made = run_blocking(service_->create_workspace("team:crew"));
     ASSERT_TRUE(made.ok());
-    const auto team = run_blocking(
-        teams_->create({.name = "crew", .workspace = *made}, UserId(sql<uint64_t>("SELECT id FROM users"))));
+    const auto team = run_blocking(teams_->create({.name = "crew", .workspace = *made},
+                                                  UserId(sql<uint64_t>("SELECT id FROM users"))));
     ASSERT_TRUE(team.ok()) << team.error().message();
     team_ = team->id;
     caller_.workspace = *made;
