@@ -3,6 +3,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "protocol/envelope.h"
+#include "protocol/http_text.h"
 #include "protocol/json_reader.h"
 
 namespace aster::cli {
@@ -56,6 +57,12 @@ Result<json::value> Api::patch(std::string_view path, const json::object& body,
 
 Result<json::value> Api::remove(std::string_view path, std::string_view doing) {
   return call("DELETE", path, {}, doing);
+}
+
+std::string Api::in_tree(std::string path) const {
+  if (team_.empty()) return path;
+  path += path.find('?') == std::string::npos ? '?' : '&';
+  return path + "workspace=" + form_encode("team:" + team_);
 }
 
 Result<json::array> Api::list(std::string_view path, std::string_view doing) {

@@ -20,6 +20,12 @@ class Api {
 
   const std::string& server() const { return server_; }
 
+  /// From now on paths of the drive are those of this team's tree; empty: the caller's own.
+  void enter_team(const std::string& team) { team_ = team; }
+  const std::string& team() const { return team_; }
+  /// The path of a request about files, which says in whose tree.
+  std::string in_tree(std::string path) const;
+
   /// The `data` of the answer; null when it has none.
   Result<boost::json::value> get(std::string_view path, std::string_view doing);
   Result<boost::json::value> post(std::string_view path, const boost::json::object& body,
@@ -40,6 +46,7 @@ class Api {
   HttpClient& http_;
   const std::string server_;
   const std::string token_;
+  std::string team_;
 };
 
 }  // namespace aster::cli

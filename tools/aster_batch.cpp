@@ -46,7 +46,8 @@ Result<std::vector<Result<fs::Answer>>> run_batch(Api& api, std::vector<fs::Oper
     request.items.push_back(std::move(item));
   }
   const json::value body = json::parse(fs::encode(request));
-  ASTER_TRY(const json::value data, api.post("/api/v1/fs/batch", body.get_object(), doing));
+  ASTER_TRY(const json::value data,
+            api.post(api.in_tree("/api/v1/fs/batch"), body.get_object(), doing));
   ASTER_TRY(fs::BatchAnswer answer,
             fs::decode_batch_answer("{\"data\":" + json::serialize(data) + "}", count));
   return std::move(answer.results);
@@ -67,9 +68,16 @@ std::string drive_path(const World& world, const std::string& given) {
   return own;
 }
 
+void enter_tree(Api& api, const World& world, const std::string& team, const std::string& given) {
+  if (!team.empty() || given.empty()) return api.enter_team(team);
+  std::error_code error;
+  const auto path = std::filesystem::absolute(given, error).lexically_normal();
+  api.enter_team(error ? std::string() : team_of_mount(world.mount_table, path.string()));
+}
+
 Result<Located> locate(Api& api, const std::string& path, std::string_view doing) {
   const std::string url = "/api/v1/info" + (path == "/" ? std::string() : encode_path(path));
-  ASTER_TRY(const json::value told, api.get(url, doing));
+  ASTER_TRY(const json::value told, api.get(api.in_tree(url), doing));
   const json::value* id = told.is_object() ? told.get_object().if_contains("id") : nullptr;
   if (id == nullptr || !id->is_number()) return fail(Errc::corrupt, std::string(doing));
   return Located{InodeNo(id->to_number<uint64_t>()), field(told, "type")};
@@ -83,8 +91,9 @@ Result<InodeNo> make_folder_of(Api& api, const std::string& path, std::string_vi
     if (!there.ok()) return there.error();
     return there->ino;
   }
-  ASTER_TRY(const json::value made,
-            api.post("/api/v1/folders" + encode_path(folder) + "?parents=true", {}, doing));
+  ASTER_TRY(
+      const json::value made,
+      api.post(api.in_tree("/api/v1/folders" + encode_path(folder) + "?parents=true"), {}, doing));
   static_cast<void>(made);
   ASTER_TRY(const Located now, locate(api, folder, doing));
   return now.ino;

@@ -31,6 +31,10 @@ Result<A> run_one(Api& api, fs::Operation operation, std::string_view doing) {
 /// drive's root.
 std::string drive_path(const World& world, const std::string& given);
 
+/// Paths are those of this team's tree from now on; without a team, of the one that is mounted
+/// where `given` lies, if there is one.
+void enter_tree(Api& api, const World& world, const std::string& team, const std::string& given);
+
 /// What the drive says of a path. not_found.
 struct Located {
   InodeNo ino;

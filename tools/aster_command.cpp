@@ -176,6 +176,7 @@ int run(World& world, const std::vector<std::string>& arguments) {
   add_status_command(commands);
   add_sync_command(commands);
   add_trash_commands(commands);
+  add_quota_commands(commands);
   add_version_commands(commands);
   add_verify_command(commands);
   try {

@@ -105,6 +105,7 @@ void add_audit_commands(Commands& commands);
 void add_status_command(Commands& commands);
 void add_sync_command(Commands& commands);
 void add_trash_commands(Commands& commands);
+void add_quota_commands(Commands& commands);
 void add_version_commands(Commands& commands);
 void add_verify_command(Commands& commands);
 

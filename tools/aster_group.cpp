@@ -24,6 +24,7 @@ struct GroupOptions {
   uint64_t min_size = 0;
   uint64_t max_size = 0;
   std::string user;
+  std::string team;
   uint64_t workspace = 0;
 };
 
@@ -150,12 +151,14 @@ Result<Report> remove_rule(Session& session, const GroupOptions& options) {
 }
 
 Result<Report> assign(Session& session, const GroupOptions& options) {
-  if (options.user.empty() == (options.workspace == 0)) {
-    return fail(Errc::bad_request, "give --user or --workspace");
-  }
+  const int given =
+      int{!options.user.empty()} + int{!options.team.empty()} + int{options.workspace != 0};
+  if (given != 1) return fail(Errc::bad_request, "give --user, --team or --workspace");
   ASTER_TRY(Api api, session.api());
   json::object body;
-  if (options.user.empty()) {
+  if (!options.team.empty()) {
+    body["workspace"] = "team:" + options.team;
+  } else if (options.user.empty()) {
     body["workspace_id"] = options.workspace;
   } else {
     ASTER_TRY(const json::array users, api.list(kUsersPath, "list users"));
@@ -202,7 +205,8 @@ void add_group_commands(Commands& commands) {
   auto* enable = set->add_flag("--enable", options->enable, "Its rules count");
   set->add_flag("--disable", options->disable, "Its rules do not count")->excludes(enable);
   give->add_option("--user", options->user, "Name or id of a user");
-  give->add_option("--workspace", options->workspace, "Id of a workspace, e.g. a team's");
+  give->add_option("--team", options->team, "Name of a team");
+  give->add_option("--workspace", options->workspace, "Id of a workspace");
   CLI::App* rules = group->add_subcommand("rule", "The rules of a group");
   rules->require_subcommand(1);
   CLI::App* put =

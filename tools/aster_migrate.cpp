@@ -20,6 +20,7 @@ struct MigrateOptions {
   std::string path;
   std::string to;
   std::string user;
+  std::string team;
   uint64_t rate = 0;
   bool wait = false;
   uint64_t cancel = 0;
@@ -70,7 +71,10 @@ Result<Report> migrate(Session& session, const MigrateOptions& options) {
   json::object body{{"path", drive_path(session.world(), options.path)},
                     {"policy_id", policy.at("id")},
                     {"rate", options.rate}};
+  enter_tree(api, session.world(), options.user.empty() ? options.team : "", options.path);
+  if (!api.team().empty()) body["workspace"] = "team:" + api.team();
   if (!options.user.empty()) {
+    body.erase("workspace");
     ASTER_TRY(const json::array users, api.list(kUsersPath, "list users"));
     ASTER_TRY(const json::object user, find_item(users, "user", options.user, {"id"}));
     body["user_id"] = user.at("id");
@@ -110,7 +114,8 @@ void add_migrate_commands(Commands& commands, CLI::App* policy_group) {
                                 [options](Session& s) { return migrate(s, *options); });
   move->add_option("PATH", options->path, "A file, or a folder with all below it")->required();
   move->add_option("--to", options->to, "Name or id of the policy")->required();
-  move->add_option("--user", options->user, "Whose PATH it is, if not yours");
+  auto* user = move->add_option("--user", options->user, "Whose PATH it is, if not yours");
+  move->add_option("--team", options->team, "PATH is in the tree of this team")->excludes(user);
   move->add_option("--rate", options->rate, "Bytes per second at most, or with K, M, G")
       ->transform(CLI::AsSizeValue(false));
   move->add_flag("--wait", options->wait, "Show the progress until it is done");

@@ -20,6 +20,7 @@ struct TeamOptions {
   std::string quota;  ///< "none", bytes, or empty
   std::string description;
   std::string owner;
+  bool purge = false;
 };
 
 /// All teams for administrators, one's own for others; and the path that they are below.
@@ -110,11 +111,31 @@ Result<Report> remove_team(Session& session, const TeamOptions& options) {
   ASTER_TRY(Api api, session.api());
   ASTER_TRY(const std::string path, path_of(api, options.name));
   ASTER_TRY(json::value team, api.remove(path, "remove team '" + options.name + "'"));
+  if (options.purge) {
+    ASTER_TRY(json::value purge,
+              api.post(path + "/purge", {}, "purge team '" + options.name + "'"));
+    const std::string left = field(purge, "inodes_left");
+    return Report{std::move(purge),
+                  "team '" + options.name + "' is gone; its " + left +
+                      " files and folders are being removed ('aster team purges')\n",
+                  {}};
+  }
   return Report{std::move(team),
                 "team '" + options.name +
                     "' is archived: nobody enters it any more, its files are kept ('aster team "
                     "restore' brings it back)\n",
                 {}};
+}
+
+Result<Report> list_purges(Session& session) {
+  ASTER_TRY(Api api, session.api());
+  ASTER_TRY(json::array purges, api.list("/api/v1/admin/team-purges", "list purges"));
+  Table table({"TEAM", "FILES LEFT", "BYTES LEFT", "SINCE"});
+  for (const json::value& purge : purges) {
+    table.add({field(purge, "name"), field(purge, "inodes_left"), byte_field(purge, "bytes_left"),
+               field(purge, "started_at")});
+  }
+  return Report{std::move(purges), table.text(), {}};
 }
 
 Result<Report> restore_team(Session& session, const TeamOptions& options) {
@@ -222,7 +243,10 @@ void add_team_commands(Commands& commands) {
   CLI::App* set = command("set", "Change a team (administrators)", set_team);
   set->add_option("--description", options->description, "For people");
   add_quota_option(set, *options);
-  command("remove", "Archive a team; its files are kept (administrators)", remove_team);
+  CLI::App* remove =
+      command("remove", "Archive a team; its files are kept (administrators)", remove_team);
+  remove->add_flag("--purge", options->purge, "Remove it and all its files for ever");
+  commands.add(group, "purges", "List the teams whose files are still being removed", list_purges);
   command("restore", "Bring an archived team back (administrators)", restore_team);
   add_member_commands(commands, group, options);
 }

@@ -25,6 +25,7 @@ struct TrashOptions {
   std::string what;  ///< id or path
   std::string to;
   std::string older_than;
+  std::string team;
 };
 
 bool is_directory(const Kept& entry) {
@@ -55,6 +56,7 @@ json::object entry_json(const Kept& entry) {
 
 Result<Report> list_trash(Session& session, const TrashOptions& options) {
   ASTER_TRY(Api api, session.api());
+  enter_tree(api, session.world(), options.team, options.what);
   fs::ListTrash query;
   if (!options.what.empty()) query.under = drive_path(session.world(), options.what);
   if (query.under == "/") query.under.clear();
@@ -198,6 +200,7 @@ Result<std::vector<Kept>> chosen(Session& session, Api& api, const std::string& 
 
 Result<Report> restore(Session& session, const TrashOptions& options) {
   ASTER_TRY(Api api, session.api());
+  enter_tree(api, session.world(), options.team, options.what);
   ASTER_TRY(const std::vector<Kept> entries, chosen(session, api, options.what));
   Restorer restorer(api);
   if (options.to.empty()) {
@@ -231,6 +234,7 @@ Result<int64_t> parse_age(const std::string& text) {
 
 Result<Report> empty_trash(Session& session, const TrashOptions& options) {
   ASTER_TRY(Api api, session.api());
+  enter_tree(api, session.world(), options.team, options.what);
   fs::EmptyTrash operation;
   operation.until = INT64_MAX;
   if (!options.older_than.empty()) {
@@ -260,6 +264,9 @@ void add_trash_commands(Commands& commands) {
   back->add_option("--to", options->to, "The path it gets, instead of the one it had");
   CLI::App* empty = commands.add(group, "empty", "Remove what is in the trash for ever",
                                  [options](Session& s) { return empty_trash(s, *options); });
+  for (CLI::App* command : {list, back, empty}) {
+    command->add_option("--team", options->team, "In the tree of this team, not in yours");
+  }
   empty->add_option("--older-than", options->older_than, "Only what was deleted before, e.g. 7d");
 }
 

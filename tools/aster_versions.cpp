@@ -14,6 +14,7 @@ struct VersionOptions {
   std::string path;
   uint64_t id = 0;
   std::string to;
+  std::string team;
 };
 
 struct Versions {
@@ -32,6 +33,7 @@ Result<Versions> versions_of(Api& api, const std::string& path) {
 Result<Report> list_versions(Session& session, const VersionOptions& options) {
   if (options.path.empty()) return fail(Errc::bad_request, "give the path of a file");
   ASTER_TRY(Api api, session.api());
+  enter_tree(api, session.world(), options.team, options.path);
   ASTER_TRY(const Versions versions, versions_of(api, drive_path(session.world(), options.path)));
   Table table({"ID", "REPLACED", "MODIFIED", "SIZE"});
   json::array out;
@@ -77,6 +79,7 @@ Result<void> copy_version(Api& api, const fs::Kept& version, const std::string& 
 
 Result<Report> restore_version(Session& session, const VersionOptions& options) {
   ASTER_TRY(Api api, session.api());
+  enter_tree(api, session.world(), options.team, options.path);
   const std::string path = drive_path(session.world(), options.path);
   ASTER_TRY(const Versions versions, versions_of(api, path));
   for (const fs::Kept& version : versions.all) {
@@ -107,6 +110,9 @@ void add_version_commands(Commands& commands) {
   list->add_option("PATH", options->path, "A file: list its versions, the latest first");
   CLI::App* back = commands.add(list, "restore", "Give a file an earlier content again",
                                 [options](Session& s) { return restore_version(s, *options); });
+  for (CLI::App* command : {list, back}) {
+    command->add_option("--team", options->team, "In the tree of this team, not in yours");
+  }
   back->add_option("PATH", options->path, "The file")->required();
   back->add_option("ID", options->id, "The version, as listed")->required();
   back->add_option("--to", options->to, "Another path, made anew, instead of the file itself");

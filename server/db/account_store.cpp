@@ -4,6 +4,7 @@
 
 #include "protocol/base/clock.h"
 #include "server/db/database.h"
+#include "server/db/token_row.h"
 #include "server/db/workspace_store.h"
 
 namespace aster::db {
@@ -26,20 +27,6 @@ UserRow read_user(const Query& q, int first = 0) {
   user.created_at = q.int64(first + 6);
   user.updated_at = q.int64(first + 7);
   return user;
-}
-
-TokenRow read_token(const Query& q) {
-  TokenRow token;
-  token.id = q.uint64(0);
-  token.hash = q.text(1);
-  token.user = UserId(q.uint64(2));
-  token.name = q.text(3);
-  token.scopes = q.text(4);
-  token.created_at = q.int64(5);
-  token.expires_at = q.int64(6);
-  token.last_used_at = q.int64(7);
-  token.revoked_at = q.int64(8);
-  return token;
 }
 
 Result<UserRow> find_user(Txn& txn, UserId id) {
@@ -181,14 +168,13 @@ Task<Result<TokenRow>> AccountStore::create_token(TokenRow token) {
 
 Task<Result<TokenOwner>> AccountStore::token(std::string hash) {
   auto body = [&](Txn& txn) -> Result<TokenOwner> {
-    auto q = txn.query(
-        "SELECT t.id, t.hash, t.user, t.name, t.scopes, t.created_at, t.expires_at,"
-        " t.last_used_at, t.revoked_at, u.id, u.name, u.password_hash, u.role, u.status,"
-        " u.workspace, u.created_at, u.updated_at"
-        " FROM tokens t JOIN users u ON u.id = t.user WHERE t.hash = ?1",
-        hash);
+    auto q = txn.query("SELECT " ASTER_TOKEN_COLUMNS
+                       ", u.id, u.name, u.password_hash, u.role, u.status,"
+                       " u.workspace, u.created_at, u.updated_at"
+                       " FROM tokens t JOIN users u ON u.id = t.user WHERE t.hash = ?1",
+                       hash);
     if (!q.next()) return fail(Errc::not_found, "no such token");
-    return TokenOwner{read_token(q), read_user(q, 9)};
+    return TokenOwner{read_token(q), read_user(q, kTokenColumns)};
   };
   co_return co_await executor_.run([&] { return database_.read(body); });
 }

@@ -125,6 +125,43 @@ constexpr Rule kRules[] = {
      "bytes=coalesce((SELECT sum(allocated) FROM inodes WHERE workspace=workspaces.id "
      "AND ino NOT IN (SELECT ino FROM kept)), 0), "
      "pending_objects=(SELECT count(*) FROM objects WHERE workspace=workspaces.id AND state=0)"},
+    {"something in another quota tree than the folder it is in",
+     // Files older than a quota may have names on both sides of its border; while one is being
+     // counted or removed nobody can tell.
+     "SELECT 'inode ' || i.ino || ': ' || coalesce(m.tree, 0) || ', but ' || coalesce(p.tree, 0) "
+     "FROM dirents d JOIN inodes i ON i.ino=d.ino LEFT JOIN quota_members m ON m.ino=i.ino "
+     "LEFT JOIN quota_members p ON p.ino=d.parent WHERE EXISTS (SELECT 1 FROM quota_trees) "
+     "AND NOT EXISTS (SELECT 1 FROM quota_trees WHERE state<>1) "
+     "AND coalesce(m.tree, 0) <> CASE WHEN i.ino IN (SELECT root FROM quota_trees) THEN i.ino "
+     "ELSE coalesce(p.tree, 0) END AND (i.type=1 OR i.btime > (SELECT max(created) "
+     "FROM quota_trees WHERE root IN (m.tree, p.tree)))",
+     "WITH RECURSIVE dirs(ino, tree) AS (SELECT root, CASE WHEN root IN (SELECT root FROM "
+     "quota_trees) THEN root ELSE 0 END FROM workspaces UNION ALL SELECT i.ino, CASE WHEN i.ino IN "
+     "(SELECT root FROM quota_trees) THEN i.ino ELSE r.tree END FROM dirs r JOIN dirents d "
+     "ON d.parent=r.ino JOIN inodes i ON i.ino=d.ino WHERE i.type=1) "
+     "INSERT OR REPLACE INTO quota_members(ino, tree) SELECT ino, tree FROM dirs UNION ALL "
+     "SELECT i.ino, r.tree FROM dirs r JOIN dirents d ON d.parent=r.ino JOIN inodes i "
+     "ON i.ino=d.ino WHERE i.type<>1 AND i.nlink=1"},
+    {"member of a quota tree that is gone, or itself gone",
+     "SELECT 'inode ' || ino || ' in ' || tree FROM quota_members WHERE tree NOT IN "
+     "(SELECT root FROM quota_trees) OR ino NOT IN (SELECT ino FROM inodes)",
+     "DELETE FROM quota_members WHERE tree NOT IN (SELECT root FROM quota_trees) "
+     "OR ino NOT IN (SELECT ino FROM inodes)"},
+    {"quota tree whose bytes are counted wrong",
+     "WITH RECURSIVE within(root, tree) AS (SELECT root, root FROM quota_trees UNION SELECT "
+     "w.root, "
+     "t.root FROM within w JOIN quota_trees t ON t.parent=w.tree) "
+     "SELECT 'folder ' || t.root || ': ' || t.used || ', but ' || coalesce(s.n, 0) "
+     "FROM quota_trees t LEFT JOIN (SELECT w.root, sum(i.allocated) AS n FROM within w "
+     "JOIN quota_members m ON m.tree=w.tree JOIN inodes i ON i.ino=m.ino "
+     "WHERE i.ino NOT IN (SELECT ino FROM kept) GROUP BY w.root) s ON s.root=t.root "
+     "WHERE t.state<>2 AND t.used <> coalesce(s.n, 0)",
+     "WITH RECURSIVE within(root, tree) AS (SELECT root, root FROM quota_trees UNION SELECT "
+     "w.root, "
+     "t.root FROM within w JOIN quota_trees t ON t.parent=w.tree) "
+     "UPDATE quota_trees SET used=coalesce((SELECT sum(i.allocated) FROM within w "
+     "JOIN quota_members m ON m.tree=w.tree JOIN inodes i ON i.ino=m.ino "
+     "WHERE w.root=quota_trees.root AND i.ino NOT IN (SELECT ino FROM kept)), 0) WHERE state<>2"},
     {"attribute of an inode that is gone",
      "SELECT 'attribute ' || quote(name) || ' of inode ' || ino FROM xattrs "
      "WHERE ino NOT IN (SELECT ino FROM inodes)",

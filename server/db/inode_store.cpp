@@ -107,6 +107,7 @@ bool InodeStore::touch(InodeNo ino, int64_t atime) {
 
 void InodeStore::erase(InodeNo ino) {
   txn_.exec("DELETE FROM xattrs WHERE ino=?1", ino);
+  txn_.exec("DELETE FROM quota_members WHERE ino=?1", ino);
   txn_.exec("DELETE FROM inodes WHERE ino=?1", ino);
 }
 

@@ -10,7 +10,9 @@
 #include "server/db/schema/kept.h"
 #include "server/db/schema/people.h"
 #include "server/db/schema/policy_groups.h"
+#include "server/db/schema/purges.h"
 #include "server/db/schema/quota.h"
+#include "server/db/schema/tree_quotas.h"
 #include "server/db/schema/uploads.h"
 #include "server/db/schema/webdav.h"
 #include "server/db/schema/write_leases.h"
@@ -30,6 +32,8 @@ constexpr Migration kAll[] = {
     {7, "people", kPeopleSchema},
     {9, "kept", kKeptSchema},
     {10, "policy groups", kPolicyGroupsSchema},
+    {11, "tree quotas", kTreeQuotasSchema},
+    {12, "purges", kPurgesSchema},
     {13, "write leases", kWriteLeasesSchema},
 };
 

@@ -91,6 +91,18 @@ Result<MemberRow> change_member(Txn& txn, uint64_t team, UserId user, TeamRole r
 
 }  // namespace
 
+Result<TeamRow> remove_archived_team(Txn& txn, uint64_t id) {
+  ASTER_TRY(TeamRow team, find_team(txn, id));
+  if (team.archived_at == 0) {
+    return fail(Errc::precondition_failed,
+                "team " + team.name + " is not archived: archive it first ('aster team remove')");
+  }
+  txn.exec("DELETE FROM webdav_accounts WHERE workspace = ?1", "team:" + team.name);
+  txn.exec("DELETE FROM team_members WHERE team = ?1", id);
+  txn.exec("DELETE FROM teams WHERE id = ?1", id);
+  return team;
+}
+
 std::string_view to_string(TeamRole role) noexcept {
   switch (role) {
     case TeamRole::reader: return "reader";

@@ -78,4 +78,10 @@ class TeamStore {
   const Clock& clock_;
 };
 
+class Txn;
+
+/// Takes an archived team, and the WebDAV accounts for its tree, out of the database; the tree
+/// itself stays. not_found; precondition_failed for one that is not archived.
+Result<TeamRow> remove_archived_team(Txn& txn, uint64_t id);
+
 }  // namespace aster::db

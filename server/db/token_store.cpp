@@ -2,11 +2,10 @@
 
 #include "protocol/base/clock.h"
 #include "server/db/database.h"
+#include "server/db/token_row.h"
 
 namespace aster::db {
-namespace {
-
-TokenRow read_row(const Query& q) {
+TokenRow read_token(const Query& q) {
   TokenRow token;
   token.id = q.uint64(0);
   token.hash = q.text(1);
@@ -16,10 +15,9 @@ TokenRow read_row(const Query& q) {
   token.created_at = q.int64(5);
   token.expires_at = q.int64(6);
   token.last_used_at = q.int64(7);
+  token.revoked_at = q.int64(8);
   return token;
 }
-
-}  // namespace
 
 Task<Result<TokenRow>> TokenStore::create(TokenRow token, uint64_t most) {
   const int64_t now = clock_.now_seconds();
@@ -56,12 +54,12 @@ Task<Result<RowPage<TokenRow>>> TokenStore::list(UserId user, PageRequest page) 
         " AND (expires_at = 0 OR expires_at > ?2)",
         user, now);
     if (count.next()) found.total = count.uint64(0);
-    auto q = txn.query(
-        "SELECT id, hash, user, name, scopes, created_at, expires_at, last_used_at FROM tokens"
-        " WHERE user = ?1 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > ?2)"
-        " ORDER BY id LIMIT ?3 OFFSET ?4",
-        user, now, page.limit, page.offset);
-    while (q.next()) found.items.push_back(read_row(q));
+    auto q = txn.query("SELECT " ASTER_TOKEN_COLUMNS
+                       " FROM tokens t"
+                       " WHERE user = ?1 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > ?2)"
+                       " ORDER BY id LIMIT ?3 OFFSET ?4",
+                       user, now, page.limit, page.offset);
+    while (q.next()) found.items.push_back(read_token(q));
     return found;
   };
   co_return co_await executor_.run([&] { return database_.read(body); });
@@ -71,11 +69,12 @@ Task<Result<TokenRow>> TokenStore::revoke(UserId user, uint64_t id) {
   const int64_t now = clock_.now_seconds();
   co_return co_await database_.write([&](Txn& txn) -> Result<TokenRow> {
     auto q = txn.query(
-        "SELECT id, hash, user, name, scopes, created_at, expires_at, last_used_at FROM tokens"
+        "SELECT " ASTER_TOKEN_COLUMNS
+        " FROM tokens t"
         " WHERE id = ?1 AND user = ?2 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > ?3)",
         id, user, now);
     if (!q.next()) return fail(Errc::not_found, "no token with id " + std::to_string(id));
-    const TokenRow token = read_row(q);
+    const TokenRow token = read_token(q);
     txn.exec("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1", id, now);
     return token;
   });

@@ -7,6 +7,7 @@
 #include "server/db/database.h"
 #include "server/db/fs_store.h"
 #include "server/db/kept_store.h"
+#include "server/db/tree_quota_store.h"
 #include "server/primary/event_hub.h"
 #include "server/primary/extent_map.h"
 #include "server/primary/object_backend.h"
@@ -41,6 +42,8 @@ void free_inode(db::FsStore& store, InodeNo ino, int64_t now) {
   if (!extents.empty()) map.punch(0, extents.back().end());
   map.settle(now);
   usage.bytes = map.allocated_delta();
+  db::TreeQuotaStore trees(store.txn);
+  if (usage.bytes != 0) trees.charge(trees.tree_of(ino), usage.bytes);
   if (extents.size() < kChunk) {
     store.compose.dequeue(ino);
     db::KeptStore(store.txn).doom_versions(ino);

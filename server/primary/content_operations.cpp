@@ -196,7 +196,7 @@ void settle_extents(Mutation& m, InodeRow& row, ExtentMap& map) {
   map.settle(m.now);
   row.attr.allocated =
       static_cast<uint64_t>(static_cast<int64_t>(row.attr.allocated) + map.allocated_delta());
-  m.usage.bytes += map.allocated_delta();
+  m.charge(row.attr.ino, map.allocated_delta());
 }
 
 Result<fs::Answer> apply(Mutation& m, const fs::Commit& op, ObjectBackends& backends,

@@ -35,7 +35,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Grant& op, ObjectBackends& backe
   if (op.size_hint > limits.max_file) return fail(Errc::too_large, "file over the policy's limit");
   ASTER_TRY(check_pending(m, op.count));
   // Nobody should upload what a commit will refuse; the commit is what counts exactly.
-  ASTER_TRY(m.check_quota());
+  ASTER_TRY(m.check_room(row.attr.ino));
   fs::UploadGrants grants;
   grants.part_size = limits.part_size;
   grants.max_object = limits.max_object;

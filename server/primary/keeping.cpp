@@ -64,7 +64,7 @@ bool keep_in_trash(Mutation& m, const InodeRow& row, const LostName& lost) {
   kept.bytes = row.attr.allocated;
   m.kept.insert(kept);
   m.usage.inodes -= 1;
-  m.usage.bytes -= static_cast<int64_t>(row.attr.allocated);
+  m.charge(row.attr.ino, -static_cast<int64_t>(row.attr.allocated));
   return true;
 }
 
@@ -76,7 +76,7 @@ Result<void> claim_content(Mutation& m, const InodeRow& row) {
   m.kept.erase(kept->id);
   m.store.sessions.add_orphan(row.attr.ino, m.now);
   m.usage.inodes += 1;
-  m.usage.bytes += static_cast<int64_t>(row.attr.allocated);
+  m.charge(row.attr.ino, static_cast<int64_t>(row.attr.allocated));
   return ok();
 }
 

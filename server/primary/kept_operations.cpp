@@ -5,6 +5,7 @@
 
 #include "server/primary/content_operations.h"
 #include "server/primary/keeping.h"
+#include "server/primary/tree_charges.h"
 #include "server/primary/tree_operations.h"
 
 namespace aster::primary {
@@ -86,7 +87,8 @@ void bring_back(Mutation& m, const KeptRow& kept, InodeRow& row, InodeRow& paren
   add_entry(m, parent, name, row);
   journal_entry(m, row, parent, name);
   m.usage.inodes += 1;
-  m.usage.bytes += static_cast<int64_t>(row.attr.allocated);
+  join_tree(m, row.attr.ino, parent.attr.ino);
+  m.charge(row.attr.ino, static_cast<int64_t>(row.attr.allocated));
   if (m.store.extents.has_several(row.attr.ino)) m.store.compose.enqueue(row.attr.ino, m.now);
 }
 

@@ -37,11 +37,29 @@ void LockTable::close(SessionId session) {
   }
 }
 
+uint64_t LockTable::deep_mark() const {
+  return mark_of(*state_.lock());
+}
+
+Result<std::optional<fs::LockAnswer>> LockTable::apply(const fs::LockRequest& request,
+                                                       const Place& place) {
+  const auto state = state_.lock();
+  const uint64_t mark = mark_of(*state);
+  if (!request.unlock && mark != 0 && mark != place.mark) return std::optional<fs::LockAnswer>();
+  ASTER_TRY(const fs::LockAnswer answer, decide(*state, request, place.above));
+  return std::optional<fs::LockAnswer>(answer);
+}
+
 Result<fs::LockAnswer> LockTable::apply(const fs::LockRequest& request) {
+  const auto state = state_.lock();
+  return decide(*state, request, {});
+}
+
+Result<fs::LockAnswer> LockTable::decide(State& state, const fs::LockRequest& request,
+                                         const std::vector<InodeNo>& above) {
   const fs::RangeLock wanted = range_of(request);
   const Owner owner{request.session, request.owner};
-  const auto state = state_.lock();
-  auto& inodes = state->inodes[request.whole ? 1 : 0];
+  auto& inodes = state.inodes[request.whole ? 1 : 0];
   const auto found = inodes.find(request.ino.value);
   fs::LockAnswer answer;
   if (!request.unlock) {
@@ -55,31 +73,57 @@ Result<fs::LockAnswer> LockTable::apply(const fs::LockRequest& request) {
         return answer;
       }
     }
-    if (const GuestLock* const guest = guest_in_the_way(*state, request)) {
+    if (const GuestLock* const guest = guest_in_the_way(state, request, above)) {
       answer.conflict = true;
       answer.exclusive = guest->exclusive;
       return answer;
     }
-    if (in_grace(*state) && !request.reclaim && !request.test) return answer;
-    const auto count = state->count.find(request.session);
-    if (count != state->count.end() && count->second >= kSessionMax) {
+    if (in_grace(state) && !request.reclaim && !request.test) return answer;
+    const auto count = state.count.find(request.session);
+    if (count != state.count.end() && count->second >= kSessionMax) {
       return fail(Errc::out_of_resources, "too many locks in one session");
     }
   }
   answer.granted = true;
-  if (!request.test) keep(*state, request, wanted);
+  if (!request.test) keep(state, request, wanted);
   return answer;
 }
 
-const GuestLock* LockTable::guest_in_the_way(const State& state,
-                                             const fs::LockRequest& request) const {
-  const auto found = state.guests.find(request.ino.value);
-  if (found == state.guests.end()) return nullptr;
+const GuestLock* LockTable::guest_in_the_way(const State& state, const fs::LockRequest& request,
+                                             const std::vector<InodeNo>& above) const {
   const int64_t now = clock_.now_seconds();
-  for (const GuestLock& guest : found->second) {
-    if (guest.expires_at > now && (guest.exclusive || request.exclusive)) return &guest;
+  const auto look_at = [&](InodeNo ino, bool deep) -> const GuestLock* {
+    const auto found = state.guests.find(ino.value);
+    if (found == state.guests.end()) return nullptr;
+    for (const GuestLock& guest : found->second) {
+      const bool meets = guest.expires_at > now && (guest.deep || !deep);
+      if (meets && (guest.exclusive || request.exclusive)) return &guest;
+    }
+    return nullptr;
+  };
+  if (const GuestLock* const guest = look_at(request.ino, false)) return guest;
+  for (const InodeNo directory : above) {
+    if (const GuestLock* const guest = look_at(directory, true)) return guest;
   }
   return nullptr;
+}
+
+void LockTable::add(State& state, const GuestLock& lock) {
+  state.guests[lock.ino.value].push_back(lock);
+  if (!lock.deep) return;
+  ++state.deep_now;
+  ++state.deep_taken;
+}
+
+void LockTable::remove(State& state, InodeNo ino, const std::string& token) {
+  const auto found = state.guests.find(ino.value);
+  if (found == state.guests.end()) return;
+  std::erase_if(found->second, [&](const GuestLock& one) {
+    const bool goes = one.token == token;
+    if (goes && one.deep) --state.deep_now;
+    return goes;
+  });
+  if (found->second.empty()) state.guests.erase(found);
 }
 
 bool LockTable::take(const GuestLock& lock) {
@@ -91,23 +135,42 @@ bool LockTable::take(const GuestLock& lock) {
     const auto found = kind.find(lock.ino.value);
     if (found != kind.end() && found->second.conflict(Owner{}, whole)) return false;
   }
-  state->guests[lock.ino.value].push_back(lock);
+  add(*state, lock);
   return true;
+}
+
+// First it is there, so that mounts get nothing below it any more, then what they have is looked
+// at.
+Task<Result<bool>> LockTable::take_deep(GuestLock lock) {
+  if (!take(lock)) co_return false;
+  if (!any_below_) co_return true;
+  std::vector<InodeNo> held;
+  {
+    fs::RangeLock whole;
+    whole.exclusive = lock.exclusive;
+    const auto state = state_.lock();
+    for (const auto& kind : state->inodes) {
+      for (const auto& [ino, locks] : kind) {
+        if (locks.conflict(Owner{}, whole)) held.push_back(InodeNo(ino));
+      }
+    }
+  }
+  Result<bool> found = false;
+  if (!held.empty()) found = co_await any_below_(lock.ino, std::move(held));
+  if (!found.ok() || *found) drop(lock.ino, lock.token);
+  if (!found.ok()) co_return found.error();
+  co_return !*found;
 }
 
 void LockTable::put(const GuestLock& lock) {
   const auto state = state_.lock();
-  std::vector<GuestLock>& guests = state->guests[lock.ino.value];
-  std::erase_if(guests, [&](const GuestLock& one) { return one.token == lock.token; });
-  guests.push_back(lock);
+  remove(*state, lock.ino, lock.token);
+  add(*state, lock);
 }
 
 void LockTable::drop(InodeNo ino, const std::string& token) {
   const auto state = state_.lock();
-  const auto found = state->guests.find(ino.value);
-  if (found == state->guests.end()) return;
-  std::erase_if(found->second, [&](const GuestLock& one) { return one.token == token; });
-  if (found->second.empty()) state->guests.erase(found);
+  remove(*state, ino, token);
 }
 
 bool LockTable::held_by_mounts(InodeNo ino) const {

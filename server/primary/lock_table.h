@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -15,21 +17,38 @@ namespace aster::primary {
 
 /// flock(2) and fcntl(2) locks of all sessions, and those of guests. In memory: after a restart,
 /// for `grace` or until all sessions of before have ended, only locks that were held before are
-/// taken (reclaim). Thread-safe; never waits: who does not get a lock asks again.
+/// taken (reclaim). Thread-safe; never waits for a lock: who does not get one asks again.
 class LockTable final : public GuestLocks {
  public:
   /// Locks of one session; more are out_of_resources.
   static constexpr size_t kSessionMax = 65536;
 
-  LockTable(Duration grace, const Clock& clock) : grace_(grace), clock_(clock) {}
+  /// Whether one of these inodes lies somewhere below a directory.
+  using AnyBelow = std::function<Task<Result<bool>>(InodeNo directory, std::vector<InodeNo>)>;
+
+  /// Without `any_below` deep locks end at the directory itself.
+  LockTable(Duration grace, const Clock& clock, AnyBelow any_below = {})
+      : grace_(grace), clock_(clock), any_below_(std::move(any_below)) {}
 
   /// A session of before the restart: it may come back for its locks.
   void restored(SessionId session);
   /// Releases everything that the session holds.
   void close(SessionId session);
+  /// Directories that an inode lies in, near and far, for apply(). They are needed only while
+  /// guests hold deep locks: `mark` is what deep_mark() said before they were looked up.
+  struct Place {
+    uint64_t mark = 0;
+    std::vector<InodeNo> above;
+  };
+  /// 0 while there are no deep locks; another number with each new one.
+  uint64_t deep_mark() const;
+  /// nullopt: deep locks were taken after the place was looked up; look again.
+  Result<std::optional<fs::LockAnswer>> apply(const fs::LockRequest& request, const Place& place);
+  /// For an inode that is in no directory with a deep lock.
   Result<fs::LockAnswer> apply(const fs::LockRequest& request);
 
   bool take(const GuestLock& lock) override;
+  Task<Result<bool>> take_deep(GuestLock lock) override;
   void put(const GuestLock& lock) override;
   void drop(InodeNo ino, const std::string& token) override;
   bool held_by_mounts(InodeNo ino) const override;
@@ -45,6 +64,8 @@ class LockTable final : public GuestLocks {
     std::unordered_map<uint64_t, Locks> inodes[2];  // fcntl, flock
     std::unordered_map<SessionId, size_t> count;
     std::unordered_map<uint64_t, std::vector<GuestLock>> guests;  // by inode
+    uint64_t deep_now = 0;                                        // guests' deep locks
+    uint64_t deep_taken = 0;                                      // so far
     std::unordered_set<SessionId> awaited;
     SteadyTime grace_end{};
   };
@@ -52,11 +73,18 @@ class LockTable final : public GuestLocks {
     return !state.awaited.empty() && clock_.steady() < state.grace_end;
   }
   /// The guest's lock that stands in the way of one of a mount.
-  const GuestLock* guest_in_the_way(const State& state, const fs::LockRequest& request) const;
+  const GuestLock* guest_in_the_way(const State& state, const fs::LockRequest& request,
+                                    const std::vector<InodeNo>& above) const;
+  static uint64_t mark_of(const State& state) { return state.deep_now == 0 ? 0 : state.deep_taken; }
+  static void add(State& state, const GuestLock& lock);
+  static void remove(State& state, InodeNo ino, const std::string& token);
+  Result<fs::LockAnswer> decide(State& state, const fs::LockRequest& request,
+                                const std::vector<InodeNo>& above);
   void keep(State& state, const fs::LockRequest& request, const fs::RangeLock& lock);
 
   const Duration grace_;
   const Clock& clock_;
+  const AnyBelow any_below_;
   Guarded<State> state_;
 };
 

@@ -1,6 +1,9 @@
 #include "server/primary/mutation.h"
 
+#include <algorithm>
+
 #include "server/primary/keeping.h"
+#include "server/primary/tree_charges.h"
 
 namespace aster::primary {
 
@@ -49,6 +52,7 @@ fs::Removed Mutation::drop_name(db::InodeRow& row, const LostName& lost) {
   const bool directory = row.attr.type == fs::FileType::directory;
   row.attr.nlink = directory ? 0 : row.attr.nlink - 1;
   save(row);
+  if (directory) end_tree(*this, row.attr.ino);
   if (row.attr.nlink == 0) {
     changes.invalidation.inodes.back().unlinked = true;
     if (!keep_in_trash(*this, row, lost)) store.sessions.add_orphan(row.attr.ino, now);
@@ -57,7 +61,49 @@ fs::Removed Mutation::drop_name(db::InodeRow& row, const LostName& lost) {
   return {row.attr.ino, row.attr.nlink};
 }
 
+bool Mutation::has_trees() {
+  if (!has_trees_) has_trees_ = trees.any();
+  return *has_trees_;
+}
+
+void Mutation::charge(InodeNo ino, int64_t bytes) {
+  usage.bytes += bytes;
+  if (bytes == 0 || !has_trees()) return;
+  const InodeNo tree = trees.tree_of(ino);
+  if (tree.value == 0) return;
+  trees.charge(tree, bytes);
+  if (bytes > 0 && std::find(grown_.begin(), grown_.end(), tree) == grown_.end()) {
+    grown_.push_back(tree);
+  }
+}
+
 Result<void> Mutation::check_quota() {
+  if (usage.bytes > 0) ASTER_TRY(check_workspace());
+  for (const InodeNo tree : grown_) ASTER_TRY(check_tree(tree, true));
+  return ok();
+}
+
+Result<void> Mutation::check_room(InodeNo ino) {
+  ASTER_TRY(check_workspace());
+  if (!has_trees()) return ok();
+  return check_tree(trees.tree_of(ino), false);
+}
+
+Result<void> Mutation::check_tree(InodeNo tree, bool grown) {
+  for (const db::TreeQuota& at : trees.chain(tree)) {
+    const int64_t limit = static_cast<int64_t>(at.quota) - (grown ? 0 : 1);
+    if (at.used <= limit) continue;
+    if (at.used - trees.bytes_of_removed(at.root) <= limit) continue;
+    // Its name only: the caller may be limited to something below it.
+    const std::string path = trees.path_of(at.root);
+    return fail(Errc::quota_exceeded, "the quota of " + std::to_string(at.quota) +
+                                          " bytes of the folder '" +
+                                          path.substr(path.rfind('/') + 1) + "' is used up");
+  }
+  return ok();
+}
+
+Result<void> Mutation::check_workspace() {
   const uint64_t quota = store.workspaces.quota(caller.workspace);
   if (quota == 0) return ok();
   const std::optional<db::Usage> before = store.workspaces.usage(caller.workspace);

@@ -7,6 +7,7 @@
 #include "protocol/fs/messages.h"
 #include "server/db/fs_store.h"
 #include "server/db/kept_store.h"
+#include "server/db/tree_quota_store.h"
 #include "server/primary/namespace_service.h"
 
 /// Private to the namespace service.
@@ -49,6 +50,7 @@ class Mutation {
       : store(txn),
         kept(txn),
         settings(txn),
+        trees(txn),
         caller(caller),
         now(now),
         options(options),
@@ -66,21 +68,35 @@ class Mutation {
   /// Takes one name away from `row` (all of a directory's) and saves it. Without names it goes to
   /// the trash or becomes an orphan, held by this session if asked.
   fs::Removed drop_name(db::InodeRow& row, const LostName& lost);
-  /// quota_exceeded when the workspace would cover more bytes than it may, with what this mutation
-  /// adds. Exact: there is one writer, and whatever fails here is undone.
+  /// `ino` covers so many bytes more, or less: the workspace and its quota trees are charged.
+  void charge(InodeNo ino, int64_t bytes);
+  /// quota_exceeded when the workspace, or a quota tree, would cover more bytes than it may, with
+  /// what this mutation adds. Exact: there is one writer, and whatever fails here is undone.
   Result<void> check_quota();
+  /// quota_exceeded unless `ino` may cover at least one byte more.
+  Result<void> check_room(InodeNo ino);
+  /// False when this database has no quota tree at all.
+  bool has_trees();
   /// Tells the others that this name means something else now.
   void entry_changed(InodeNo parent, std::string_view name);
 
   db::FsStore store;
   db::KeptStore kept;
   db::DirectorySettings settings;
+  db::TreeQuotaStore trees;
   const Caller& caller;
   const int64_t now;
   const NamespaceOptions& options;
   const KeepOptions& keep;  ///< of the options
   Changes changes;
   db::Usage usage;  ///< added to the workspace's at the end
+
+ private:
+  Result<void> check_workspace();
+  Result<void> check_tree(InodeNo tree, bool grown);
+
+  std::vector<InodeNo> grown_;  ///< quota trees that this mutation charges
+  std::optional<bool> has_trees_;
 };
 
 }  // namespace aster::primary

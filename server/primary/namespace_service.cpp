@@ -1,8 +1,11 @@
 #include "server/primary/namespace_service.h"
 
+#include <algorithm>
+
 #include "protocol/base/executor.h"
 #include "protocol/base/log.h"
 #include "server/db/database.h"
+#include "server/db/places.h"
 #include "server/primary/collector.h"
 #include "server/primary/composer.h"
 #include "server/primary/duty.h"
@@ -43,7 +46,10 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
         leases_(std::make_shared<LeaseTable>(
             LeaseTable::Options{.term = options.lease_term}, executor, clock,
             [this](SessionId id, uint64_t lease) { hub_.announce(id, lease); })),
-        locks_(options.lease_term, clock),
+        locks_(options.lease_term, clock,
+               [this](InodeNo directory, std::vector<InodeNo> inodes) {
+                 return any_below(directory, std::move(inodes));
+               }),
         runner_({options.compose_delay, kComposeIdle}, options, backends, hub_, *leases_, clock),
         kept_collector_(options, database, backends, clock),
         collector_(options, database, backends, hub_, clock),
@@ -97,6 +103,7 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
                               bool stop_on_error, RecallPtr& kept);
   Result<Answers> read_all(const Caller& caller, std::span<const fs::BatchItem> items,
                            bool stop_on_error);
+  Task<Result<bool>> any_below(InodeNo directory, std::vector<InodeNo> inodes);
   void wake_composer(std::span<const fs::BatchItem> items);
   Task<Result<void>> collect();
   Task<Result<void>> compose();
@@ -398,16 +405,32 @@ Task<Result<fs::LeaseAnswer>> SqlNamespaceService::lease(Caller caller, fs::Leas
 Task<Result<fs::LockAnswer>> SqlNamespaceService::lock(Caller caller, fs::LockRequest request) {
   if (!touch_session(caller)) co_return fail(Errc::stale_handle, "the session has ended");
   if (request.unlock) co_return locks_.apply(request);
-  // Nobody may hold up anything in another workspace.
-  ASTER_CO_TRY(co_await executor_.run([&] {
-    return database_.read([&](db::Txn& txn) -> Result<void> {
-      db::FsStore store(txn);
-      ASTER_TRY(const db::InodeRow row, find_inode(store, caller, request.ino));
-      static_cast<void>(row);
-      return ok();
-    });
-  }));
-  co_return locks_.apply(request);
+  for (;;) {
+    const uint64_t mark = locks_.deep_mark();
+    // Nobody may hold up anything in another workspace.
+    ASTER_CO_TRY(const LockTable::Place place, co_await executor_.run([&] {
+      return database_.read([&](db::Txn& txn) -> Result<LockTable::Place> {
+        db::FsStore store(txn);
+        ASTER_TRY(const db::InodeRow row, find_inode(store, caller, request.ino));
+        LockTable::Place at{mark, {}};
+        if (mark != 0) at.above = db::directories_above(txn, row.attr.ino);
+        return at;
+      });
+    }));
+    ASTER_CO_TRY(const std::optional<fs::LockAnswer> answer, locks_.apply(request, place));
+    if (answer) co_return *answer;
+  }
+}
+
+Task<Result<bool>> SqlNamespaceService::any_below(InodeNo directory, std::vector<InodeNo> inodes) {
+  auto body = [&](db::Txn& txn) -> Result<bool> {
+    for (const InodeNo ino : inodes) {
+      const auto above = db::directories_above(txn, ino);
+      if (std::find(above.begin(), above.end(), directory) != above.end()) return true;
+    }
+    return false;
+  };
+  co_return co_await executor_.run([&] { return database_.read(body); });
 }
 
 Result<void> SqlNamespaceService::load_sessions() {

@@ -132,7 +132,7 @@ Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller
     Result<fs::Answer> answer =
         writes(item.operation) ? dispatch(m, item.operation) : read(txn, caller, item.operation);
     if (!answer.ok()) return answer;
-    if (m.usage.bytes > 0) ASTER_TRY(m.check_quota());
+    ASTER_TRY(m.check_quota());
     blocked = kept_by_others(caller, m.changes.invalidation);
     if (blocked) return fail(Errc::interrupted, "leased to another session");  // undone
     finish(m, item, answer, recalls);

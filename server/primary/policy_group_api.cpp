@@ -11,21 +11,15 @@ namespace {
 
 namespace json = boost::json;
 
-/// Who gets a group: exactly one of the two.
-struct Subject {
-  std::optional<uint64_t> user;
-  std::optional<uint64_t> workspace;
-};
-
-Result<Subject> read_subject(std::string_view body) {
+/// Who gets a group.
+Result<WorkspaceChoice> read_subject(std::string_view body) {
   ASTER_TRY(const json::object object, parse_json_object(body, kMaxApiBody));
   JsonReader reader(object);
-  Subject subject;
-  reader.optional("user_id", subject.user);
-  reader.optional("workspace_id", subject.workspace);
-  ASTER_TRY(subject, reader.finish(subject));
-  if (subject.user.has_value() == subject.workspace.has_value()) {
-    return fail(Errc::bad_request, "give user_id or workspace_id");
+  WorkspaceChoice subject;
+  subject.read(reader);
+  ASTER_TRY(subject, reader.finish(std::move(subject)));
+  if (subject.count() != 1) {
+    return fail(Errc::bad_request, "give user_id, workspace_id or workspace");
   }
   return subject;
 }
@@ -139,14 +133,16 @@ PolicyGroupApi::Reply PolicyGroupApi::unassign(ApiCall call) {
 }
 
 PolicyGroupApi::Reply PolicyGroupApi::change_assignment(const ApiCall& call, uint64_t group) {
-  ASTER_CO_TRY(const Subject subject, read_subject(call.body));
+  ASTER_CO_TRY(const WorkspaceChoice subject, read_subject(call.body));
   std::string whom;
   if (subject.user) {
     ASTER_CO_TRY(co_await groups_.assign_user(*subject.user, group));
     whom = "user " + std::to_string(*subject.user);
   } else {
-    ASTER_CO_TRY(co_await groups_.assign_workspace(*subject.workspace, group));
-    whom = "workspace " + std::to_string(*subject.workspace);
+    ASTER_CO_TRY(const uint64_t workspace,
+                 co_await chosen_workspace(subject, 0, accounts_, teams_));
+    ASTER_CO_TRY(co_await groups_.assign_workspace(workspace, group));
+    whom = subject.selector.value_or("workspace " + std::to_string(workspace));
   }
   co_await audit(call.who, "policy_group.assign", std::to_string(group) + " to " + whom);
   co_return ApiReply{};

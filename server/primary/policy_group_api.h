@@ -4,6 +4,7 @@
 #include "server/primary/api_call.h"
 #include "server/primary/policies.h"
 #include "server/primary/policy_groups.h"
+#include "server/primary/workspace_choice.h"
 
 namespace aster::primary {
 
@@ -12,8 +13,8 @@ namespace aster::primary {
 class PolicyGroupApi {
  public:
   PolicyGroupApi(const ApiGate& gate, PolicyGroups& groups, Policies& policies,
-                 db::AccountStore& accounts)
-      : gate_(gate), groups_(groups), policies_(policies), accounts_(accounts) {}
+                 db::AccountStore& accounts, db::TeamStore& teams)
+      : gate_(gate), groups_(groups), policies_(policies), accounts_(accounts), teams_(teams) {}
 
   void add_routes(http::Router& router);
 
@@ -36,6 +37,7 @@ class PolicyGroupApi {
   PolicyGroups& groups_;
   Policies& policies_;
   db::AccountStore& accounts_;
+  db::TeamStore& teams_;
 };
 
 }  // namespace aster::primary

@@ -29,8 +29,7 @@ const char* state_name(db::MigrationState state) {
 struct Body {
   std::string path;
   uint64_t policy = 0;
-  std::optional<uint64_t> user;
-  std::optional<uint64_t> workspace;
+  WorkspaceChoice whose;
   uint64_t rate = 0;
 };
 
@@ -40,10 +39,8 @@ Result<Body> read_migration_body(std::string_view text) {
   Body body;
   reader.required("path", body.path);
   reader.required("policy_id", body.policy);
-  reader.optional("user_id", body.user);
-  reader.optional("workspace_id", body.workspace);
+  body.whose.read(reader);
   reader.optional("rate", body.rate);
-  if (body.user && body.workspace) return fail(Errc::bad_request, "user_id or workspace_id");
   if (!body.path.starts_with('/') || body.path.size() > kPathMax) {
     return fail(Errc::bad_request, "path begins with '/', at most 65536 bytes");
   }
@@ -93,14 +90,6 @@ Task<void> PolicyMigrationApi::audit(const Identity& who, std::string action,
   if (!noted.ok()) ASTER_LOG(warn, "audit_not_written", {"err", noted.error()});
 }
 
-Task<Result<uint64_t>> PolicyMigrationApi::workspace_of(const Identity& who,
-                                                        std::optional<uint64_t> user) {
-  if (!user) co_return who.workspace;
-  ASTER_CO_TRY(const db::UserRow row, co_await accounts_.user(UserId(*user)));
-  if (row.workspace == 0) co_return fail(Errc::not_found, row.name + " has no files yet");
-  co_return row.workspace;
-}
-
 PolicyMigrationApi::Reply PolicyMigrationApi::list(ApiCall call) {
   ASTER_CO_TRY(const db::PageRequest page, page_of_query(call.request.raw_query()));
   auto body = [](db::Txn& txn) -> Result<std::vector<db::MigrationRow>> {
@@ -118,8 +107,8 @@ PolicyMigrationApi::Reply PolicyMigrationApi::list(ApiCall call) {
 PolicyMigrationApi::Reply PolicyMigrationApi::create(ApiCall call) {
   ASTER_CO_TRY(const Body body, read_migration_body(call.body));
   ASTER_CO_TRY(const db::PolicyRow policy, policies_.row(PolicyId(body.policy)));
-  ASTER_CO_TRY(uint64_t workspace, co_await workspace_of(call.who, body.user));
-  if (body.workspace) workspace = *body.workspace;
+  ASTER_CO_TRY(const uint64_t workspace,
+               co_await chosen_workspace(body.whose, call.who.workspace, accounts_, teams_));
   PolicyMigrator::Wanted wanted{workspace, body.path, policy.id, body.rate};
   ASTER_CO_TRY(const db::MigrationRow row, co_await migrator_.add(std::move(wanted)));
   co_await audit(call.who, "migration.create", row);

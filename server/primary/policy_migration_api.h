@@ -4,6 +4,7 @@
 #include "server/primary/api_call.h"
 #include "server/primary/policies.h"
 #include "server/primary/policy_migrator.h"
+#include "server/primary/workspace_choice.h"
 
 namespace aster::primary {
 
@@ -12,11 +13,13 @@ namespace aster::primary {
 class PolicyMigrationApi {
  public:
   PolicyMigrationApi(const ApiGate& gate, PolicyMigrator& migrator, Policies& policies,
-                     db::AccountStore& accounts, db::Database& database, Executor& executor)
+                     db::AccountStore& accounts, db::TeamStore& teams, db::Database& database,
+                     Executor& executor)
       : gate_(gate),
         migrator_(migrator),
         policies_(policies),
         accounts_(accounts),
+        teams_(teams),
         database_(database),
         executor_(executor) {}
 
@@ -31,7 +34,6 @@ class PolicyMigrationApi {
   Reply cancel(ApiCall call);
   Reply resume(ApiCall call);
 
-  Task<Result<uint64_t>> workspace_of(const Identity& who, std::optional<uint64_t> user);
   std::string text_of(const db::MigrationRow& row) const;
   Task<void> audit(const Identity& who, std::string action, const db::MigrationRow& row);
 
@@ -39,6 +41,7 @@ class PolicyMigrationApi {
   PolicyMigrator& migrator_;
   Policies& policies_;
   db::AccountStore& accounts_;
+  db::TeamStore& teams_;
   db::Database& database_;
   Executor& executor_;
 };

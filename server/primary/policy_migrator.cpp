@@ -9,6 +9,7 @@
 #include "server/primary/extent_map.h"
 #include "server/primary/mutation.h"
 #include "server/primary/object_backend.h"
+#include "server/primary/resolve_path.h"
 
 namespace aster::primary {
 namespace {
@@ -31,23 +32,6 @@ uint64_t round_up(uint64_t bytes) {
 bool may_pass(const Error& error) {
   return error.code == Errc::unavailable || error.code == Errc::timeout ||
          error.code == Errc::io_error || error.code == Errc::interrupted;
-}
-
-/// The inode at a path of the workspace.
-Result<InodeNo> resolve(db::FsStore& store, uint64_t workspace, const std::string& path) {
-  const std::optional<InodeNo> root = store.workspaces.root(workspace);
-  if (!root) return fail(Errc::not_found, "workspace " + std::to_string(workspace));
-  InodeNo at = *root;
-  for (size_t begin = 0; begin < path.size();) {
-    const size_t end = std::min(path.find('/', begin), path.size());
-    if (end > begin) {
-      const auto child = store.inodes.child(at, path.substr(begin, end - begin));
-      if (!child) return fail(Errc::not_found, "there is no " + path);
-      at = child->attr.ino;
-    }
-    begin = end + 1;
-  }
-  return at;
 }
 
 /// Notes one inode of the tree, and what is kept of a file.
@@ -104,7 +88,7 @@ Task<Result<MigrationRow>> PolicyMigrator::add(Wanted wanted) {
         MigrationStore jobs(txn);
         MigrationRow row;
         row.workspace = wanted.workspace;
-        ASTER_TRY(row.root, resolve(store, wanted.workspace, wanted.path));
+        ASTER_TRY(row.root, resolve_path(store, wanted.workspace, wanted.path));
         row.path = wanted.path;
         row.policy = wanted.policy;
         row.rate = wanted.rate;

@@ -25,6 +25,7 @@
 #include "server/primary/prober.h"
 #include "server/primary/team_api.h"
 #include "server/primary/token_api.h"
+#include "server/primary/tree_quota_api.h"
 #include "server/storage/local_target.h"
 
 namespace aster::primary {
@@ -119,6 +120,7 @@ struct Primary::Parts {
   std::optional<ApiGate> gate;
   std::optional<AuthApi> auth_api;
   std::optional<TokenApi> token_api;
+  std::optional<TreePurger> purger;
   std::optional<TeamApi> team_api;
   std::optional<AdminApi> admin_api;
   std::optional<EnrollmentApi> enrollment_api;
@@ -126,6 +128,8 @@ struct Primary::Parts {
   std::optional<PolicyMigrator> migrator;
   std::optional<PolicyGroupApi> group_api;
   std::optional<PolicyMigrationApi> migration_api;
+  std::optional<TreeQuotas> tree_quotas;
+  std::optional<TreeQuotaApi> tree_quota_api;
   std::optional<ClientApi> client_api;
   std::optional<DataRelay> relay;
   std::optional<Prober> prober;
@@ -192,14 +196,17 @@ Result<void> Primary::Parts::add_routes() {
   targets.emplace(*registry, *node_store);
   auth_api.emplace(*gate, *accounts, *workspaces, *account_store, clock);
   token_api.emplace(*gate, *accounts, *token_store, *account_store, clock);
-  team_api.emplace(*gate, *teams, *team_store, *account_store);
+  purger.emplace(*database, *account_store, work, clock);
+  team_api.emplace(*gate, *teams, *team_store, *account_store, *purger);
   admin_api.emplace(*gate, AdminParts{*accounts, *account_store, *node_store, *registry,
                                       *enrollment, *targets, *policies, *backends});
   enrollment_api.emplace(*enrollment);
   node_control_api.emplace(*registry, clock);
   migrator.emplace(*database, *backends, work, clock);
-  group_api.emplace(*gate, *groups, *policies, *account_store);
-  migration_api.emplace(*gate, *migrator, *policies, *account_store, *database, work);
+  group_api.emplace(*gate, *groups, *policies, *account_store, *team_store);
+  migration_api.emplace(*gate, *migrator, *policies, *account_store, *team_store, *database, work);
+  tree_quotas.emplace(*database, work, clock);
+  tree_quota_api.emplace(*gate, *tree_quotas, *account_store, *team_store);
   client_api.emplace(*gate, *accounts, *workspaces, *namespaces);
   relay.emplace(*backends, *relay_urls);
   for (const auto& front_end : front_ends) front_end->add_routes(router);
@@ -210,6 +217,7 @@ Result<void> Primary::Parts::add_routes() {
   enrollment_api->add_routes(router);
   group_api->add_routes(router);
   migration_api->add_routes(router);
+  tree_quota_api->add_routes(router);
   node_control_api->add_routes(router);
   client_api->add_routes(router);
   relay->add_routes(router);
@@ -284,6 +292,8 @@ Result<std::unique_ptr<Primary>> Primary::start(const Config& config, PrimaryOpt
   ASTER_TRY(parts->listen());
   parts->namespaces->start_duties();
   parts->migrator->start();
+  parts->tree_quotas->start();
+  parts->purger->start();
   const std::chrono::seconds interval(config.integer("server.primary.probe_interval_secs"));
   parts->prober.emplace(*parts->registry, *parts->backends, *parts->account_store, parts->work,
                         interval);
@@ -316,6 +326,8 @@ void Primary::stop(std::chrono::milliseconds grace) {
   parts_->http->interrupt();
   if (parts_->prober) parts_->prober->stop();
   if (parts_->migrator) parts_->migrator->stop();
+  if (parts_->tree_quotas) parts_->tree_quotas->stop();
+  if (parts_->purger) parts_->purger->stop();
   parts_->namespaces->stop();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/fs/acl.h"
+#include "server/db/tree_quota_store.h"
 #include "server/primary/mutation.h"
 #include "server/primary/object_backend.h"
 #include "server/primary/virtual_attributes.h"
@@ -60,6 +61,26 @@ struct Sizer {
   size_t operator()(const fs::Counted&) const { return 64; }
   size_t operator()(const fs::Renamed& r) const { return 64 + (*this)(r.moved); }
 };
+
+/// What is used, and what more there may be.
+struct Room {
+  uint64_t used = 0;
+  uint64_t free = 0;
+};
+
+/// Below a folder with a quota that is the drive: what is used there, and free in each that it lies
+/// in.
+Room narrowed(ReadContext& c, InodeNo ino, Room room) {
+  db::TreeQuotaStore trees(c.store.txn);
+  bool innermost = true;
+  for (const db::TreeQuota& tree : trees.chain(trees.tree_of(ino))) {
+    const auto used = static_cast<uint64_t>(std::max<int64_t>(0, tree.used));
+    if (innermost) room.used = used;
+    innermost = false;
+    room.free = std::min(room.free, tree.quota > used ? tree.quota - used : 0);
+  }
+  return room;
+}
 
 }  // namespace
 
@@ -130,9 +151,10 @@ Result<fs::Answer> answer(ReadContext& c, const fs::StatFs& op) {
   const uint64_t quota = c.store.workspaces.quota(row.workspace);
   if (quota != 0) free = std::min(free, quota > used ? quota - used : 0);
   // What people see is their own use; other tenants of the same disk are only less free space.
+  const Room room = narrowed(c, row.attr.ino, {used, free});
   fs::StatFsAnswer statfs;
-  statfs.free_bytes = free;
-  statfs.total_bytes = used > UINT64_MAX - free ? UINT64_MAX : used + free;
+  statfs.free_bytes = room.free;
+  statfs.total_bytes = room.used > UINT64_MAX - room.free ? UINT64_MAX : room.used + room.free;
   statfs.files = usage ? static_cast<uint64_t>(std::max<int64_t>(0, usage->inodes)) : 0;
   return fs::Answer(statfs);
 }

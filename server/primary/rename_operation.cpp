@@ -1,3 +1,4 @@
+#include "server/primary/tree_charges.h"
 #include "server/primary/tree_operations.h"
 
 namespace aster::primary {
@@ -90,6 +91,8 @@ fs::Renamed exchange(Mutation& m, const fs::Rename& op, Parents& parents, InodeR
   m.store.inodes.repoint_entry(op.new_parent, op.new_name, moved.attr.ino);
   change_parent(moved, parents.from, parents.to());
   change_parent(target, parents.to(), parents.from);
+  adopt(m, moved, op.new_parent);
+  adopt(m, target, op.parent);
   m.save(moved);
   m.save(target);
   finish(m, op, parents, moved);
@@ -110,6 +113,7 @@ fs::Renamed move(Mutation& m, const fs::Rename& op, Parents& parents, InodeRow& 
     parents.to().last_cookie += 1;
     m.store.inodes.add_entry(op.new_parent, op.new_name, moved.attr.ino, parents.to().last_cookie);
   }
+  adopt(m, moved, op.new_parent);
   m.save(moved);
   finish(m, op, parents, moved);
   answer.moved = moved.attr;
@@ -132,6 +136,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Rename& op) {
   if (target && target->attr.ino == moved->attr.ino) {
     return fs::Answer(fs::Renamed{std::move(moved->attr), std::nullopt});
   }
+  ASTER_TRY(check_same_tree(m, op.parent, op.new_parent));
   ASTER_TRY(check_loops(m, op, parents, *moved, target));
   if (op.exchange) return fs::Answer(exchange(m, op, parents, *moved, *target));
   if (target) ASTER_TRY(check_replace(m, *moved, *target));

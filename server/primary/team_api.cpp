@@ -71,6 +71,8 @@ void TeamApi::add_routes(http::Router& router) {
   add("PATCH", admin + "/{}", Access::admin, &TeamApi::update);
   add("DELETE", admin + "/{}", Access::admin, &TeamApi::archive);
   add("POST", admin + "/{}/restore", Access::admin, &TeamApi::restore);
+  add("POST", admin + "/{}/purge", Access::admin, &TeamApi::purge);
+  add("GET", "/api/v1/admin/team-purges", Access::admin, &TeamApi::list_purges);
   add("GET", "/api/v1/teams", Access::user, &TeamApi::list_mine);
   for (const std::string& teams : {admin, std::string("/api/v1/teams")}) {
     const Access access = teams == admin ? Access::admin : Access::user;
@@ -196,6 +198,36 @@ TeamApi::Reply TeamApi::archive(ApiCall call) {
 
 TeamApi::Reply TeamApi::restore(ApiCall call) {
   return set_archived(std::move(call), false);
+}
+
+namespace {
+
+constexpr int64_t kNanoseconds = 1'000'000'000;
+
+json::object purge_object(const db::PurgeRow& purge) {
+  return {{"workspace_id", purge.workspace},
+          {"name", purge.name},
+          {"inodes_left", purge.inodes},
+          {"bytes_left", purge.bytes},
+          {"started_at", rfc3339(purge.started / kNanoseconds)}};
+}
+
+}  // namespace
+
+TeamApi::Reply TeamApi::purge(ApiCall call) {
+  ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
+  ASTER_CO_TRY(const db::PurgeRow begun, co_await purger_.purge_team(id));
+  ASTER_CO_TRY(co_await audit(
+      call, "team.purge", begun.name,
+      "inodes=" + std::to_string(begun.inodes) + " bytes=" + std::to_string(begun.bytes)));
+  co_return ApiReply{202, json::serialize(purge_object(begun))};
+}
+
+TeamApi::Reply TeamApi::list_purges(ApiCall) {
+  ASTER_CO_TRY(const auto purges, co_await purger_.list());
+  json::array out;
+  for (const db::PurgeRow& purge : purges) out.push_back(purge_object(purge));
+  co_return ApiReply{200, json::serialize(out)};
 }
 
 TeamApi::Reply TeamApi::show(ApiCall call) {

@@ -2,6 +2,7 @@
 
 #include "server/primary/api_call.h"
 #include "server/primary/teams.h"
+#include "server/primary/tree_purger.h"
 
 namespace aster::primary {
 
@@ -9,8 +10,9 @@ namespace aster::primary {
 /// that uses its routes.
 class TeamApi {
  public:
-  TeamApi(const ApiGate& gate, Teams& teams, db::TeamStore& store, db::AccountStore& accounts)
-      : gate_(gate), teams_(teams), store_(store), accounts_(accounts) {}
+  TeamApi(const ApiGate& gate, Teams& teams, db::TeamStore& store, db::AccountStore& accounts,
+          TreePurger& purger)
+      : gate_(gate), teams_(teams), store_(store), accounts_(accounts), purger_(purger) {}
 
   void add_routes(http::Router& router);
 
@@ -21,6 +23,8 @@ class TeamApi {
   Reply update(ApiCall call);
   Reply archive(ApiCall call);
   Reply restore(ApiCall call);
+  Reply purge(ApiCall call);
+  Reply list_purges(ApiCall call);
   Reply list_mine(ApiCall call);
   Reply show(ApiCall call);
   Reply list_members(ApiCall call);
@@ -41,6 +45,7 @@ class TeamApi {
   Teams& teams_;
   db::TeamStore& store_;
   db::AccountStore& accounts_;
+  TreePurger& purger_;
 };
 
 }  // namespace aster::primary

@@ -2,6 +2,7 @@
 
 #include "protocol/fs/acl.h"
 #include "server/primary/keeping.h"
+#include "server/primary/tree_charges.h"
 
 namespace aster::primary {
 namespace {
@@ -104,6 +105,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Create& op) {
   fs::inherit(parent.attr, op.umask, child.attr);
   if (op.type == FileType::regular) child.policy = chosen_policy(m, op.parent);
   m.store.inodes.insert(child);
+  join_tree(m, child.attr.ino, op.parent);
   add_entry(m, parent, op.name, child);
   journal_entry(m, child, parent, op.name);
   m.usage.inodes += 1;
@@ -118,6 +120,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Link& op) {
   if (child.attr.nlink == 0) return fail(Errc::not_found, "the inode has no name any more");
   if (child.attr.nlink >= fs::kLinkMax) return fail(Errc::too_many_links);
   if (m.store.inodes.child(op.parent, op.name)) return fail(Errc::exists);
+  ASTER_TRY(check_same_tree(m, child.attr.ino, op.parent));
   child.attr.nlink += 1;
   m.save(child);
   add_entry(m, parent, op.name, child);

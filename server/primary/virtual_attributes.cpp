@@ -5,6 +5,7 @@
 #include <map>
 
 #include "protocol/checksum.h"
+#include "server/db/tree_quota_store.h"
 #include "server/primary/keeping.h"
 #include "server/primary/object_backend.h"
 
@@ -145,6 +146,23 @@ std::string table_line(std::vector<std::string> cells) {
   return line + '\n';
 }
 
+const char* state_of(const db::TreeQuota& tree) {
+  return tree.state == db::TreeState::active ? "counted" : "counting";
+}
+
+/// The quotas that hold for an inode, the innermost first.
+Result<std::string> quota_table(ReadContext& c, const db::InodeRow& row) {
+  db::TreeQuotaStore trees(c.store.txn);
+  std::string out;
+  for (const db::TreeQuota& tree : trees.chain(trees.tree_of(row.attr.ino))) {
+    if (out.empty()) out = table_line({"quota", "used", "state", "folder"});
+    out += table_line({std::to_string(tree.quota), std::to_string(std::max<int64_t>(0, tree.used)),
+                       state_of(tree), trees.path_of(tree.root)});
+  }
+  if (out.empty()) return fail(Errc::no_attribute);
+  return out;
+}
+
 std::string policy_table(ReadContext& c) {
   std::string out = table_line({"policy", "default", "driver", "node", "free", "total", "trouble"});
   for (const Place& place : c.backends.places()) {
@@ -183,6 +201,7 @@ Result<std::string> virtual_attribute(ReadContext& c, const db::InodeRow& row,
   if (what == "object") return objects(c, row);
   if (what == "crc32c") return checksum(c, row);
   if (name == kTrashSetting) return trash_setting(c, row);
+  if (what == "quota") return quota_table(c, row);
   if (what == "policies") return policy_table(c);
   if (what == "nodes") return node_table(c);
   return fail(Errc::no_attribute);

@@ -15,8 +15,8 @@ namespace aster::primary {
 bool is_virtual_attribute(std::string_view name);
 
 /// The text of one: `user.aster.policy`, `.node`, `.object`, `.crc32c` of a regular file,
-/// `.trash` of a directory, `.policies` and `.nodes` of any inode. no_attribute for other names,
-/// and where there is nothing to say.
+/// `.trash` of a directory, `.quota` below a folder that has one, `.policies` and `.nodes` of any
+/// inode. no_attribute for other names, and where there is nothing to say.
 Result<std::string> virtual_attribute(ReadContext& c, const db::InodeRow& row,
                                       std::string_view name);
 

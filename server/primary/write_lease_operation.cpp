@@ -72,6 +72,8 @@ Result<fs::LeaseAnswer> OperationRunner::take(db::Txn& txn, const Caller& caller
   fs::LeaseAnswer answer;
   const bool directory = row.attr.type == fs::FileType::directory;
   if (row.attr.nlink == 0) return answer;
+  // Which renames leave a quota tree, and whether there is room in it, is known here alone.
+  if (m.has_trees() && m.trees.tree_of(row.attr.ino)) return answer;
   if (directory) answer.entries = m.store.inodes.list(row.attr.ino, 0, fs::kTakeNamesMax + 1);
   if (answer.entries.size() > fs::kTakeNamesMax) return fs::LeaseAnswer();
   std::vector<InodeNo> inodes{row.attr.ino};

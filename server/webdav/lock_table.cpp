@@ -22,7 +22,7 @@ std::string new_token() {
 }
 
 primary::GuestLock seen_by_mounts(const Lock& lock) {
-  return {lock.token, lock.ino, !lock.shared, lock.expires_at};
+  return {lock.token, lock.ino, !lock.shared, lock.expires_at, lock.deep};
 }
 
 }  // namespace
@@ -99,16 +99,26 @@ Task<Result<Lock>> LockTable::take(Lock wanted) {
     if (static_cast<size_t>(own) >= kMost) {
       co_return fail(Errc::out_of_resources, "too many locks in this tree");
     }
-    if (guests_ != nullptr && !guests_->take(seen_by_mounts(wanted))) {
-      co_return fail(Errc::locked, "a program on a mount has locked it");
-    }
     locks->push_back(wanted);
   }
-  const Result<void> stored = co_await store_.put_lock(wanted);
+  Result<void> stored = co_await take_among_mounts(wanted);
+  if (stored.ok()) stored = co_await store_.put_lock(wanted);
   if (stored.ok()) co_return wanted;
   forget(wanted);
   std::erase_if(*locks_.lock(), [&](const Lock& lock) { return lock.token == wanted.token; });
   co_return stored.error();
+}
+
+Task<Result<void>> LockTable::take_among_mounts(Lock wanted) {
+  if (guests_ == nullptr) co_return ok();
+  bool taken = false;
+  if (wanted.deep) {
+    ASTER_CO_TRY(taken, co_await guests_->take_deep(seen_by_mounts(wanted)));
+  } else {
+    taken = guests_->take(seen_by_mounts(wanted));
+  }
+  if (taken) co_return ok();
+  co_return fail(Errc::locked, "a program on a mount has locked it, or something below it");
 }
 
 Task<Result<Lock>> LockTable::refresh(std::string token, LockPlace place, int64_t timeout) {

@@ -22,7 +22,7 @@ struct LockPlace {
 };
 
 /// The locks of WebDAV clients. Mounts meet those on a resource itself as locks of the whole file,
-/// and theirs stand in the way here; a deep lock does not reach what mounts hold below it. The file
+/// and theirs stand in the way here, those below a collection in the way of a deep lock. The file
 /// API obeys none. Looked up in memory, kept in the database so that a restart ends none.
 /// Thread-safe.
 class LockTable {
@@ -65,6 +65,8 @@ class LockTable {
   /// Forgets those that have ended.
   void sweep(Locks& locks) const;
 
+  /// `locked` when a program on a mount is in the way.
+  Task<Result<void>> take_among_mounts(Lock wanted);
   /// Also for mounts.
   void forget(const Lock& lock) const;
 

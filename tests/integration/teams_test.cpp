@@ -184,6 +184,94 @@ TEST_F(Teams, quota_is_the_teams_and_is_never_exceeded) {
   EXPECT_EQ(room->free_bytes, 0u);
 }
 
+TEST_F(Teams, folders_have_quotas_that_are_never_exceeded) {
+  constexpr int kWriters = 16;
+  constexpr size_t kFile = 10'000;
+  const std::string quotas = "/api/v1/admin/tree-quotas";
+  ASSERT_EQ(api("POST", at("/api/v1/folders/d/sub?parents=true")).status, 201);
+  ASSERT_EQ(api("PUT", at("/api/v1/files/d/there"), std::string(5'000, 'x')).status, 201);
+  EXPECT_EQ(
+      status(user_token, "POST", quotas, R"({"workspace":"team:crew","path":"/d","quota":9})"),
+      403);
+  EXPECT_EQ(status(admin_token, "POST", quotas,
+                   R"({"workspace":"team:none","path":"/d","quota":105000})"),
+            404);
+  EXPECT_EQ(status(admin_token, "POST", quotas, R"({"workspace":"crew","path":"/d","quota":1})"),
+            400);
+  EXPECT_EQ(
+      status(admin_token, "POST", quotas, R"({"workspace":"team:crew","path":"/d","quota":0})"),
+      400);
+  const ApiAnswer made =
+      with(admin_token, "POST", quotas, R"({"workspace":"team:crew","path":"/d","quota":105000})");
+  ASSERT_EQ(made.status, 200) << made.body;
+  EXPECT_EQ(made.data.at("used").to_number<int>(), 5'000);
+  EXPECT_EQ(made.data.at("state").as_string(), "active");
+  std::atomic<int> stored{0};
+  std::atomic<int> refused{0};
+  std::vector<std::thread> writers;
+  for (int i = 0; i < kWriters; ++i) {
+    writers.emplace_back([&, i] {
+      const std::string path = (i % 2 == 0 ? "d/n" : "d/sub/n") + std::to_string(i);
+      const int got =
+          status(user_token, "PUT", at("/api/v1/files/" + path), std::string(kFile, 'x'));
+      if (got == 201) ++stored;
+      if (got == 507) ++refused;
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(stored, 10);
+  EXPECT_EQ(refused, kWriters - 10);
+  const ApiAnswer all = with(admin_token, "GET", quotas);
+  EXPECT_EQ(all.data.at("total").to_number<int>(), 1);
+  EXPECT_EQ(all.data.at("items").as_array()[0].at("used").to_number<int>(), 105'000);
+  EXPECT_EQ(api("PUT", at("/api/v1/files/outside"), std::string(kFile, 'x')).status, 201);
+  EXPECT_EQ(api("POST", at("/api/v1/move"), R"({"from":"/d/there","to":"/there"})").status, 409);
+  EXPECT_EQ(
+      status(admin_token, "POST", quotas + "/remove", R"({"workspace":"team:crew","path":"/d"})"),
+      200);
+  EXPECT_EQ(
+      status(admin_token, "POST", quotas + "/remove", R"({"workspace":"team:crew","path":"/d"})"),
+      404);
+  EXPECT_EQ(api("POST", at("/api/v1/move"), R"({"from":"/d/there","to":"/there"})").status, 200);
+  EXPECT_NE(audit_log().find("root|tree_quota.set|/d|"), std::string::npos) << audit_log();
+}
+
+TEST_F(Teams, are_purged_when_they_are_archived) {
+  ASSERT_EQ(api("PUT", at("/api/v1/files/f"), "of the crew").status, 201);
+  ASSERT_EQ(api("PUT", "/api/v1/files/own", "ann's").status, 201);
+  EXPECT_EQ(status(admin_token, "POST", admin_team + "/purge"), 412);
+  EXPECT_EQ(status(user_token, "POST", admin_team + "/purge"), 403);
+  ASSERT_EQ(status(admin_token, "DELETE", admin_team), 200);
+  const ApiAnswer begun = with(admin_token, "POST", admin_team + "/purge");
+  ASSERT_EQ(begun.status, 202) << begun.body;
+  EXPECT_EQ(begun.data.at("inodes_left").to_number<int>(), 2);
+  EXPECT_EQ(status(admin_token, "POST", admin_team + "/restore"), 404);
+  EXPECT_EQ(with(admin_token, "GET", "/api/v1/admin/team-purges").data.as_array().size(), 1u);
+  EXPECT_NE(audit_log().find("root|team.purge|crew|inodes=2 bytes=11|"), std::string::npos)
+      << audit_log();
+  // The name is free again; the new team has nothing of the old one.
+  ASSERT_EQ(status(admin_token, "POST", "/api/v1/admin/teams",
+                   R"({"name":"crew","admin_identifier":"ann"})"),
+            201);
+  EXPECT_EQ(api("GET", at("/api/v1/files/f")).status, 404);
+  EXPECT_EQ(api("GET", "/api/v1/files/own").body, "ann's");
+}
+
+TEST_F(Teams, get_policy_groups_by_name) {
+  const ApiAnswer group =
+      with(admin_token, "POST", "/api/v1/admin/policy-groups", R"({"name":"g"})");
+  ASSERT_EQ(group.status, 201) << group.body;
+  const std::string path =
+      "/api/v1/admin/policy-groups/" + std::to_string(group.data.at("id").to_number<uint64_t>());
+  EXPECT_EQ(status(admin_token, "POST", path + "/assign", R"({"workspace":"team:none"})"), 404);
+  EXPECT_EQ(
+      status(admin_token, "POST", path + "/assign", R"({"workspace":"team:crew","user_id":1})"),
+      400);
+  ASSERT_EQ(status(admin_token, "POST", path + "/assign", R"({"workspace":"team:crew"})"), 200);
+  EXPECT_EQ(with(admin_token, "GET", path).data.at("workspace_ids").as_array().size(), 1u);
+  EXPECT_NE(audit_log().find("to team:crew|"), std::string::npos) << audit_log();
+}
+
 TEST_F(Teams, are_places_for_tokens) {
   ASSERT_EQ(api("POST", at("/api/v1/folders/d")).status, 201);
   const std::string part = limited("part", false, {"team:crew/d"});

@@ -33,8 +33,11 @@ void sign_and_verify(benchmark::State& state) {
   const SystemClock clock;
   sign::MemoryNonceStore nonces(clock, 100'000'000);
   const sign::Signer signer({"key", kSecret}, clock);
-  const sign::Verifier verifier([](std::string_view) { return sign::KeyRecord{kSecret, true}; },
-                                nonces, clock);
+  const sign::Verifier verifier(
+      [](std::string_view) {
+        return sign::KeyRecord{kSecret, true};
+      },
+      nonces, clock);
   for (auto _ : state) {
     const sign::Headers headers = signer.sign("PUT", kTarget, 4096);
     const auto request = sign::ReceivedRequest::from("PUT", kTarget, headers, 4096);
@@ -47,8 +50,11 @@ void verify_presigned(benchmark::State& state) {
   const SystemClock clock;
   sign::MemoryNonceStore nonces(clock);
   const sign::Signer signer({"key", kSecret}, clock);
-  const sign::Verifier verifier([](std::string_view) { return sign::KeyRecord{kSecret, true}; },
-                                nonces, clock);
+  const sign::Verifier verifier(
+      [](std::string_view) {
+        return sign::KeyRecord{kSecret, true};
+      },
+      nonces, clock);
   const std::string target = signer.presign("GET", kTarget, clock.now_ns() / 1'000'000'000 + 3600);
   for (auto _ : state) {
     if (!verifier.verify_presigned("GET", target).ok()) state.SkipWithError("refused");

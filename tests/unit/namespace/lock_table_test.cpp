@@ -154,6 +154,77 @@ TEST_F(Locks, a_guest_and_a_mount_keep_each_other_out) {
   EXPECT_TRUE(granted(request(kTwo, 1, 20, 1, false)));
 }
 
+/// Directories 1 > 2; the file 10 lies in 2, the file 20 in 1.
+class DeepLocks : public Locks {
+ protected:
+  static Task<Result<bool>> below(InodeNo directory, std::vector<InodeNo> inodes) {
+    for (const InodeNo ino : inodes) {
+      for (const InodeNo above : above_of(ino)) {
+        if (above == directory) co_return true;
+      }
+    }
+    co_return false;
+  }
+  static std::vector<InodeNo> above_of(InodeNo ino) {
+    if (ino.value == 10) return {InodeNo(2), InodeNo(1)};
+    return {InodeNo(1)};
+  }
+  bool mount_gets(uint64_t ino, bool exclusive = true, bool unlock = false) {
+    fs::LockRequest r = request(kOne, 1, 0, 0, exclusive);
+    r.ino = InodeNo(ino);
+    r.unlock = unlock;
+    const auto answer = deep.apply(r, {deep.deep_mark(), above_of(r.ino)});
+    return answer.value().value().granted;
+  }
+  bool guest_gets(const char* token, uint64_t ino, bool exclusive = true) {
+    GuestLock lock{token, InodeNo(ino), exclusive, clock.now_seconds() + 60, true};
+    return run_blocking(deep.take_deep(std::move(lock))).value();
+  }
+
+  LockTable deep{std::chrono::seconds(10), clock, below};
+};
+
+TEST_F(DeepLocks, keep_mounts_out_below_and_are_kept_out_by_them) {
+  ASSERT_TRUE(guest_gets("a", 2));
+  EXPECT_FALSE(mount_gets(10));
+  EXPECT_FALSE(mount_gets(10, false));
+  EXPECT_TRUE(mount_gets(20)) << "beside it";
+  EXPECT_FALSE(guest_gets("b", 1)) << "over what a mount has";
+  EXPECT_EQ(deep.deep_mark() != 0, true);
+  deep.drop(InodeNo(2), "a");
+  EXPECT_EQ(deep.deep_mark(), 0u) << "nothing of the refused one is left";
+  EXPECT_TRUE(mount_gets(10));
+  EXPECT_FALSE(guest_gets("a", 2));
+  EXPECT_TRUE(mount_gets(10, true, true));
+  EXPECT_TRUE(guest_gets("a", 2));
+}
+
+TEST_F(DeepLocks, readers_share) {
+  ASSERT_TRUE(mount_gets(10, false));
+  EXPECT_FALSE(guest_gets("a", 2));
+  ASSERT_TRUE(guest_gets("a", 2, false));
+  EXPECT_TRUE(mount_gets(10, false));
+  EXPECT_FALSE(mount_gets(10));
+}
+
+TEST_F(DeepLocks, one_taken_meanwhile_makes_mounts_look_again) {
+  const LockTable::Place before{deep.deep_mark(), {}};
+  ASSERT_TRUE(guest_gets("a", 2));
+  fs::LockRequest wanted = request(kOne, 1);
+  EXPECT_FALSE(deep.apply(wanted, before).value().has_value());
+  wanted.unlock = true;
+  EXPECT_TRUE(deep.apply(wanted, before).value().has_value()) << "to let go is always right";
+}
+
+TEST_F(DeepLocks, end_with_their_time_and_keep_their_depth) {
+  ASSERT_TRUE(guest_gets("a", 2));
+  deep.put({"a", InodeNo(2), true, clock.now_seconds() + 120, true});
+  clock.advance(std::chrono::seconds(100));
+  EXPECT_FALSE(mount_gets(10));
+  clock.advance(std::chrono::seconds(21));
+  EXPECT_TRUE(mount_gets(10));
+}
+
 TEST_F(Locks, a_guests_lock_ends_with_its_time) {
   const int64_t soon = clock.now_seconds() + 60;
   EXPECT_TRUE(table.take({"a", InodeNo(10), true, soon}));

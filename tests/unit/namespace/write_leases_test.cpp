@@ -3,6 +3,7 @@
 #include "protocol/client/event_parser.h"
 #include "protocol/fs/json.h"
 #include "server/primary/lease_table.h"
+#include "server/primary/tree_quotas.h"
 #include "tests/support/namespace_fixture.h"
 
 namespace aster::primary {
@@ -363,6 +364,15 @@ TEST_F(ServiceWriteLeases, the_rest_of_a_batch_goes_on_behind_what_waited) {
 TEST_F(ServiceWriteLeases, too_large_a_directory_is_not_leased) {
   for (size_t i = 0; i <= fs::kTakeNamesMax; ++i) (void)make(dir_ino_, "f" + std::to_string(i));
   EXPECT_FALSE(take(dir_ino_)->granted);
+}
+
+TEST_F(ServiceWriteLeases, a_folder_with_a_quota_is_not_leased) {
+  TreeQuotas quotas(*database_, executor_, clock_);
+  ASSERT_TRUE(run_blocking(quotas.set({caller_.workspace, "/d", 1000})).ok());
+  const InodeNo below = make_dir(dir_ino_, "below").ino;
+  EXPECT_FALSE(take(dir_ino_)->granted);
+  EXPECT_FALSE(take(below)->granted);
+  EXPECT_TRUE(take(root_)->granted) << "what lies in it is in no tree";
 }
 
 TEST_F(ServiceWriteLeases, late_changes_take_nothing_from_others) {
