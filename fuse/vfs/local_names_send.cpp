@@ -12,6 +12,8 @@ namespace {
 
 /// Operations in one batch: each is some 200 bytes, and the primary answers all after one commit.
 constexpr size_t kTogether = 512;
+/// While nobody waits for it, what comes within this travels together.
+constexpr std::chrono::milliseconds kGather{10};
 constexpr std::chrono::milliseconds kFirstPause{100};
 constexpr std::chrono::milliseconds kLongestPause{2000};
 /// Inode numbers asked for at once, and when more are asked for. One costs nothing.
@@ -70,6 +72,12 @@ Task<void> LocalNames::send() {
   if (!alive) co_return;
   std::chrono::milliseconds pause = kFirstPause;
   for (;;) {
+    bool gather = false;
+    {
+      auto state = state_.lock();
+      gather = !state->stopped && state->waiting.empty() && state->queue.size() < kTogether;
+    }
+    if (gather) co_await executor_.sleep(kGather);
     std::vector<fs::BatchItem> items = next_items();
     if (items.empty()) co_return;
     ASTER_FAULT_POINT("names.before_send");
