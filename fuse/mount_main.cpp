@@ -294,6 +294,8 @@ class MountedDrive {
     FileIoOptions io;
     io.journal = journal_.get();
     io.dirty_limit = options_.dirty_limit;
+    if (!options_.read_only) io.spill_dir = journal_dir_;
+    io.spill_limit = options_.journal_size;
     io.read_ahead_budget = options_.read_ahead;
     io.parallel_uploads = options_.uploads;
     io.parallel_downloads = options_.downloads;

@@ -46,6 +46,7 @@ std::string state(const SelfSources& s) {
   lines.add("inodes", s.filesystem.inodes().size());
   lines.add("dirty_files", s.filesystem.inodes().dirty().size());
   lines.add("dirty_bytes", io.dirty_bytes);
+  lines.add("spilled_bytes", io.spilled_bytes);
   if (s.journal != nullptr) {
     const WritebackJournal::Stats journal = s.journal->stats();
     lines.add("journal_files", journal.files).add("journal_bytes", journal.bytes);
@@ -118,6 +119,7 @@ void write_io(metrics::Exposition& out, const SelfSources& s) {
     out.gauge(name, help, {}, static_cast<double>(value));
   };
   gauge("aster_mount_dirty_bytes", "Written, but not sent yet", io.dirty_bytes);
+  gauge("aster_mount_spilled_bytes", "Of them, on disk for want of memory", io.spilled_bytes);
   gauge("aster_mount_dirty_files", "Files with such bytes", s.filesystem.inodes().dirty().size());
   gauge("aster_mount_inodes", "Inodes that are known", s.filesystem.inodes().size());
   gauge("aster_mount_event_stream_up", "1 while the primary tells of changes",
