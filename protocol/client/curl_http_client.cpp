@@ -338,7 +338,7 @@ void CurlHttpClient::Transfer::finish(ExchangePtr exchange, Result<HttpClientRes
 }
 
 CurlHttpClient::CurlHttpClient(CurlHttpClientOptions options, Executor& executor)
-    : transfer_(std::make_shared<Transfer>(std::move(options), executor)), executor_(executor) {
+    : transfer_(std::make_shared<Transfer>(std::move(options), executor)) {
   transfer_->begin();
 }
 
@@ -367,11 +367,12 @@ Task<Result<HttpClientResponse>> CurlHttpClient::send(HttpClientRequest request,
   const LogLine line = log::enabled(log::Level::debug) ? line_of(request) : LogLine();
   uint64_t registration = 0;
   Completion<Result<HttpClientResponse>> done;
+  const std::shared_ptr<Counts> counts = counts_;
   transfer_->submit(std::move(request), cancel, registration, done);
   const SteadyTime began = std::chrono::steady_clock::now();
   Result<HttpClientResponse> result = co_await done;
-  exchanges_.add();
-  if (!result.ok()) failed_.add();
+  counts->exchanges.add();
+  if (!result.ok()) counts->failed.add();
   log_exchange(line, result, began);
   cancel.forget(registration);
   co_return result;

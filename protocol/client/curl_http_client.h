@@ -40,15 +40,18 @@ class CurlHttpClient final : public HttpClient {
   using HttpClient::send;
   Task<Result<HttpClientResponse>> send(HttpClientRequest request, CancelToken cancel) override;
 
-  const metrics::Counter& exchanges() const { return exchanges_; }
-  const metrics::Counter& failed() const { return failed_; }  ///< without an answer
+  const metrics::Counter& exchanges() const { return counts_->exchanges; }
+  const metrics::Counter& failed() const { return counts_->failed; }  ///< without an answer
 
  private:
   class Transfer;
+  struct Counts {
+    metrics::Counter exchanges;
+    metrics::Counter failed;
+  };
   const std::shared_ptr<Transfer> transfer_;
-  Executor& executor_;
-  metrics::Counter exchanges_;
-  metrics::Counter failed_;
+  // An exchange that the destructor interrupts goes on after it.
+  const std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
 };
 
 /// The two as metrics, with further clients of the same program added up.

@@ -187,6 +187,17 @@ Task<Result<ObjectBackends::Composed>> PolicyBackends::compose(PolicyId policy, 
   co_return co_await store->compose(target, std::move(parts), expected_size);
 }
 
+bool PolicyBackends::joins_pieces(PolicyId policy) {
+  const auto store = driver(policy);
+  return store.ok() && (*store)->joins_pieces();
+}
+
+Task<Result<uint64_t>> PolicyBackends::join_pieces(PolicyId policy, ObjectId target,
+                                                   std::vector<Piece> pieces) {
+  ASTER_CO_TRY(const auto store, driver(policy));
+  co_return co_await store->join_pieces(target, std::move(pieces));
+}
+
 Result<std::shared_ptr<ObjectDriver>> PolicyBackends::driver(PolicyId policy) const {
   ASTER_TRY(const auto found, policies_.find(policy));
   return driver_of(*found);

@@ -47,6 +47,9 @@ class PolicyBackends final : public ObjectBackends {
   Task<Result<void>> write(PolicyId policy, ObjectId object, Bytes bytes) override;
   Task<Result<Composed>> compose(PolicyId policy, ObjectId target, std::vector<ObjectId> parts,
                                  uint64_t expected_size) override;
+  bool joins_pieces(PolicyId policy) override;
+  Task<Result<uint64_t>> join_pieces(PolicyId policy, ObjectId target,
+                                     std::vector<Piece> pieces) override;
 
   /// What moves and manages the objects of a policy; precondition_failed says why it cannot now
   /// (disabled node ...), not_found when there is no such policy.

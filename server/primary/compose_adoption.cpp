@@ -13,15 +13,9 @@ uint64_t blocks_of(uint64_t size) {
   return size / kBlockSize + (size % kBlockSize != 0 ? 1 : 0);
 }
 
-/// One reference to a part and where the part begins in the target.
-struct Moved {
-  ExtentStore::Reference reference;
-  uint64_t base = 0;
-};
-
 struct Gathered {
   std::vector<ObjectRow> parts;
-  std::vector<Moved> references;
+  std::vector<ExtentStore::Reference> references;  // with their places in the target
   std::vector<uint32_t> crcs;
   uint64_t size = 0;        // of all parts
   uint64_t referenced = 0;  // bytes of them that extents name
@@ -32,9 +26,10 @@ Result<Gathered> gather(db::FsStore& store, const db::ComposeJob& job) {
   for (const uint64_t id : job.parts) {
     std::optional<ObjectRow> part = store.objects.find(id);
     if (!part) return fail(Errc::internal, "part of a composition was collected");
-    for (const ExtentStore::Reference& reference : store.extents.references(id)) {
+    for (ExtentStore::Reference& reference : store.extents.references(id)) {
       all.referenced += reference.extent.length;
-      all.references.push_back({reference, all.size});
+      reference.extent.object_offset += all.size;
+      all.references.push_back(reference);
     }
     const auto crcs = store.objects.checksums(id, 0, blocks_of(part->size));
     all.crcs.insert(all.crcs.end(), crcs.begin(), crcs.end());
@@ -44,16 +39,15 @@ Result<Gathered> gather(db::FsStore& store, const db::ComposeJob& job) {
   return all;
 }
 
-/// Points the references at the target and joins neighbours that became one run. Returns how many
-/// extents name the target in the end.
-int64_t retarget(db::FsStore& store, uint64_t target, const std::vector<Moved>& references) {
+}  // namespace
+
+int64_t retarget(db::FsStore& store, uint64_t target,
+                 const std::vector<ExtentStore::Reference>& references) {
   std::map<std::pair<InodeNo, uint64_t>, ExtentRow> sorted;  // by file and offset
-  for (const Moved& m : references) {
-    ExtentRow row = m.reference.extent;
-    row.object = target;
-    row.object_offset += m.base;
-    store.extents.retarget(m.reference.ino, row.offset, target, row.object_offset);
-    sorted.emplace(std::make_pair(m.reference.ino, row.offset), row);
+  for (const ExtentStore::Reference& reference : references) {
+    const ExtentRow& row = reference.extent;
+    store.extents.retarget(reference.ino, row.offset, target, row.object_offset);
+    sorted.emplace(std::make_pair(reference.ino, row.offset), row);
   }
   int64_t count = 0;
   for (auto at = sorted.begin(); at != sorted.end();) {
@@ -71,8 +65,6 @@ int64_t retarget(db::FsStore& store, uint64_t target, const std::vector<Moved>& 
   }
   return count;
 }
-
-}  // namespace
 
 void drop_composed(db::FsStore& store, uint64_t job, int64_t now) {
   const std::optional<db::ComposeJob> row = store.compose.find(job);

@@ -89,7 +89,7 @@ Task<Result<void>> Composer::compose_due() {
     if (!due.ok()) co_return due.error();
     if (due->empty()) co_return ok();
     std::vector<Task<Result<void>>> files;
-    for (const InodeNo ino : *due) files.push_back(compose_file(ino));
+    for (const InodeNo ino : *due) files.push_back(take(ino));
     const std::vector<Result<void>> done = co_await when_all(std::move(files));
     for (const Result<void>& one : done) {
       if (!one.ok()) co_return one.error();
@@ -97,8 +97,8 @@ Task<Result<void>> Composer::compose_due() {
   }
 }
 
-Result<std::optional<Composer::Plan>> Composer::plan(db::Txn& txn, InodeNo ino) {
-  const std::optional<Plan> none;
+Result<Composer::Next> Composer::plan(db::Txn& txn, InodeNo ino) {
+  const Next none;
   db::FsStore store(txn);
   store.compose.dequeue(ino);
   const std::optional<db::InodeRow> file = store.inodes.find(ino);
@@ -109,7 +109,7 @@ Result<std::optional<Composer::Plan>> Composer::plan(db::Txn& txn, InodeNo ino) 
     return none;
   }
   const std::vector<db::ObjectRow> parts = qualifying_parts(store, *file);
-  if (parts.empty()) return none;
+  if (parts.empty()) return Next{std::nullopt, true};
   Plan plan;
   plan.policy = parts[0].policy;
   plan.target = ObjectId::random();
@@ -129,15 +129,36 @@ Result<std::optional<Composer::Plan>> Composer::plan(db::Txn& txn, InodeNo ino) 
   }
   store.compose.insert(job);
   plan.job = job.id;
-  return std::optional(std::move(plan));
+  return Next{std::move(plan), false};
 }
 
-Task<Result<void>> Composer::compose_file(InodeNo ino) {
-  const Result<std::optional<Plan>> planned =
+Task<Result<void>> Composer::take(InodeNo ino) {
+  Result<Next> next =
       co_await database_.write([this, ino](db::Txn& txn) { return plan(txn, ino); });
-  if (!planned.ok()) co_return planned.error();
-  if (!*planned) co_return ok();
-  const Plan plan = **planned;
+  if (!next.ok()) co_return std::move(next).error();
+  if (next->plan) co_return co_await compose_file(ino, std::move(*next->plan));
+  if (next->pieces) co_return co_await rewrite_file(ino);
+  co_return ok();
+}
+
+// A failure is not the round's: the file comes again with its next change, or after a while.
+Task<Result<void>> Composer::rewrite_file(InodeNo ino) {
+  const Result<bool> rewritten = co_await rewriter_.rewrite(ino);
+  if (rewritten.ok() && !*rewritten) co_return ok();
+  if (!rewritten.ok()) {
+    failed_.add();
+    ASTER_LOG(warn, "rewrite_failed", {"ino", ino.value}, {"err", rewritten.error()});
+  }
+  const int64_t due =
+      clock_.now_ns() + (rewritten.ok() ? 0 : std::chrono::nanoseconds(kRetry).count());
+  const Result<void> queued = co_await database_.write([ino, due](db::Txn& txn) -> Result<void> {
+    db::ComposeStore(txn).enqueue(ino, due);
+    return ok();
+  });
+  co_return queued;
+}
+
+Task<Result<void>> Composer::compose_file(InodeNo ino, Plan plan) {
   const Result<ObjectBackends::Composed> composed =
       co_await backends_.compose(plan.policy, plan.target, plan.parts, plan.size);
   if (composed.ok() && composed->size == plan.size) {

@@ -4,13 +4,15 @@
 #include "protocol/base/metrics.h"
 #include "protocol/base/task.h"
 #include "server/db/compose_store.h"
+#include "server/primary/manifest_rewriter.h"
 #include "server/primary/namespace_service.h"
 
 namespace aster::primary {
 
-/// Turns files that were written in parts into one object each.
+/// Turns files that were written in parts into one object each, and what else lies in many pieces
+/// into fewer (see ManifestRewriter).
 ///
-/// A file qualifies when its extents are two or more whole parts of one policy, in order, without
+/// A file is composed when its extents are two or more whole parts of one policy, in order, without
 /// gaps, from 0 to its end, each named by this file only, and all but the last a multiple of
 /// kBlockSize (then the block checksums of the whole are those of the parts, one after the other).
 ///
@@ -30,7 +32,10 @@ namespace aster::primary {
 class Composer {
  public:
   Composer(db::Database& database, ObjectBackends& backends, const Clock& clock)
-      : database_(database), backends_(backends), clock_(clock) {}
+      : database_(database),
+        backends_(backends),
+        clock_(clock),
+        rewriter_(database, backends, clock) {}
 
   /// Settles jobs whose outcome is unknown, then composes everything that is due.
   Task<Result<void>> round();
@@ -39,6 +44,7 @@ class Composer {
 
   const metrics::Counter& composed() const { return composed_; }
   const metrics::Counter& failed() const { return failed_; }
+  const metrics::Counter& rewritten() const { return rewriter_.rewritten(); }
 
  private:
   struct Plan {
@@ -49,11 +55,18 @@ class Composer {
     uint64_t size = 0;
     int64_t started = 0;
   };
+  /// What to do with a file that was due: compose it, see to its pieces, or nothing (now).
+  struct Next {
+    std::optional<Plan> plan;
+    bool pieces = false;
+  };
 
   Task<Result<void>> recover();
   Task<Result<void>> compose_due();
-  Task<Result<void>> compose_file(InodeNo ino);
-  Result<std::optional<Plan>> plan(db::Txn& txn, InodeNo ino);
+  Task<Result<void>> take(InodeNo ino);
+  Task<Result<void>> compose_file(InodeNo ino, Plan plan);
+  Task<Result<void>> rewrite_file(InodeNo ino);
+  Result<Next> plan(db::Txn& txn, InodeNo ino);
   Result<std::optional<Plan>> load(uint64_t job);
   Task<Result<void>> settle(uint64_t job);
   Task<Result<void>> adopt(uint64_t job, bool parts_kept);
@@ -62,6 +75,7 @@ class Composer {
   db::Database& database_;
   ObjectBackends& backends_;
   const Clock& clock_;
+  ManifestRewriter rewriter_;
   metrics::Counter composed_;
   metrics::Counter failed_;
 };

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 
 #include "protocol/base/guarded.h"
 #include "protocol/client/http_client.h"
@@ -12,7 +13,7 @@ namespace aster::primary {
 /// hour for a follower that hangs. Thread-safe.
 class InterruptibleHttpClient final : public HttpClient {
  public:
-  /// `inner` must outlive this and every exchange.
+  /// `inner` must outlive this; its end interrupts what is under way, also after the end of this.
   explicit InterruptibleHttpClient(HttpClient& inner) : inner_(inner) {}
 
   using HttpClient::send;
@@ -29,7 +30,7 @@ class InterruptibleHttpClient final : public HttpClient {
   };
 
   HttpClient& inner_;
-  Guarded<State> state_;
+  const std::shared_ptr<Guarded<State>> state_ = std::make_shared<Guarded<State>>();
 };
 
 }  // namespace aster::primary

@@ -73,6 +73,15 @@ Task<Result<ObjectBackends::Composed>> LocalDriver::compose(ObjectId target,
   co_return ObjectBackends::Composed{.size = size, .parts_kept = true};
 }
 
+Task<Result<uint64_t>> LocalDriver::join_pieces(ObjectId target,
+                                                std::vector<ObjectBackends::Piece> pieces) {
+  std::vector<storage::ObjectPiece> named;
+  for (const ObjectBackends::Piece& piece : pieces) {
+    named.push_back({path(piece.object), piece.offset, piece.length});
+  }
+  co_return co_await storage_->join_pieces(path(target), std::move(named));
+}
+
 Task<Result<ObjectBackends::Capacity>> LocalDriver::capacity() {
   ASTER_CO_TRY(const storage::Capacity found, co_await storage_->capacity());
   co_return ObjectBackends::Capacity{.total = found.total, .free = found.available};

@@ -17,6 +17,9 @@ class LocalDriver final : public ObjectDriver {
   Task<Result<void>> remove(ObjectId object) override;
   Task<Result<ObjectBackends::Composed>> compose(ObjectId target, std::vector<ObjectId> parts,
                                                  uint64_t expected_size) override;
+  bool joins_pieces() const override { return true; }
+  Task<Result<uint64_t>> join_pieces(ObjectId target,
+                                     std::vector<ObjectBackends::Piece> pieces) override;
   Task<Result<ObjectBackends::Capacity>> capacity() override;
   Result<std::optional<std::string>> presigned_url(std::string_view, const ObjectId&,
                                                    int64_t) const override {

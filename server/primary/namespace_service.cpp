@@ -415,6 +415,8 @@ void SqlNamespaceService::write_metrics(metrics::Exposition& out) const {
               collector_.failed());
   out.counter("aster_compositions_total", "Files whose parts became one object", {},
               composer_.composed());
+  out.counter("aster_rewrites_total", "Stretches of files whose pieces became one object", {},
+              composer_.rewritten());
   out.counter("aster_compositions_failed_total", "Attempts that a node refused or lost", {},
               composer_.failed());
 }

@@ -89,6 +89,18 @@ class ObjectBackends {
   };
   virtual Task<Result<Composed>> compose(PolicyId policy, ObjectId target,
                                          std::vector<ObjectId> parts, uint64_t expected_size) = 0;
+  /// A piece of an object, not empty.
+  struct Piece {
+    ObjectId object;
+    uint64_t offset = 0;
+    uint64_t length = 0;
+  };
+  /// True when join_pieces() works there now: foreign followers cannot.
+  virtual bool joins_pieces(PolicyId policy) = 0;
+  /// Joins pieces of objects of one policy, in order, into `target`; durable when answered. The
+  /// objects stay. Its size is answered.
+  virtual Task<Result<uint64_t>> join_pieces(PolicyId policy, ObjectId target,
+                                             std::vector<Piece> pieces) = 0;
 };
 
 }  // namespace aster::primary

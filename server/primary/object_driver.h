@@ -54,6 +54,10 @@ class ObjectDriver {
   virtual Task<Result<ObjectBackends::Composed>> compose(ObjectId target,
                                                          std::vector<ObjectId> parts,
                                                          uint64_t expected_size) = 0;
+  /// See ObjectBackends.
+  virtual bool joins_pieces() const = 0;
+  virtual Task<Result<uint64_t>> join_pieces(ObjectId target,
+                                             std::vector<ObjectBackends::Piece> pieces) = 0;
   virtual Task<Result<ObjectBackends::Capacity>> capacity() = 0;
   /// An absolute URL that needs no primary; nullopt when this driver has none.
   virtual Result<std::optional<std::string>> presigned_url(std::string_view method,

@@ -140,6 +140,18 @@ Task<Result<ObjectBackends::Composed>> RemoteDriver::compose(ObjectId target,
   co_return ObjectBackends::Composed{.size = size, .parts_kept = kept};
 }
 
+Task<Result<uint64_t>> RemoteDriver::join_pieces(ObjectId target,
+                                                 std::vector<ObjectBackends::Piece> pieces) {
+  Compose call;
+  call.key = key(target);
+  for (const ObjectBackends::Piece& piece : pieces) {
+    call.part_ranges.push_back({key(piece.object), piece.offset, piece.length});
+    call.size += piece.length;
+  }
+  call.max_size = max_file_size_;
+  co_return co_await client_->compose(std::move(call));
+}
+
 Task<Result<ObjectBackends::Capacity>> RemoteDriver::capacity() {
   ASTER_CO_TRY(const Capacity found, co_await client_->capacity());
   if (!found.total_bytes || !found.available_bytes) {

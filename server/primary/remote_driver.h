@@ -19,6 +19,9 @@ class RemoteDriver final : public ObjectDriver {
   Task<std::vector<Result<void>>> remove_many(std::vector<ObjectId> objects) override;
   Task<Result<ObjectBackends::Composed>> compose(ObjectId target, std::vector<ObjectId> parts,
                                                  uint64_t expected_size) override;
+  bool joins_pieces() const override { return client_->endpoint().joins_ranges; }
+  Task<Result<uint64_t>> join_pieces(ObjectId target,
+                                     std::vector<ObjectBackends::Piece> pieces) override;
   Task<Result<ObjectBackends::Capacity>> capacity() override;
   Result<std::optional<std::string>> presigned_url(std::string_view method, const ObjectId& object,
                                                    int64_t expires) const override;

@@ -24,6 +24,9 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     std::optional<Error> remove_error;
     std::optional<Error> stat_error;
     std::optional<Error> write_error;
+    bool joins_pieces = true;
+    std::optional<Error> join_error;
+    std::function<void()> before_join_answers;
     std::optional<Error> compose_error;  ///< refuses, nothing done
     bool compose_loses_answer = false;   ///< done, but answered with timeout
     std::function<void()> before_compose_answers;
@@ -42,6 +45,8 @@ class FakeObjectBackends final : public primary::ObjectBackends {
   size_t count() const { return objects_.lock()->size(); }
   /// Successful compositions so far.
   size_t composed() const { return composed_; }
+  /// Pieces joined so far.
+  size_t joined() const { return joined_; }
 
   Result<PolicyId> route(const primary::RouteRequest& request) override {
     const auto k = knobs.lock();
@@ -113,10 +118,29 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     if (now.compose_loses_answer) co_return fail(Errc::timeout, "answer lost");
     co_return Composed{size, now.parts_kept};
   }
+  bool joins_pieces(PolicyId) override { return knobs.lock()->joins_pieces; }
+  Task<Result<uint64_t>> join_pieces(PolicyId, ObjectId target,
+                                     std::vector<Piece> pieces) override {
+    const Knobs now = *knobs.lock();
+    if (now.join_error) co_return *now.join_error;
+    std::string whole;
+    for (const Piece& piece : pieces) {
+      const std::optional<std::string> bytes = get(piece.object);
+      if (!bytes) co_return fail(Errc::not_found, "piece");
+      if (piece.offset + piece.length > bytes->size()) co_return fail(Errc::bad_request, "piece");
+      whole += bytes->substr(piece.offset, piece.length);
+    }
+    const uint64_t size = whole.size();
+    put(target, std::move(whole));
+    joined_ += pieces.size();
+    if (now.before_join_answers) now.before_join_answers();
+    co_return size;
+  }
 
  private:
   Guarded<std::map<ObjectId, std::string>> objects_;
   std::atomic<size_t> composed_{0};
+  std::atomic<size_t> joined_{0};
 };
 
 }  // namespace aster::testing

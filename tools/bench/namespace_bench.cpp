@@ -10,27 +10,13 @@
 #include "server/db/database.h"
 #include "server/db/fs_store.h"
 #include "server/primary/namespace_service.h"
-#include "server/primary/object_backend.h"
+#include "tests/support/fake_object_backends.h"
 
 /// Metadata figures in process: look-ups, listings, and durable creates and commits with 1, 8 and
 /// 64 callers at once. The database lies below $ASTER_BENCH_DIR (default: the working directory),
 /// which should be on the disk that is to be measured.
 namespace aster::primary {
 namespace {
-
-class NoBackends final : public ObjectBackends {
- public:
-  Result<PolicyId> route(UserId, uint64_t) override { return PolicyId(1); }
-  Result<PolicyLimits> limits(PolicyId) override { return PolicyLimits(); }
-  Result<ObjectUrl> upload_url(PolicyId, const ObjectId&) override { return ObjectUrl{"/u", 1}; }
-  Result<ObjectUrl> read_url(PolicyId, const ObjectId&) override { return ObjectUrl{"/r", 1}; }
-  Result<Capacity> capacity(PolicyId) override { return Capacity{}; }
-  Task<Result<uint64_t>> stat(PolicyId, ObjectId) override { co_return fail(Errc::not_found); }
-  Task<Result<void>> remove(PolicyId, ObjectId) override { co_return ok(); }
-  Task<Result<Composed>> compose(PolicyId, ObjectId, std::vector<ObjectId>, uint64_t) override {
-    co_return fail(Errc::unsupported);
-  }
-};
 
 struct World {
   World() : executor({"bench", 2}) {
@@ -81,7 +67,7 @@ struct World {
 
   std::filesystem::path dir;
   SystemClock clock;
-  NoBackends backends;
+  testing::FakeObjectBackends backends;
   Executor executor;
   std::unique_ptr<db::Database> database;
   std::unique_ptr<NamespaceService> service;

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.request
@@ -38,6 +39,13 @@ def wait_for(what, condition, seconds=60):
         if time.monotonic() > end:
             raise SystemExit(f"bench: not within {seconds} s: {what}")
         time.sleep(0.01)
+
+
+def wait_for_port(port):
+    def answers():
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+    wait_for(f"a server on port {port}", answers)
 
 
 class Place:

@@ -95,6 +95,11 @@ class FakeDriver final : public primary::ObjectDriver {
                                                           uint64_t size) override {
     return objects_.compose({}, target, std::move(parts), size);
   }
+  bool joins_pieces() const override { return true; }
+  Task<Result<uint64_t>> join_pieces(ObjectId target,
+                                     std::vector<primary::ObjectBackends::Piece> pieces) override {
+    return objects_.join_pieces({}, target, std::move(pieces));
+  }
   Task<Result<primary::ObjectBackends::Capacity>> capacity() override {
     co_return objects_.capacity({});
   }

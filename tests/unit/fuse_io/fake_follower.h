@@ -79,13 +79,15 @@ class FakeFollower final : public HttpClient {
 
   std::vector<Exchange> log() const { return state_.lock()->log; }
   size_t count(const std::string& method) const {
+    const auto state = state_.lock();
     size_t n = 0;
-    for (const Exchange& exchange : state_.lock()->log) n += exchange.method == method;
+    for (const Exchange& exchange : state->log) n += exchange.method == method;
     return n;
   }
   uint64_t bytes(const std::string& method) const {
+    const auto state = state_.lock();
     uint64_t n = 0;
-    for (const Exchange& e : state_.lock()->log) n += e.method == method ? e.bytes : 0;
+    for (const Exchange& e : state->log) n += e.method == method ? e.bytes : 0;
     return n;
   }
   void forget_log() { state_.lock()->log.clear(); }
