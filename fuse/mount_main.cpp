@@ -314,7 +314,9 @@ class MountedDrive {
     vfs.timeout = options_.timeout;
     vfs.hard = options_.hard;
     vfs.read_only = options_.read_only;
-    vfs.access_times = options_.access_times;
+    vfs.access_times = !options_.access_times         ? AccessTimes::off
+                       : options_.strict_access_times ? AccessTimes::strict
+                                                      : AccessTimes::relative;
     vfs.trash = options_.trash;
     vfs.journal = journal_.get();
     vfs.client = host_name();

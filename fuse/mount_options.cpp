@@ -158,6 +158,18 @@ constexpr Row kRows[] = {
        o.access_times = false;
        return ok();
      }},
+    {"relatime", nullptr, "Of reads count the first after a change or a day (default)",
+     [](MountOptions& o, Value) {
+       o.access_times = true;
+       o.strict_access_times = false;
+       return ok();
+     }},
+    {"strictatime", nullptr, "Every read moves the time of last access on",
+     [](MountOptions& o, Value) {
+       o.access_times = true;
+       o.strict_access_times = true;
+       return ok();
+     }},
     {"foreground", nullptr, "Stay in front and log to standard error",
      [](MountOptions& o, Value) {
        o.foreground = true;
@@ -172,10 +184,11 @@ constexpr Row kRows[] = {
 
 /// Words of mount(8) and fstab(5) that mean nothing to us, or that mount(8) itself obeys.
 constexpr std::string_view kAccepted[] = {
-    "rw",       "auto",        "noauto",        "user",     "users",      "nouser",    "owner",
-    "group",    "_netdev",     "nofail",        "defaults", "async",      "atime",     "norelatime",
-    "relatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "diratime",  "nodiratime",
-    "mand",     "nomand",      "silent",        "loud",     "iversion",   "noiversion"};
+    "rw",       "auto",       "noauto",   "user",       "users",
+    "nouser",   "owner",      "group",    "_netdev",    "nofail",
+    "defaults", "async",      "atime",    "norelatime", "nostrictatime",
+    "lazytime", "nolazytime", "diratime", "nodiratime", "mand",
+    "nomand",   "silent",     "loud",     "iversion",   "noiversion"};
 
 /// Flags that the kernel enforces, as libfuse names them.
 constexpr std::string_view kKernelFlags[] = {"suid", "nosuid", "dev",  "nodev",
