@@ -128,8 +128,7 @@ class MountedDrive {
         run_blocking(filesystem_->getattr(filesystem_->root(), Caller()));
     if (!root.ok()) return root.error();
     ASTER_TRY(recover_journal());
-    const MountPlace place{directory_, credentials.server,
-                           options_.allow_other.value_or(::geteuid() == 0), options_.read_only,
+    const MountPlace place{directory_, credentials.server, allow_other(), options_.read_only,
                            options_.kernel_flags};
     ASTER_TRY(session_, Session::mount(place, *dispatch_, notifier_));
     follow_events();
@@ -247,6 +246,8 @@ class MountedDrive {
               {"status", ended.ok() ? ended->status : 0});
   }
 
+  bool allow_other() const { return options_.allow_other.value_or(::geteuid() == 0); }
+
   Result<void> open_journal(const std::string& server) {
     JournalOptions journal;
     journal_dir_ = options_.journal_dir.empty() ? default_journal_dir(server, directory_)
@@ -327,9 +328,10 @@ class MountedDrive {
                                                        boot_clock_, lock_client_of(*primary_)},
                                      vfs);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
-    add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
-                                *memory_cache_, disk_cache_.get(), journal_.get(), http_.get(),
-                                control_http_.get(), directory_});
+    add_self_files(*dispatch_,
+                   {options_, server_, session_answer_.user, *filesystem_, *io_, *memory_cache_,
+                    disk_cache_.get(), journal_.get(), http_.get(), control_http_.get(), directory_,
+                    cache_dir_, journal_dir_, allow_other()});
   }
 
   void follow_events() {

@@ -1,5 +1,7 @@
 #include "fuse/self_files.h"
 
+#include "fuse/kernel/self_errors.h"
+
 namespace aster {
 namespace {
 
@@ -29,13 +31,22 @@ std::string configuration(const SelfSources& s) {
   Lines lines;
   lines.add("version", ASTER_VERSION).add("server", s.server).add("user", s.user);
   lines.add("workspace", o.workspace).add("mountpoint", o.mountpoint);
+  lines.add("token_file", o.token_file).add("ca_file", o.ca_file).add("pin", o.pin);
   lines.add("trash", o.trash ? "on" : "off").add("ro", o.read_only).add("hard", o.hard);
+  lines.add("consistency", o.leases ? "lease" : "ttl");
+  lines.add("atime", !o.access_times         ? "noatime"
+                     : o.strict_access_times ? "strictatime"
+                                             : "relatime");
+  lines.add("allow_other", s.allow_other);
   lines.add("timeout_ms", static_cast<uint64_t>(o.timeout.count()));
-  lines.add("cache_size", o.cache_size).add("memory_cache", o.memory_cache);
+  lines.add("memory", o.memory_cache + o.dirty_limit + o.read_ahead);
+  lines.add("memory_cache", o.memory_cache).add("dirty_limit", o.dirty_limit);
+  lines.add("read_ahead", o.read_ahead);
+  lines.add("cache_size", o.cache_size).add("cache_dir", o.cache_size == 0 ? "" : s.cache_dir);
   lines.add("durability", o.local_durability ? "local" : "remote");
-  lines.add("journal_size", o.journal_size);
-  lines.add("dirty_limit", o.dirty_limit).add("read_ahead", o.read_ahead);
+  lines.add("journal_size", o.journal_size).add("journal_dir", s.journal_dir);
   lines.add("uploads", uint64_t{o.uploads}).add("downloads", uint64_t{o.downloads});
+  lines.add("log_file", o.log_file);
   return lines.take();
 }
 
@@ -156,6 +167,9 @@ void add_self_files(Dispatch& dispatch, SelfSources sources) {
   add("configuration", configuration);
   add("state", state);
   add("cache", cache);
+  tree.add({"errors", [sources](Caller) {
+              return at_once(errors_table(sources.filesystem.unsent_files()));
+            }});
   tree.add({"metrics", [sources, &dispatch](Caller) {
               return at_once(metrics_of(sources, dispatch.stats()));
             }});
