@@ -67,8 +67,8 @@ class SpillFile : public std::enable_shared_from_this<SpillFile> {
   };
   using ExtentPtr = std::shared_ptr<const Extent>;
 
-  /// All of them, each as an extent, after the disk took them. no_space: the bound is reached or the
-  /// disk is full; io_error. Nothing was kept then.
+  /// All of them, each as an extent, after the disk took them. no_space: the bound is reached or
+  /// the disk is full; io_error. Nothing was kept then.
   Result<std::vector<ExtentPtr>> write(const std::vector<Bytes>& pieces);
   /// Disk space that is in use, in whole sectors.
   uint64_t bytes() const;

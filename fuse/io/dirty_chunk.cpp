@@ -8,8 +8,7 @@ namespace aster {
 
 std::shared_ptr<DirtyChunk> DirtyChunk::make(std::shared_ptr<DirtyBudget> budget, Bytes memory,
                                              std::byte* writable) {
-  std::shared_ptr<DirtyChunk> chunk(
-      new DirtyChunk(std::move(budget), std::move(memory), writable));
+  std::shared_ptr<DirtyChunk> chunk(new DirtyChunk(std::move(budget), std::move(memory), writable));
   chunk->listed_ = chunk->budget_->list(chunk);
   return chunk;
 }

@@ -13,8 +13,8 @@
 namespace aster {
 
 /// A piece of memory with unsent writes, or the place on disk where they went for want of memory.
-/// States: open (the arena puts more into it) -> closed -> spilled. The bytes never change once they
-/// are written, so whoever holds a chunk sees the same in every state. Thread-safe.
+/// States: open (the arena puts more into it) -> closed -> spilled. The bytes never change once
+/// they are written, so whoever holds a chunk sees the same in every state. Thread-safe.
 ///
 /// What is in memory counts in the budget: bytes that were acquired before and go back when the
 /// chunk is spilled or its last owner goes.

@@ -8,8 +8,8 @@
 
 namespace aster {
 
-/// The bytes of an object while it is being sent, on account of IoContext::upload_memory. Where data
-/// can be spilled, what is in memory stays there as long, and what was spilled is read back.
+/// The bytes of an object while it is being sent, on account of IoContext::upload_memory. Where
+/// data can be spilled, what is in memory stays there as long, and what was spilled is read back.
 class LoadedBody {
  public:
   /// Fails as SpillFile::Extent::read. May end on another thread than it began.

@@ -28,7 +28,7 @@ class UnsentErrors {
 
  private:
   mutable Guarded<std::map<uint64_t, Entry>> entries_;  // by inode
-  std::atomic<size_t> count_ = 0;               // success is the rule: it takes no lock
+  std::atomic<size_t> count_ = 0;                       // success is the rule: it takes no lock
 };
 
 }  // namespace aster
