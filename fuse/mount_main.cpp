@@ -109,7 +109,10 @@ class MountedDrive {
  public:
   MountedDrive(MountOptions options, std::string directory)
       : options_(std::move(options)), directory_(std::move(directory)) {}
-  ~MountedDrive() { stop_events(); }
+  ~MountedDrive() {
+    stop_events();
+    if (names_) names_->close();
+  }
 
   Result<void> start() {
     ASTER_TRY(Credentials credentials, find_credentials(options_, environment));
@@ -305,8 +308,9 @@ class MountedDrive {
     if (journal_) {
       names_ = std::make_unique<LocalNames>(
           LocalNamesOptions{host_name(), session_answer_.root, options_.timeout,
-                            options_.local_durability},
-          *gathered_, *journal_, executor_, clock_);
+                            options_.local_durability,
+                            options_.leases && session_answer_.lease_ms > 0},
+          *gathered_, *journal_, executor_, boot_clock_);
       front = names_.get();
     }
     io_ = make_file_io(io, *front, *http_, *cache_, executor_);
@@ -320,6 +324,7 @@ class MountedDrive {
                                                       : AccessTimes::relative;
     vfs.trash = options_.trash;
     vfs.journal = journal_.get();
+    vfs.write_leases = names_.get();
     vfs.client = host_name();
     vfs.entry_ttl = std::chrono::milliseconds(session_answer_.entry_ttl_ms);
     if (options_.leases) vfs.lease_term = std::chrono::milliseconds(session_answer_.lease_ms);
@@ -327,6 +332,7 @@ class MountedDrive {
         std::make_unique<Filesystem>(Filesystem::Parts{*front, *io_, notifier_, executor_,
                                                        boot_clock_, lock_client_of(*primary_)},
                                      vfs);
+    if (names_) names_->serve(*filesystem_, *primary_);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
     add_self_files(*dispatch_,
                    {options_, server_, session_answer_.user, *filesystem_, *io_, *memory_cache_,
@@ -340,12 +346,21 @@ class MountedDrive {
       if (names_) names_->on_event(event);
       filesystem_->on_event(event, recalled);
     };
-    handlers.on_lease = [this](uint64_t lease) { filesystem_->on_lease(lease); };
+    handlers.on_lease = [this](uint64_t lease) {
+      if (names_) names_->on_lease(lease);
+      filesystem_->on_lease(lease);
+    };
+    handlers.on_wanted = [this](const fs::LeaseWanted& wanted) {
+      if (names_) names_->on_wanted(wanted);
+    };
     handlers.on_reset = [this] {
       if (names_) names_->on_reset();
       filesystem_->on_reset();
     };
-    handlers.on_state = [this](bool alive) { filesystem_->on_state(alive); };
+    handlers.on_state = [this](bool alive) {
+      if (names_) names_->on_state(alive);
+      filesystem_->on_state(alive);
+    };
     following_ = true;
     aster::start<Result<void>>(primary_->follow_events(std::move(handlers), events_cancel_),
                                [done = events_done_](Result<void>) { done.set(true); });

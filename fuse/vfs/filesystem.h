@@ -14,8 +14,10 @@
 #include "fuse/vfs/file_locks.h"
 #include "fuse/vfs/handle_table.h"
 #include "fuse/vfs/inode_table.h"
+#include "fuse/vfs/kept_content.h"
 #include "fuse/vfs/kernel_cache.h"
 #include "fuse/vfs/lease_keeper.h"
+#include "fuse/vfs/lease_state.h"
 #include "fuse/vfs/lifeline.h"
 #include "fuse/vfs/remote.h"
 #include "fuse/vfs/types.h"
@@ -43,7 +45,7 @@ inline constexpr std::chrono::seconds kShortNameTtl{1};
 ///
 /// Durability: changes of the namespace are durable when answered. Written data is durable when
 /// flush() (close(2)) or fsync() succeeded.
-class Filesystem {
+class Filesystem final : public KeptContent {
  public:
   struct Parts {
     PrimaryClient& primary;
@@ -56,7 +58,7 @@ class Filesystem {
   /// `parts` must outlive it.
   Filesystem(Parts parts, VfsOptions options);
   /// Waits for work in the background. Call flush_all() before.
-  ~Filesystem();
+  ~Filesystem() override;
   Filesystem(const Filesystem&) = delete;
   Filesystem& operator=(const Filesystem&) = delete;
 
@@ -190,6 +192,11 @@ class Filesystem {
   void stop();
 
   const InodeTable& inodes() const { return inodes_; }
+  LeaseState lease_state() const;
+
+  // ---- KeptContent (filesystem_journal.cpp)
+  Task<void> send_content(std::vector<InodeNo> inodes) override;
+  void given_back(const std::vector<InodeNo>& inodes) override;
 
  private:
   /// Notes an access, as relatime wants it; the primary learns of it a little later.
@@ -246,6 +253,7 @@ class Filesystem {
     const InodeNo directories_[2];
   };
   void drop_entry(const fs::Invalidation::Entry& entry, const DropToken& token);
+  void drop_all_entries(InodeNo directory, const DropToken& token);
   /// The kernel cannot give back entries of this directory now: forget all names instead.
   void release_entries(InodeNo directory);
   bool being_changed(InodeNo directory) const;
@@ -289,6 +297,8 @@ class Filesystem {
   Task<Result<void>> sync_to_servers(InodeNo ino, Caller who);
   /// Journaled data that a server refused (no space, over the quota): the next flush or fsync of
   /// every handle says so, once, though the data is kept and sent again.
+  /// Journaled data may wait while nobody else can see the file's older state; else it is sent now.
+  Task<void> send_unless_covered(InodeNo ino, std::shared_ptr<FileContent> content);
   void note_refusal(InodeNo ino, const Result<void>& outcome);
   Result<void> unseen_refusal(FileHandle& file);
   Task<Result<void>> commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit, Caller who);

@@ -57,6 +57,14 @@ void Filesystem::drop_entry(const fs::Invalidation::Entry& entry, const DropToke
   if (being_changed(entry.parent)) release_entries(entry.parent);
 }
 
+// Somebody is about to keep changes of the directory to themselves.
+void Filesystem::drop_all_entries(InodeNo directory, const DropToken& token) {
+  inodes_.forget_names(directory);
+  listings_.drop(directory);
+  if (parts_.kernel.drop_all_names()) return;
+  parts_.executor.post_after(kShortNameTtl, [token] {});
+}
+
 void Filesystem::on_event(const fs::Invalidation& event, bool recalled) {
   const DropToken token = keeper_.event(event.cursor, recalled);
   // Our own memory first, then the kernel's: what the kernel asks for after it forgot must not be
@@ -75,6 +83,10 @@ void Filesystem::on_event(const fs::Invalidation& event, bool recalled) {
     inodes_.set_unlinked(change.ino);
   }
   for (const fs::Invalidation::Entry& entry : event.entries) {
+    if (entry.name.empty()) {
+      drop_all_entries(entry.parent, token);
+      continue;
+    }
     inodes_.forget_name(entry.parent, entry.name);
     drop_entry(entry, token);
   }

@@ -1,6 +1,7 @@
 #include "cache/writeback_journal.h"
 #include "fuse/vfs/conflict_name.h"
 #include "fuse/vfs/filesystem.h"
+#include "fuse/vfs/write_leases.h"
 #include "protocol/base/log.h"
 #include "protocol/fs/json.h"
 
@@ -9,6 +10,8 @@ namespace aster {
 namespace {
 
 constexpr unsigned kNamesTried = 100;
+/// Files that somebody wants, sent at the same time: enough for packs.
+constexpr size_t kSentAtOnce = 256;
 
 bool gone(const Error& error) {
   return error.code == Errc::stale_handle || error.code == Errc::not_found;
@@ -135,6 +138,62 @@ Task<Result<void>> Filesystem::fsyncdir() {
   // Without the journal the primary has to have them.
   const Result<void> settled = co_await parts_.primary.settle(options_.timeout);
   co_return settled.ok() ? settled : synced;
+}
+
+// What others can see, they must see as it is when close or fsync returns: as long as they can ask.
+Task<void> Filesystem::send_unless_covered(InodeNo ino, std::shared_ptr<FileContent> content) {
+  bool covered = true;
+  if (options_.write_leases != nullptr) covered = co_await options_.write_leases->cover(ino);
+  if (!covered) {
+    const InodeTable::Ticket ticket = inodes_.ticket();
+    const Result<void> sent = co_await content->drain(false);
+    if (sent.ok()) inodes_.committed(ino, ticket);
+    note_refusal(ino, sent);
+    if (!sent.ok() && Remote::transient(sent.error())) options_.write_leases->unreachable();
+  }
+  if (waits_in_journal(ino)) finish_in_background(ino, std::chrono::milliseconds(0));
+}
+
+Task<void> Filesystem::send_content(std::vector<InodeNo> inodes) {
+  const std::optional<Lifeline::Guard> alive = lifeline_->enter();
+  if (!alive) co_return;
+  for (size_t begin = 0; begin < inodes.size();) {
+    std::vector<Task<Result<void>>> round;
+    std::vector<InodeNo> sent;
+    const InodeTable::Ticket ticket = inodes_.ticket();
+    for (; begin < inodes.size() && round.size() < kSentAtOnce; ++begin) {
+      const std::shared_ptr<FileContent> content = inodes_.content_if_any(inodes[begin]);
+      if (!content || !waits_in_journal(inodes[begin]) || inodes_.unlinked(inodes[begin])) continue;
+      sent.push_back(inodes[begin]);
+      round.push_back(content->drain(false));
+    }
+    const std::vector<Result<void>> results = co_await when_all(std::move(round));
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (results[i].ok()) inodes_.committed(sent[i], ticket);
+      note_refusal(sent[i], results[i]);
+      if (!results[i].ok()) {
+        ASTER_LOG(warn, "wanted_data_not_sent", {"ino", sent[i].value},
+                  {"err", results[i].error()});
+      }
+    }
+  }
+}
+
+void Filesystem::given_back(const std::vector<InodeNo>& inodes) {
+  const std::optional<Lifeline::Guard> alive = lifeline_->enter();
+  if (!alive) return;
+  for (const InodeNo ino : inodes) {
+    inodes_.recount(ino);
+    parts_.kernel.drop_attributes(ino);
+  }
+}
+
+LeaseState Filesystem::lease_state() const {
+  LeaseState state;
+  if (options_.write_leases != nullptr) state = options_.write_leases->lease_state();
+  state.held = leased() && inodes_.trusted();
+  state.known = inodes_.size();
+  return state;
 }
 
 bool Filesystem::waits_in_journal(InodeNo ino) const {

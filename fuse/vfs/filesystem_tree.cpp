@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "fuse/vfs/filesystem.h"
+#include "fuse/vfs/write_leases.h"
 #include "protocol/base/log.h"
 
 namespace aster {
@@ -113,7 +114,8 @@ Task<Result<void>> Filesystem::rename(RenameArgs args, Caller who) {
   const std::optional<InodeNo> target = inodes_.known_child(args.new_parent, args.new_name);
   const Changing changing(*this, args.parent, args.new_parent);
   const bool exchange = (args.flags & RENAME_EXCHANGE) != 0;
-  if (source) {
+  const bool kept = source && options_.write_leases && options_.write_leases->covers(*source);
+  if (source && !kept) {
     ASTER_CO_TRY(co_await drain_before_rename(*source, who));
   }
   const bool hold = !exchange && target && inodes_.is_open(*target);

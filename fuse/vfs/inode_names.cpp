@@ -131,6 +131,18 @@ void InodeTable::forget_name(InodeNo parent, const std::string& name) {
   state->absent.erase(key);
 }
 
+void InodeTable::forget_names(InodeNo directory) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(directory.value);
+  ++state->events;
+  if (it == state->inodes.end()) {
+    state->last_untracked_event = state->events;
+    return;
+  }
+  it->second.changed_names.clear();
+  it->second.names_since = it->second.last_name_change = state->events;
+}
+
 void InodeTable::set_name(InodeNo parent, const std::string& name, InodeNo ino) {
   auto state = state_.lock();
   const Name key{parent.value, name};

@@ -175,6 +175,16 @@ void InodeTable::expire(InodeNo ino) {
   it->second.last_event = ++state->events;
 }
 
+void InodeTable::recount(InodeNo ino) {
+  auto state = state_.lock();
+  const auto it = state->inodes.find(ino.value);
+  if (it == state->inodes.end()) return;
+  it->second.expires = SteadyTime{};
+  it->second.attr.change = 0;
+  it->second.own_changes = true;
+  it->second.last_event = ++state->events;
+}
+
 bool InodeTable::event(InodeNo ino, bool content) {
   auto state = state_.lock();
   ++state->events;

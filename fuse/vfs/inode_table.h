@@ -97,11 +97,15 @@ class InodeTable {
   /// The name leads elsewhere or nowhere now (unlinked, renamed, changed by others): listings and
   /// answers that are older are not believed about it.
   void forget_name(InodeNo parent, const std::string& name);
+  /// Likewise all names of the directory.
+  void forget_names(InodeNo directory);
   /// Likewise, and where it leads is known.
   void set_name(InodeNo parent, const std::string& name, InodeNo ino);
   /// Own change of unknown extent: ask before believing again. Content and pages stay.
   void expire(InodeNo ino);
 
+  /// Was counted here what the primary counts: believe it, whatever number its next answer has.
+  void recount(InodeNo ino);
   /// An event about the inode: expires it; answers under way are not believed. With `content` the
   /// pages of the kernel are no longer known. False when the inode is not in the table.
   bool event(InodeNo ino, bool content);

@@ -2,6 +2,7 @@
 
 #include "fuse/vfs/conflict_name.h"
 #include "fuse/vfs/local_names.h"
+#include "fuse/vfs/named_inodes.h"
 #include "protocol/base/fault_point.h"
 #include "protocol/base/log.h"
 #include "protocol/fs/json.h"
@@ -16,6 +17,8 @@ constexpr std::chrono::milliseconds kLongestPause{2000};
 /// Inode numbers asked for at once, and when more are asked for. One costs nothing.
 constexpr uint32_t kReserved = 65536;
 constexpr uint64_t kReserveBelow = 16384;
+/// More leases than this are given back, all of them: both sides keep them in memory.
+constexpr size_t kLeasedMax = 50000;
 
 bool gone(const Result<fs::Answer>& answer) {
   return answer.failed_with(Errc::stale_handle) || answer.failed_with(Errc::not_found);
@@ -34,6 +37,7 @@ Task<Result<void>> LocalNames::wait_for(uint64_t number, SteadyTime until) {
   {
     auto state = state_.lock();
     if (number <= state->settled) co_return ok();
+    if (state->stopped) co_return fail(Errc::unavailable, "the mount is ending");
     state->waiting.emplace(number, done);
   }
   executor_.post_after(until - clock_.steady(), [done] { done.set(false); });
@@ -57,6 +61,10 @@ void LocalNames::kick(State& state) {
   });
 }
 
+PrimaryClient& LocalNames::way(const State& state) const {
+  return state.giving.empty() || direct_ == nullptr ? next_ : *direct_;
+}
+
 Task<void> LocalNames::send() {
   const std::optional<Lifeline::Guard> alive = lifeline_->enter();
   if (!alive) co_return;
@@ -65,7 +73,9 @@ Task<void> LocalNames::send() {
     std::vector<fs::BatchItem> items = next_items();
     if (items.empty()) co_return;
     ASTER_FAULT_POINT("names.before_send");
-    const Result<fs::BatchAnswer> answer = co_await next_.batch(std::move(items), options_.timeout);
+    PrimaryClient& primary = way(*state_.lock());
+    const Result<fs::BatchAnswer> answer =
+        co_await primary.batch(std::move(items), options_.timeout);
     ASTER_FAULT_POINT("names.after_answer");
     if (answer.ok() && take_in(answer->results)) {
       pause = kFirstPause;
@@ -118,25 +128,49 @@ bool LocalNames::settle_first(State& state, const Result<fs::Answer>& answer) {
     drop_first(state);
     return true;
   }
-  const auto* create = std::get_if<fs::Create>(&first.item.operation);
-  if (create == nullptr && refused_for_ever(answer)) {
-    ASTER_LOG(warn, "attributes_refused", {"err", answer.error()});
-    drop_first(state);
-    return true;
-  }
-  if (create != nullptr && (answer.failed_with(Errc::exists) || gone(answer))) {
-    take_conflict_name(state, first, gone(answer));
-    return true;
-  }
+  if (settle_refused(state, first, answer)) return true;
   ASTER_LOG(warn, "names_not_sent", {"err", answer.error()}, {"waiting", state.queue.size()});
   return false;
 }
 
+// Others were there first: nothing of theirs is taken away, nothing of ours gets lost.
+bool LocalNames::settle_refused(State& state, Queued& first, const Result<fs::Answer>& answer) {
+  const fs::Operation& operation = first.item.operation;
+  const bool create = std::holds_alternative<fs::Create>(operation);
+  const bool named = create || std::holds_alternative<fs::Link>(operation) ||
+                     std::holds_alternative<fs::Rename>(operation);
+  if (named && answer.failed_with(Errc::exists)) {
+    take_conflict_name(state, first, false);
+    return true;
+  }
+  if (create && gone(answer)) {
+    take_conflict_name(state, first, true);
+    return true;
+  }
+  // What is not empty, or of another kind by now, was made by somebody else.
+  const bool other = answer.failed_with(Errc::not_empty) ||
+                     answer.failed_with(Errc::is_directory) ||
+                     answer.failed_with(Errc::not_directory);
+  if (create || !(other || refused_for_ever(answer))) return false;
+  ASTER_LOG(warn, "change_refused", {"op", fs::operation_name(operation)}, {"err", answer.error()});
+  forget_names_of(state, operation);
+  drop_first(state);
+  return true;
+}
+
+// What is known here of the directories of an operation that came out otherwise.
+void LocalNames::forget_names_of(State& state, const fs::Operation& operation) {
+  for (const InodeNo ino : inodes_of(operation)) {
+    if (!state.unsent.contains(ino.value)) state.own.erase(ino.value);
+    const auto leased = state.leased.find(ino.value);
+    if (leased != state.leased.end()) leased->second.reset();
+  }
+}
+
 void LocalNames::drop_first(State& state) {
   Queued& first = state.queue.front();
-  if (const auto* create = std::get_if<fs::Create>(&first.item.operation)) {
-    state.unsent.erase(create->ino->value);
-  }
+  if (const auto* create = std::get_if<fs::Create>(&first.item.operation))
+    known_now(state, *create);
   state.settled = first.number;
   journal_.retire_name(first.note);
   state.queue.pop_front();
@@ -147,18 +181,54 @@ void LocalNames::drop_first(State& state) {
   }
 }
 
+// The primary knows it now: it is ours as long as it is leased, as its directory is.
+void LocalNames::known_now(State& state, const fs::Create& create) {
+  const auto unsent = state.unsent.extract(create.ino->value);
+  if (!options_.leases) return;
+  if (!state.leased.contains(create.parent.value)) {
+    state.own.erase(create.ino->value);
+    return;
+  }
+  std::optional<fs::Attr> attr;
+  if (!unsent.empty()) attr = unsent.mapped();
+  state.leased.insert_or_assign(create.ino->value, std::move(attr));
+  if (state.giving.contains(create.parent.value)) state.giving.insert(create.ino->value);
+  if (state.leased.size() <= kLeasedMax || state.giving_all) return;
+  state.giving_all = true;
+  std::vector<InodeNo> all;
+  for (const auto& [ino, known] : state.leased) {
+    all.emplace_back(ino);
+    state.giving.insert(ino);
+  }
+  give_in_background(std::move(all), false);
+}
+
 // Somebody else has the name, or removed the directory: what was made here goes beside it.
 void LocalNames::take_conflict_name(State& state, Queued& first, bool lost_parent) {
-  fs::Create create = std::get<fs::Create>(first.item.operation);
-  state.own.erase(create.parent.value);
-  const std::string old = create.name;
-  create.name = conflict_name(old, options_.client, first.attempts++);
-  if (lost_parent) create.parent = options_.root;
-  ASTER_LOG(warn, "conflict_copy", {"ino", create.ino->value}, {"name", create.name});
-  first.item = {create, OperationId::random()};
+  fs::Operation operation = first.item.operation;
+  forget_names_of(state, operation);
+  InodeNo ino;
+  const auto rename = [&](std::string& name) {
+    name = conflict_name(name, options_.client, first.attempts++);
+    ASTER_LOG(warn, "conflict_copy", {"ino", ino.value}, {"name", name});
+  };
+  if (auto* create = std::get_if<fs::Create>(&operation)) {
+    ino = *create->ino;
+    rename(create->name);
+    if (lost_parent) create->parent = options_.root;
+  } else if (auto* link = std::get_if<fs::Link>(&operation)) {
+    ino = link->ino;
+    rename(link->name);
+  } else if (auto* moved = std::get_if<fs::Rename>(&operation)) {
+    ino = moved->only.value_or(InodeNo());
+    rename(moved->new_name);
+    moved->replaces.reset();
+    moved->no_replace = true;
+  }
+  first.item = {std::move(operation), OperationId::random()};
   fs::BatchRequest request;
   request.items.push_back(first.item);
-  journal_.replace_name(first.note, *create.ino, fs::encode(request));
+  journal_.replace_name(first.note, ino, fs::encode(request));
 }
 
 // Called with the state locked.

@@ -273,6 +273,10 @@ class CoalescingClient final : public PrimaryClient, public Reachability {
                                           std::chrono::milliseconds deadline) override {
     return primary_.acknowledge(std::move(ack), deadline);
   }
+  Task<Result<fs::LeaseAnswer>> lease(fs::LeaseRequest request,
+                                      std::chrono::milliseconds deadline) override {
+    return primary_.lease(std::move(request), deadline);
+  }
   std::string absolute(const std::string& url) const override { return primary_.absolute(url); }
   Task<bool> refuses_connections() override {
     auto* below = dynamic_cast<Reachability*>(&primary_);

@@ -58,6 +58,11 @@ class EventSink final : public ByteSink {
       if (notice && handlers_.on_lease) handlers_.on_lease(notice->lease);
       return notice.ok();
     }
+    if (name == "want") {
+      const Result<fs::LeaseWanted> wanted = fs::decode_lease_wanted(data);
+      if (wanted && handlers_.on_wanted) handlers_.on_wanted(*wanted);
+      return wanted.ok();
+    }
     const bool recalled = name == "recall";
     if (!recalled && name != "inval") return true;  // a later server may send more kinds
     const Result<fs::Invalidation> event = fs::decode_invalidation(data);
@@ -88,6 +93,7 @@ class HttpPrimaryClient final : public PrimaryClient, public LockClient, public 
   Task<Result<void>> close_session() override;
   Task<Result<void>> follow_events(EventHandlers handlers, CancelToken cancel) override;
   Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, milliseconds deadline) override;
+  Task<Result<fs::LeaseAnswer>> lease(fs::LeaseRequest request, milliseconds deadline) override;
   Task<Result<fs::LockAnswer>> lock(fs::LockRequest request, milliseconds deadline) override;
   Task<bool> refuses_connections() override;
 
@@ -250,6 +256,22 @@ Task<Result<fs::AckAnswer>> HttpPrimaryClient::acknowledge(fs::Ack ack, millisec
   co_return answer;
 }
 
+// Who gives something back must not wait behind those who want something from others.
+Task<Result<fs::LeaseAnswer>> HttpPrimaryClient::lease(fs::LeaseRequest lease,
+                                                       milliseconds deadline) {
+  lease.session = session();
+  HttpClientRequest call = request("POST", "/api/v1/fs/lease");
+  call.headers.emplace_back("Content-Type", "application/json");
+  call.body.push_back(Bytes::from_string(fs::encode(lease)));
+  call.total_timeout = deadline;
+  call.max_body = fs::kBatchBytesMax;
+  call.connect_timeout = std::min<milliseconds>(call.connect_timeout, deadline);
+  HttpClient& http = lease.take ? http_ : control_;
+  ASTER_CO_TRY(const Bytes body, co_await exchange(http, std::move(call)));
+  auto answer = fs::decode_lease_answer(as_text(body.view()));
+  co_return answer;
+}
+
 /// False when cancelled meanwhile.
 Task<bool> HttpPrimaryClient::pause(milliseconds delay, CancelToken cancel) {
   Completion<bool> done;
@@ -301,6 +323,10 @@ LockClient* lock_client_of(PrimaryClient& client) {
 }
 
 Task<Result<fs::AckAnswer>> PrimaryClient::acknowledge(fs::Ack, milliseconds) {
+  co_return fail(Errc::unsupported, "no leases");
+}
+
+Task<Result<fs::LeaseAnswer>> PrimaryClient::lease(fs::LeaseRequest, milliseconds) {
   co_return fail(Errc::unsupported, "no leases");
 }
 

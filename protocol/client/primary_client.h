@@ -39,11 +39,17 @@ class PrimaryClient {
     std::function<void(bool alive)> on_state;
     /// May be empty. See fs::LeaseNotice.
     std::function<void(uint64_t lease)> on_lease;
+    /// May be empty. See fs::LeaseWanted.
+    std::function<void(const fs::LeaseWanted&)> on_wanted;
   };
   virtual Task<Result<void>> follow_events(EventHandlers handlers, CancelToken cancel) = 0;
 
   /// One attempt; `ack.session` is filled in.
   virtual Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, std::chrono::milliseconds deadline);
+
+  /// One attempt to take or give back write leases; `request.session` is filled in.
+  virtual Task<Result<fs::LeaseAnswer>> lease(fs::LeaseRequest request,
+                                              std::chrono::milliseconds deadline);
 
   /// An absolute URL for ObjectAccess::url or UploadGrant::url.
   virtual std::string absolute(const std::string& url) const = 0;

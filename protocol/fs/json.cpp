@@ -241,6 +241,26 @@ std::string encode(const AckAnswer& answer) {
 Result<AckAnswer> decode_ack_answer(std::string_view text) {
   return decode_enveloped<AckAnswer>(text);
 }
+std::string encode(const LeaseRequest& request) {
+  return encode_message(request);
+}
+Result<LeaseRequest> decode_lease_request(std::string_view text) {
+  ASTER_TRY(LeaseRequest request, decode_message<LeaseRequest>(text));
+  if (request.give.size() > kGiveMax) return fail(Errc::too_large, "list \"give\" is too long");
+  return request;
+}
+std::string encode(const LeaseAnswer& answer) {
+  return encode_message(answer);
+}
+Result<LeaseAnswer> decode_lease_answer(std::string_view text) {
+  return decode_enveloped<LeaseAnswer>(text);
+}
+std::string encode(const LeaseWanted& wanted) {
+  return encode_message(wanted);
+}
+Result<LeaseWanted> decode_lease_wanted(std::string_view text) {
+  return decode_message<LeaseWanted>(text);
+}
 std::string encode(const LockRequest& request) {
   return encode_message(request);
 }

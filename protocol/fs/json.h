@@ -34,6 +34,14 @@ std::string encode(const AckAnswer& answer);
 /// Decodes the whole body {code,msg,data}.
 Result<AckAnswer> decode_ack_answer(std::string_view json);
 
+std::string encode(const LeaseRequest& request);
+Result<LeaseRequest> decode_lease_request(std::string_view json);
+std::string encode(const LeaseAnswer& answer);
+/// Decodes the whole body {code,msg,data}.
+Result<LeaseAnswer> decode_lease_answer(std::string_view json);
+std::string encode(const LeaseWanted& wanted);
+Result<LeaseWanted> decode_lease_wanted(std::string_view json);
+
 std::string encode(const LockRequest& request);
 Result<LockRequest> decode_lock_request(std::string_view json);
 std::string encode(const LockAnswer& answer);

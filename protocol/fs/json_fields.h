@@ -131,11 +131,13 @@ ASTER_FIELDS(Unlink) {
   v("name", x.name);
   v.defaulted("hold", x.hold);
   v.defaulted("skip_trash", x.skip_trash);
+  v.defaulted("only", x.only);
 }
 ASTER_FIELDS(Rmdir) {
   v("parent", x.parent);
   v("name", x.name);
   v.defaulted("skip_trash", x.skip_trash);
+  v.defaulted("only", x.only);
 }
 ASTER_FIELDS(Rename) {
   v("parent", x.parent);
@@ -146,6 +148,8 @@ ASTER_FIELDS(Rename) {
   v.defaulted("exchange", x.exchange);
   v.defaulted("hold", x.hold);
   v.defaulted("skip_trash", x.skip_trash);
+  v.defaulted("only", x.only);
+  v.defaulted("replaces", x.replaces);
 }
 ASTER_FIELDS(SetAttr) {
   v("ino", x.ino);
@@ -313,6 +317,22 @@ ASTER_FIELDS(Ack) {
 ASTER_FIELDS(AckAnswer) {
   v("lease", x.lease);
   v("lease_ms", x.lease_ms);
+}
+ASTER_FIELDS(LeaseRequest) {
+  v("session", x.session);
+  v.defaulted("lease", x.lease);
+  v.defaulted("take", x.take);
+  v.defaulted("give", x.give);
+  v.defaulted("give_all", x.give_all);
+}
+ASTER_FIELDS(LeaseAnswer) {
+  v("granted", x.granted);
+  v.defaulted("attr", x.attr);
+  v.defaulted("entries", x.entries);
+}
+ASTER_FIELDS(LeaseWanted) {
+  v.defaulted("inodes", x.inodes);
+  v.defaulted("all", x.all);
 }
 
 ASTER_FIELDS(LockRequest) {

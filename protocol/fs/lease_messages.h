@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/base/ids.h"
+#include "protocol/fs/messages.h"
 
 /// Leases between a mounted client and the primary; see aster-api(7), "Leases".
 ///
@@ -36,6 +36,37 @@ struct AckAnswer {
   uint64_t lease = 0;  ///< another one than in the question: the lease asked about is lost
   /// The lease holds for this long after the question was sent; 0 = not renewed.
   uint32_t lease_ms = 0;
+};
+
+/// Inodes given back in one LeaseRequest.
+inline constexpr size_t kGiveMax = 4096;
+/// Names below a directory that can be leased for writing as a whole.
+inline constexpr size_t kTakeNamesMax = 1024;
+
+/// POST /api/v1/fs/lease: write leases. Who holds one on an inode may keep changes of it (for a
+/// directory: of its names, too) to itself for a while: whoever else asks for it, or changes it,
+/// waits until the holder has given it back, or until the holder's lease has run out.
+///
+/// `take` asks for an inode and, of a directory, for all that have a name in it. What a holder then
+/// makes in a directory that it holds is its own from the beginning, and so on below.
+struct LeaseRequest {
+  SessionId session;
+  uint64_t lease = 0;  ///< with `take`: the number of the read lease that is held
+  std::optional<InodeNo> take;
+  std::vector<InodeNo> give;  ///< everything of them was sent
+  bool give_all = false;
+};
+/// Not granted: others hold it, or wanted it a moment ago, or there is too much in the directory.
+struct LeaseAnswer {
+  bool granted = false;
+  std::optional<Attr> attr;       ///< of what was asked for
+  std::vector<DirEntry> entries;  ///< all of the directory
+};
+
+/// Server-sent event "want": somebody waits for these. They are to be sent and given back.
+struct LeaseWanted {
+  std::vector<InodeNo> inodes;
+  bool all = false;
 };
 
 }  // namespace aster::fs

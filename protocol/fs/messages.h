@@ -195,13 +195,15 @@ struct Unlink {
   InodeNo parent;
   std::string name;
   bool hold = false;
-  bool skip_trash = false;  ///< not to be kept
+  bool skip_trash = false;      ///< not to be kept
+  std::optional<InodeNo> only;  ///< not_found when the name leads to another inode
 };
 /// -> Removed. not_empty.
 struct Rmdir {
   InodeNo parent;
   std::string name;
   bool skip_trash = false;
+  std::optional<InodeNo> only;  ///< as above
 };
 /// -> Renamed. POSIX rename(2): replaces an existing target of the same kind; into itself is
 /// bad_request; two names of one inode: nothing happens.
@@ -212,8 +214,10 @@ struct Rename {
   std::string new_name;
   bool no_replace = false;
   bool exchange = false;
-  bool hold = false;        ///< this session has the replaced inode open
-  bool skip_trash = false;  ///< the replaced inode is not to be kept
+  bool hold = false;                ///< this session has the replaced inode open
+  bool skip_trash = false;          ///< the replaced inode is not to be kept
+  std::optional<InodeNo> only;      ///< not_found when the old name leads to another inode
+  std::optional<InodeNo> replaces;  ///< exists when the new name leads to another inode
 };
 /// -> Attr. Fields that are absent stay. Every SetAttr sets ctime to the primary's now, unless
 /// given. `mode` also changes the access control list. `size` cuts or extends (with a hole) and
@@ -416,6 +420,7 @@ struct SessionAnswer {
 
 /// One change that others made. Sent as server-sent event "inval" on
 /// GET /api/v1/fs/events?session=N&cursor=C; the session that caused it does not get it.
+/// An entry without a name stands for all names of the directory.
 struct Invalidation {
   struct Inode {
     InodeNo ino;

@@ -13,6 +13,7 @@
 #include "server/db/schema/quota.h"
 #include "server/db/schema/uploads.h"
 #include "server/db/schema/webdav.h"
+#include "server/db/schema/write_leases.h"
 #include "server/db/txn.h"
 
 namespace aster::db {
@@ -29,6 +30,7 @@ constexpr Migration kAll[] = {
     {7, "people", kPeopleSchema},
     {9, "kept", kKeptSchema},
     {10, "policy groups", kPolicyGroupsSchema},
+    {13, "write leases", kWriteLeasesSchema},
 };
 
 constexpr char kVersionTable[] =

@@ -13,12 +13,16 @@ bool SessionStore::exists(SessionId id) {
 
 std::vector<SessionRow> SessionStore::all() {
   std::vector<SessionRow> rows;
-  Query q = txn_.query("SELECT id, user, workspace, client, opened FROM sessions");
+  Query q = txn_.query("SELECT id, user, workspace, client, opened, writes FROM sessions");
   while (q.next()) {
-    rows.push_back(
-        {SessionId(q.uint64(0)), UserId(q.uint64(1)), q.uint64(2), q.text(3), q.int64(4)});
+    rows.push_back({SessionId(q.uint64(0)), UserId(q.uint64(1)), q.uint64(2), q.text(3), q.int64(4),
+                    q.int64(5) != 0});
   }
   return rows;
+}
+
+void SessionStore::set_writes(SessionId id) {
+  txn_.exec("UPDATE sessions SET writes=1 WHERE id=?1", id);
 }
 
 void SessionStore::erase(SessionId id) {

@@ -14,7 +14,8 @@ struct SessionRow {
   UserId user;
   uint64_t workspace = 0;
   std::string client;
-  int64_t opened = 0;  ///< unix ns
+  int64_t opened = 0;   ///< unix ns
+  bool writes = false;  ///< has had write leases
 };
 
 /// Rows of sessions, of the inodes they hold, and of inodes without a name. Failures are kept by
@@ -26,6 +27,7 @@ class SessionStore {
   void insert(const SessionRow& row);
   bool exists(SessionId id);
   std::vector<SessionRow> all();
+  void set_writes(SessionId id);
   /// Removes the session and everything it holds.
   void erase(SessionId id);
 

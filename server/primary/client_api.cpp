@@ -77,6 +77,7 @@ void ClientApi::add_routes(http::Router& router) {
   add("DELETE", "/api/v1/fs/session/{}", &ClientApi::close_session);
   add("POST", "/api/v1/fs/batch", &ClientApi::batch);
   add("POST", "/api/v1/fs/ack", &ClientApi::acknowledge);
+  add("POST", "/api/v1/fs/lease", &ClientApi::lease);
   add("POST", "/api/v1/fs/lock", &ClientApi::lock);
   add("GET", "/api/v1/fs/events", &ClientApi::events);
 }
@@ -155,6 +156,20 @@ Task<Result<std::string>> ClientApi::try_acknowledge(http::Request& request) {
   ASTER_CO_TRY(const fs::Ack ack, fs::decode_ack(body));
   ASTER_CO_TRY(const Caller caller, co_await caller_of(std::move(who), ack.session, request));
   ASTER_CO_TRY(const fs::AckAnswer answer, namespaces_.acknowledge(caller, ack));
+  co_return fs::encode(answer);
+}
+
+Task<http::Response> ClientApi::lease(http::Request& request) {
+  const Result<std::string> outcome = co_await try_lease(request);
+  co_return reply(outcome);
+}
+
+Task<Result<std::string>> ClientApi::try_lease(http::Request& request) {
+  ASTER_CO_TRY(Identity who, co_await identify(request));
+  ASTER_CO_TRY(const std::string body, co_await read_body(request, kMaxApiBody));
+  ASTER_CO_TRY(fs::LeaseRequest asked, fs::decode_lease_request(body));
+  ASTER_CO_TRY(const Caller caller, co_await caller_of(std::move(who), asked.session, request));
+  ASTER_CO_TRY(const fs::LeaseAnswer answer, co_await namespaces_.lease(caller, std::move(asked)));
   co_return fs::encode(answer);
 }
 

@@ -21,6 +21,7 @@ class ClientApi {
   Task<http::Response> close_session(http::Request& request);
   Task<http::Response> batch(http::Request& request);
   Task<http::Response> acknowledge(http::Request& request);
+  Task<http::Response> lease(http::Request& request);
   Task<http::Response> lock(http::Request& request);
   Task<http::Response> events(http::Request& request);
 
@@ -28,6 +29,7 @@ class ClientApi {
   Task<Result<std::string>> try_close_session(http::Request& request);
   Task<Result<std::string>> try_batch(http::Request& request);
   Task<Result<std::string>> try_acknowledge(http::Request& request);
+  Task<Result<std::string>> try_lease(http::Request& request);
   Task<Result<std::string>> try_lock(http::Request& request);
   Task<Result<std::shared_ptr<ByteSource>>> try_events(http::Request& request);
   Task<Result<Identity>> identify(const http::Request& request);

@@ -21,6 +21,10 @@ std::string render_lease(uint64_t lease) {
   return "event: lease\ndata: " + fs::encode(fs::LeaseNotice{lease}) + "\n\n";
 }
 
+std::string render_wanted(const fs::LeaseWanted& wanted) {
+  return "event: want\ndata: " + fs::encode(wanted) + "\n\n";
+}
+
 EventHub::EventHub(Options options, Executor& executor, const Clock& clock)
     : options_(options), executor_(executor), clock_(clock) {}
 
@@ -119,10 +123,18 @@ std::shared_ptr<EventQueue> EventHub::attach(SessionId id) {
 }
 
 void EventHub::announce(SessionId id, uint64_t lease) {
+  notify(id, render_lease(lease));
+}
+
+void EventHub::announce(SessionId id, const fs::LeaseWanted& wanted) {
+  notify(id, render_wanted(wanted));
+}
+
+void EventHub::notify(SessionId id, std::string text) {
   const auto sessions = sessions_.lock();
   const auto found = sessions->find(id);
   if (found == sessions->end() || !found->second.queue) return;
-  found->second.queue->push({0, std::make_shared<const std::string>(render_lease(lease))});
+  found->second.queue->push({0, std::make_shared<const std::string>(std::move(text))});
 }
 
 void EventHub::end_streams() {

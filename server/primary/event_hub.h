@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "protocol/base/clock.h"
-#include "protocol/fs/messages.h"
+#include "protocol/fs/lease_messages.h"
 #include "server/primary/event_cursor.h"
 #include "server/primary/event_queue.h"
 
@@ -58,6 +58,8 @@ class EventHub {
   std::shared_ptr<EventQueue> attach(SessionId id);
   /// Puts a notice of this lease behind what waits for the session. Nothing without a stream.
   void announce(SessionId id, uint64_t lease);
+  /// Likewise that somebody waits for what the session keeps to itself.
+  void announce(SessionId id, const fs::LeaseWanted& wanted);
   void end_streams();
   /// Called after a session was removed, with no lock held. Set before the first session.
   void on_end(std::function<void(SessionId)> action) { on_end_ = std::move(action); }
@@ -71,6 +73,7 @@ class EventHub {
   const Guid& epoch() const noexcept { return options_.epoch; }
 
  private:
+  void notify(SessionId id, std::string text);
   struct Entry {
     Session session;
     SteadyTime heard;
@@ -89,6 +92,8 @@ std::string render_invalidation(fs::Invalidation invalidation, const EventCursor
                                 bool recall = false);
 /// "event: lease"
 std::string render_lease(uint64_t lease);
+/// "event: want"
+std::string render_wanted(const fs::LeaseWanted& wanted);
 /// "event: reset", followed by an invalidation of nothing that tells where to resume.
 std::string render_reset(const EventCursor& cursor);
 

@@ -34,6 +34,13 @@ EventStream::EventStream(EventHub::Session session, std::string cursor,
       database_(database),
       executor_(executor) {}
 
+std::string EventStream::lease_notice() const {
+  std::string text = render_lease(leases_.lease_of(session_.id));
+  const fs::LeaseWanted wanted = leases_.wanted(session_.id);
+  if (wanted.all || !wanted.inodes.empty()) text += render_wanted(wanted);
+  return text;
+}
+
 Result<std::string> EventStream::catch_up() {
   return database_.read([this](db::Txn& txn) -> Result<std::string> {
     db::JournalStore journal(txn);

@@ -31,7 +31,8 @@ class EventStream final : public ByteSource {
   /// What happened between the cursor and now; sets last_.
   Result<std::string> catch_up();
   std::string render(const EventQueue::Batch& batch);
-  std::string lease_notice() const { return render_lease(leases_.lease_of(session_.id)); }
+  /// Its lease, and what is being called back: notices of before may have been lost.
+  std::string lease_notice() const;
 
   const EventHub::Session session_;
   const std::optional<EventCursor> cursor_;

@@ -29,12 +29,16 @@ LeaseTable::LeaseTable(Options options, Executor& executor, const Clock& clock, 
   state_.lock()->next_lease = first_lease();
 }
 
-void LeaseTable::open(SessionId id, uint64_t workspace, bool restarted) {
+void LeaseTable::open(SessionId id, uint64_t workspace, bool restarted, bool writes) {
   const auto state = state_.lock();
   Session& session = state->sessions[id];
   session.workspace = workspace;
   session.lease = state->next_lease++;
   if (restarted) session.end = session.coarse_until = clock_.steady() + options_.term;
+  if (!restarted || !writes) return;
+  session.unsure = true;
+  ++state->unsure;
+  count_writing(*state);
 }
 
 void LeaseTable::close(SessionId id) {
@@ -42,6 +46,7 @@ void LeaseTable::close(SessionId id) {
   const auto found = state->sessions.find(id);
   if (found == state->sessions.end()) return;
   drop_all(*state, id, found->second);
+  end_all_writes(*state, found->second);
   for (auto& [position, pending] : found->second.pending) settle(pending, true);
   state->sessions.erase(found);
 }
@@ -185,12 +190,22 @@ RecallPtr LeaseTable::changed(const Change& change) {
       for (const fs::Invalidation::Inode& inode : change.told->inodes) {
         drop(*state, id, state->sessions.at(id), inode.ino.value, kAttributes);
       }
+      for (const fs::Invalidation::Entry& entry : change.told->entries) {
+        if (!entry.name.empty()) continue;
+        drop(*state, id, state->sessions.at(id), entry.parent.value, kNames);
+      }
       wait_for(*state, id, change.position, recall);
     }
   }
   const auto cause = state->sessions.find(change.cause);
   if (cause != state->sessions.end()) {
-    for (const LeaseWish& wish : change.granted) add(*state, change.cause, cause->second, wish);
+    for (const LeaseWish& wish : change.granted) {
+      if (wish.mode == LeaseMode::write) {
+        inherit_write(*state, change.cause, cause->second, wish);
+      } else {
+        add(*state, change.cause, cause->second, wish);
+      }
+    }
   }
   if (!recall || recall->left_ == 0) return nullptr;
   ++state->recalls;
@@ -241,6 +256,7 @@ void LeaseTable::settle(Pending& pending, bool good) {
 
 void LeaseTable::lose(State& state, SessionId id, Session& session) {
   drop_all(state, id, session);
+  end_all_writes(state, session);
   session.lease = state.next_lease++;
   session.end = SteadyTime{};
   session.coarse = false;
@@ -269,9 +285,8 @@ fs::AckAnswer LeaseTable::acknowledge(SessionId id, const Acked& acked) {
   // Who does not acknowledge must not hold others up for longer by renewing.
   const SteadyTime now = clock_.steady();
   SteadyTime until = now + options_.term;
-  if (!session.pending.empty()) {
-    until = std::min(until, session.pending.begin()->second.since + options_.term);
-  }
+  const SteadyTime since = waiting_since(session);
+  if (since != SteadyTime::max()) until = std::min(until, since + options_.term);
   if (until <= now) return {session.lease, 0};
   session.end = std::max(session.end, until);
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - now);
@@ -290,13 +305,14 @@ void LeaseTable::expire() {
   const auto state = state_.lock();
   const SteadyTime now = clock_.steady();
   for (auto& [id, session] : state->sessions) {
-    if (!std::exchange(session.timer, false) || session.pending.empty()) continue;
+    const bool timed = std::exchange(session.timer, false);
+    if (!timed || (session.pending.empty() && session.wanted.empty())) continue;
     if (session.end > now) {
       set_timer(session);  // renewed meanwhile
       continue;
     }
-    ASTER_LOG(warn, "lease_lost", {"session", id.value},
-              {"unacknowledged", session.pending.size()});
+    ASTER_LOG(warn, "lease_lost", {"session", id.value}, {"unacknowledged", session.pending.size()},
+              {"not_given_back", session.wanted.size()});
     lose(*state, id, session);
   }
 }
@@ -307,13 +323,17 @@ void LeaseTable::stop() {
   for (auto& [id, session] : state->sessions) {
     for (auto& [position, pending] : session.pending) settle(pending, false);
     session.pending.clear();
+    for (auto& [ino, wanted] : session.wanted) settle(wanted, false);
+    session.wanted.clear();
   }
 }
 
 LeaseTable::Stats LeaseTable::stats() const {
   const auto state = state_.lock();
-  Stats stats{state->leases, 0, state->recalls, state->lost};
-  for (const auto& [id, session] : state->sessions) stats.waiting += session.pending.size();
+  Stats stats{state->leases, state->writers.size(), 0, state->recalls, state->lost};
+  for (const auto& [id, session] : state->sessions) {
+    stats.waiting += session.pending.size() + session.wanted.size();
+  }
   return stats;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -21,14 +22,14 @@ namespace aster::primary {
 
 /// What an answer lets its reader believe.
 enum class LeaseMode : uint8_t {
-  read = 1,  ///< until recalled; any number of sessions
-  // A later mode `write` (one session applies changes itself) will conflict with reads of others,
-  // which then go through recall() as changes do now.
+  read = 1,   ///< until recalled; any number of sessions
+  write = 2,  ///< one session keeps changes to itself; who else asks goes through want()
 };
 struct LeaseWish {
   InodeNo ino;
   bool names = false;  ///< the names below the directory, else the attributes of the inode
   LeaseMode mode = LeaseMode::read;
+  InodeNo under;  ///< with `write`: only while this directory is leased to the session, too
 };
 
 /// One change waits for those who must forget something. Shared by the table and the waiter.
@@ -74,10 +75,16 @@ class LeaseTable : public std::enable_shared_from_this<LeaseTable> {
   /// Puts the notice of a lease behind everything else in the stream of a session. Called under the
   /// table's lock.
   using Announce = std::function<void(SessionId, uint64_t lease)>;
+  /// Tells a session in its stream that somebody waits for what it holds. Likewise.
+  using Ask = std::function<void(SessionId, const fs::LeaseWanted&)>;
   LeaseTable(Options options, Executor& executor, const Clock& clock, Announce announce);
 
+  /// Set before the first session.
+  void on_want(Ask ask) { ask_ = std::move(ask); }
+
   /// `restarted`: lived before this server started, and may believe anything for one term.
-  void open(SessionId session, uint64_t workspace, bool restarted);
+  /// `writes`: and may have kept changes of anything to itself.
+  void open(SessionId session, uint64_t workspace, bool restarted, bool writes = false);
   /// Nobody waits for it any more.
   void close(SessionId session);
   /// The number for its stream's notice; 0 when the session is not there.
@@ -123,6 +130,24 @@ class LeaseTable : public std::enable_shared_from_this<LeaseTable> {
     std::vector<uint64_t> done;
   };
   fs::AckAnswer acknowledge(SessionId session, const Acked& acked);
+  // ---- write leases (lease_table_writes.cpp)
+  /// An inode is leased for writing to one session at most, whole: attributes, content, names. The
+  /// lease ends when it is given back, or with the session's lease.
+  ///
+  /// True while anything may be leased for writing: else want() has nothing to do.
+  bool writing() const { return writing_ > 0; }
+  /// All or nothing. Called from the database's writer thread, in a transaction whose commit tells
+  /// a change of all of them: that makes the others forget what they read. False when another
+  /// session holds one, or wanted one a moment ago, or `lease` is not the session's.
+  bool take(SessionId session, uint64_t lease, std::span<const InodeNo> inodes);
+  /// What they kept to themselves is here now.
+  void give(SessionId session, std::span<const InodeNo> inodes);
+  void give_all(SessionId session);
+  /// Calls back what other sessions than `cause` keep of these. Null when nobody does.
+  RecallPtr want(SessionId cause, uint64_t workspace, std::span<const InodeNo> inodes);
+  /// What is being called back from the session, for the beginning of its stream.
+  fs::LeaseWanted wanted(SessionId session) const;
+
   /// Takes leases away that ran out while somebody waits; a timer does it, tests may.
   void expire();
 
@@ -131,6 +156,7 @@ class LeaseTable : public std::enable_shared_from_this<LeaseTable> {
 
   struct Stats {
     size_t leases = 0;
+    size_t writes = 0;   ///< inodes leased for writing
     size_t waiting = 0;  ///< changes
     uint64_t recalls = 0;
     uint64_t lost = 0;
@@ -145,9 +171,12 @@ class LeaseTable : public std::enable_shared_from_this<LeaseTable> {
   struct Session {
     uint64_t workspace = 0;
     uint64_t lease = 0;
-    SteadyTime end{};           // of the lease; zero: its client has not taken it up yet
-    SteadyTime coarse_until{};  // after a restart
-    bool coarse = false;        // too many leases
+    std::unordered_set<uint64_t> writes;
+    bool unsure = false;                 // may keep changes of anything to itself
+    std::map<uint64_t, Pending> wanted;  // by inode; 0: everything
+    SteadyTime end{};                    // of the lease; zero: its client has not taken it up yet
+    SteadyTime coarse_until{};           // after a restart
+    bool coarse = false;                 // too many leases
     size_t reading = 0;
     uint64_t told = 0;   // position of the last event for it
     uint64_t acked = 0;  // everything up to it was acknowledged
@@ -169,6 +198,9 @@ class LeaseTable : public std::enable_shared_from_this<LeaseTable> {
     bool stopped = false;
     uint64_t recalls = 0;
     uint64_t lost = 0;
+    std::unordered_map<uint64_t, SessionId> writers;     // by inode
+    std::unordered_map<uint64_t, SteadyTime> contested;  // inode -> when it was wanted last
+    size_t unsure = 0;                                   // sessions
   };
 
   void note_change(State& state, const fs::Invalidation& told);
@@ -179,6 +211,15 @@ class LeaseTable : public std::enable_shared_from_this<LeaseTable> {
   void wait_for(State& state, SessionId id, uint64_t position, const RecallPtr& recall);
   void lose(State& state, SessionId id, Session& session);
   void settle(Pending& pending, bool good);
+  void count_writing(const State& state) { writing_ = state.writers.size() + state.unsure; }
+  void inherit_write(State& state, SessionId id, Session& session, const LeaseWish& wish);
+  void end_write(State& state, Session& session, uint64_t ino);
+  void end_all_writes(State& state, Session& session);
+  bool contested(State& state, std::span<const InodeNo> inodes);
+  void call_back(State& state, SessionId id, const std::vector<uint64_t>& inodes,
+                 const RecallPtr& recall);
+  /// When the first of those began to wait that wait for the session; max: nobody does.
+  static SteadyTime waiting_since(const Session& session);
   void set_timer(Session& session);
   bool holds_everything(const Session& session) const;
 
@@ -186,7 +227,9 @@ class LeaseTable : public std::enable_shared_from_this<LeaseTable> {
   Executor& executor_;
   const Clock& clock_;
   const Announce announce_;
+  Ask ask_;
   Guarded<State> state_;
+  std::atomic<size_t> writing_{0};
 };
 
 }  // namespace aster::primary

@@ -53,6 +53,7 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
         composing_(executor),
         collector_duty_("collector", kCollectorPeriod, [this] { return collect(); }),
         composer_duty_("composer", kComposerPeriod, [this] { return compose(); }) {
+    leases_->on_want([this](SessionId id, const fs::LeaseWanted& w) { hub_.announce(id, w); });
     hub_.on_end([this](SessionId id) {
       leases_->close(id);
       locks_.close(id);
@@ -71,6 +72,7 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
   }
   bool touch_session(const Caller& caller) override { return hub_.touch(session_of(caller)); }
   Result<fs::AckAnswer> acknowledge(const Caller& caller, const fs::Ack& ack) override;
+  Task<Result<fs::LeaseAnswer>> lease(Caller caller, fs::LeaseRequest request) override;
   Task<Result<fs::LockAnswer>> lock(Caller caller, fs::LockRequest request) override;
   Result<std::shared_ptr<ByteSource>> events(const Caller& caller, std::string cursor) override;
   void start_duties() override;
@@ -90,8 +92,9 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
                                   bool stop_on_error);
   Task<Result<Answers>> read_run(const Caller& caller, std::span<const fs::BatchItem> items,
                                  bool stop_on_error);
+  /// Sets `kept` instead when others keep changes to themselves of what the answers tell.
   Result<Answers> read_leased(const Caller& caller, std::span<const fs::BatchItem> items,
-                              bool stop_on_error);
+                              bool stop_on_error, RecallPtr& kept);
   Result<Answers> read_all(const Caller& caller, std::span<const fs::BatchItem> items,
                            bool stop_on_error);
   void wake_composer(std::span<const fs::BatchItem> items);
@@ -172,40 +175,78 @@ Task<Answers> SqlNamespaceService::apply(Caller caller, fs::BatchRequest request
   co_return answers;
 }
 
+/// Nobody may hear of it yet; the operation ids make the repetition harmless.
+Error stopping() {
+  return fail(Errc::unavailable, "the server is stopping");
+}
+
 Task<Result<Answers>> SqlNamespaceService::write_run(const Caller& caller,
                                                      std::span<const fs::BatchItem> items,
                                                      bool stop_on_error) {
-  std::vector<RecallPtr> recalls;
-  Result<Answers> answers = co_await database_.write([&](db::Txn& txn) -> Result<Answers> {
-    return runner_.write(txn, caller, items, stop_on_error, recalls);
-  });
-  if (answers.ok()) wake_composer(items);
-  for (const RecallPtr& recall : recalls) {
-    const bool settled = co_await recall->done();
-    // Committed, but nobody may hear of it yet; the operation ids make the repetition harmless.
-    if (!settled) co_return fail(Errc::unavailable, "the server is stopping");
+  Answers all;
+  for (;;) {
+    std::vector<RecallPtr> recalls;
+    RecallPtr blocked;
+    const auto left = items.subspan(all.size());
+    Result<Answers> answers = co_await database_.write([&](db::Txn& txn) -> Result<Answers> {
+      blocked.reset();
+      return runner_.write(txn, caller, left, stop_on_error, recalls, blocked);
+    });
+    if (!answers.ok()) co_return answers.error();
+    std::move(answers->begin(), answers->end(), std::back_inserter(all));
+    for (const RecallPtr& recall : recalls) {
+      const bool settled = co_await recall->done();
+      if (!settled) co_return stopping();  // committed
+    }
+    if (!blocked) break;
+    const bool given = co_await blocked->done();
+    if (!given) co_return stopping();
+    const bool failed = stop_on_error && !all.empty() && !all.back().ok();
+    if (failed) all.resize(items.size(), fail(Errc::interrupted, "an earlier operation failed"));
+    if (all.size() == items.size()) break;
   }
-  co_return answers;
+  wake_composer(items);
+  co_return all;
 }
 
 Task<Result<Answers>> SqlNamespaceService::read_run(const Caller& caller,
                                                     std::span<const fs::BatchItem> items,
                                                     bool stop_on_error) {
-  Result<Answers> answers =
-      co_await executor_.run([&] { return read_leased(caller, items, stop_on_error); });
-  co_return answers;
+  for (;;) {
+    RecallPtr kept;
+    Result<Answers> answers =
+        co_await executor_.run([&] { return read_leased(caller, items, stop_on_error, kept); });
+    if (!kept) co_return answers;
+    const bool given = co_await kept->done();
+    if (!given) co_return stopping();
+  }
 }
 
+std::vector<InodeNo> inodes_of(std::span<const LeaseWish> wishes) {
+  std::vector<InodeNo> inodes;
+  inodes.reserve(wishes.size());
+  for (const LeaseWish& wish : wishes) inodes.push_back(wish.ino);
+  return inodes;
+}
+
+// Between the two questions to the table a lease for writing may be taken: then what was read
+// counts as changed, as soon as that is committed.
 Result<Answers> SqlNamespaceService::read_leased(const Caller& caller,
                                                  std::span<const fs::BatchItem> items,
-                                                 bool stop_on_error) {
-  if (!caller.session) return read_all(caller, items, stop_on_error);
+                                                 bool stop_on_error, RecallPtr& kept) {
+  const auto read = [&]() -> Result<Answers> {
+    ASTER_TRY(Answers answers, read_all(caller, items, stop_on_error));
+    if (!leases_->writing()) return answers;
+    kept = leases_->want(caller.session, caller.workspace, inodes_of(leased(items, answers)));
+    return answers;
+  };
   const uint64_t mark = leases_->mark();
-  ASTER_TRY(Answers answers, read_all(caller, items, stop_on_error));
+  ASTER_TRY(Answers answers, read());
+  if (kept || !caller.session) return answers;
   if (leases_->grant(caller.session, mark, leased(items, answers))) return answers;
   LeaseTable::Reading reading(*leases_, caller.session);
-  ASTER_TRY(answers, read_all(caller, items, stop_on_error));
-  reading.grant(leased(items, answers));
+  ASTER_TRY(answers, read());
+  if (!kept) reading.grant(leased(items, answers));
   return answers;
 }
 
@@ -337,6 +378,23 @@ Result<fs::AckAnswer> SqlNamespaceService::acknowledge(const Caller& caller, con
   return leases_->acknowledge(caller.session, acked);
 }
 
+Task<Result<fs::LeaseAnswer>> SqlNamespaceService::lease(Caller caller, fs::LeaseRequest request) {
+  if (!touch_session(caller)) co_return fail(Errc::stale_handle, "the session has ended");
+  leases_->give(caller.session, request.give);
+  if (request.give_all) leases_->give_all(caller.session);
+  if (!request.take || caller.read_only) co_return fs::LeaseAnswer();
+  std::vector<RecallPtr> recalls;
+  Result<fs::LeaseAnswer> answer =
+      co_await database_.write([&](db::Txn& txn) -> Result<fs::LeaseAnswer> {
+        return runner_.take(txn, caller, request, recalls);
+      });
+  for (const RecallPtr& recall : recalls) {
+    const bool settled = co_await recall->done();
+    if (!settled) co_return stopping();
+  }
+  co_return answer;
+}
+
 Task<Result<fs::LockAnswer>> SqlNamespaceService::lock(Caller caller, fs::LockRequest request) {
   if (!touch_session(caller)) co_return fail(Errc::stale_handle, "the session has ended");
   if (request.unlock) co_return locks_.apply(request);
@@ -359,7 +417,7 @@ Result<void> SqlNamespaceService::load_sessions() {
             }));
   for (const db::SessionRow& row : rows) {
     hub_.add({row.id, row.user, row.workspace});
-    leases_->open(row.id, row.workspace, true);
+    leases_->open(row.id, row.workspace, true, row.writes);
     locks_.restored(row.id);
   }
   return ok();
@@ -404,6 +462,8 @@ void SqlNamespaceService::write_metrics(metrics::Exposition& out) const {
   const LeaseTable::Stats leases = leases_->stats();
   out.gauge("aster_leases", "Inodes and directories that clients may believe", {},
             static_cast<double>(leases.leases));
+  out.gauge("aster_write_leases", "Inodes and directories of which clients keep changes", {},
+            static_cast<double>(leases.writes));
   out.gauge("aster_lease_waits", "Changes that wait for clients to forget", {},
             static_cast<double>(leases.waiting));
   out.counter("aster_lease_recalls_total", "Leases that were called back", {}, leases.recalls);

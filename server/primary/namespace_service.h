@@ -69,13 +69,17 @@ class NamespaceService {
   /// session has ended.
   virtual Result<fs::AckAnswer> acknowledge(const Caller& caller, const fs::Ack& ack) = 0;
 
+  /// Takes and gives back write leases. When it is answered, whoever believed something of what was
+  /// taken has acknowledged or lost it.
+  virtual Task<Result<fs::LeaseAnswer>> lease(Caller caller, fs::LeaseRequest request) = 0;
+
   /// Sets, tests or ends a file lock of the session; never waits. Locks end with their session.
   virtual Task<Result<fs::LockAnswer>> lock(Caller caller, fs::LockRequest request) = 0;
 
   /// The event stream of a session from `cursor` on, as server-sent events text, ready for a
   /// StreamBody: "event: inval" or "event: recall" (somebody waits for its acknowledgement),
-  /// "event: reset" (events were lost), "event: lease", and a heartbeat comment. The previous
-  /// stream of the same session ends.
+  /// "event: reset" (events were lost), "event: lease", "event: want", and a heartbeat comment. The
+  /// previous stream of the same session ends.
   virtual Result<std::shared_ptr<ByteSource>> events(const Caller& caller, std::string cursor) = 0;
 
   /// Starts the background duties: collector (unreferenced objects after a grace period, stray

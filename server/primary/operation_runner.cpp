@@ -75,6 +75,11 @@ void OperationRunner::finish(Mutation& m, const fs::BatchItem& item,
   }
   std::vector<LeaseWish> granted;
   if (m.caller.session) granted = leased_by(item.operation, answer);
+  const auto* create = std::get_if<fs::Create>(&item.operation);
+  if (m.caller.session && m.changes.any() && create != nullptr) {
+    const InodeNo made = std::get<fs::Attr>(*answer).ino;
+    granted.push_back({made, false, LeaseMode::write, create->parent});
+  }
   if (!m.changes.any()) {
     if (!granted.empty()) publish(m, 0, std::move(granted), recalls);
     return;
@@ -109,7 +114,7 @@ void OperationRunner::publish(Mutation& m, uint64_t position, std::vector<LeaseW
 
 Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller,
                                               const fs::BatchItem& item,
-                                              std::vector<RecallPtr>& recalls) {
+                                              std::vector<RecallPtr>& recalls, RecallPtr& blocked) {
   if (caller.read_only && changes_data(item.operation)) return fail(Errc::read_only);
   return txn.nested([&]() -> Result<fs::Answer> {
     Mutation m(txn, caller, clock_.now_ns(), options_);
@@ -128,6 +133,8 @@ Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller
         writes(item.operation) ? dispatch(m, item.operation) : read(txn, caller, item.operation);
     if (!answer.ok()) return answer;
     if (m.usage.bytes > 0) ASTER_TRY(m.check_quota());
+    blocked = kept_by_others(caller, m.changes.invalidation);
+    if (blocked) return fail(Errc::interrupted, "leased to another session");  // undone
     finish(m, item, answer, recalls);
     return answer;
   });
@@ -136,15 +143,20 @@ Result<fs::Answer> OperationRunner::write_one(db::Txn& txn, const Caller& caller
 std::vector<Result<fs::Answer>> OperationRunner::write(db::Txn& txn, const Caller& caller,
                                                        std::span<const fs::BatchItem> items,
                                                        bool stop_on_error,
-                                                       std::vector<RecallPtr>& recalls) {
+                                                       std::vector<RecallPtr>& recalls,
+                                                       RecallPtr& blocked) {
   std::vector<Result<fs::Answer>> answers;
   answers.reserve(items.size());
   for (const fs::BatchItem& item : items) {
     if (stop_on_error && !answers.empty() && !answers.back().ok()) {
       answers.push_back(fail(Errc::interrupted, "an earlier operation failed"));
-    } else {
-      answers.push_back(write_one(txn, caller, item, recalls));
+      continue;
     }
+    blocked = kept_by_others(txn, caller, item.operation);
+    if (blocked) break;
+    Result<fs::Answer> answer = write_one(txn, caller, item, recalls, blocked);
+    if (blocked) break;
+    answers.push_back(std::move(answer));
   }
   return answers;
 }

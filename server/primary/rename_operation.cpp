@@ -124,9 +124,10 @@ Result<fs::Answer> apply(Mutation& m, const fs::Rename& op) {
   if (op.no_replace && op.exchange) return fail(Errc::bad_request, "no_replace with exchange");
   ASTER_TRY(Parents parents, load_parents(m, op));
   std::optional<InodeRow> moved = m.store.inodes.child(op.parent, op.name);
-  if (!moved) return fail(Errc::not_found);
+  if (!moved || (op.only && moved->attr.ino != *op.only)) return fail(Errc::not_found);
   std::optional<InodeRow> target = m.store.inodes.child(op.new_parent, op.new_name);
   if (target && op.no_replace) return fail(Errc::exists);
+  if (target && op.replaces && target->attr.ino != *op.replaces) return fail(Errc::exists);
   if (!target && op.exchange) return fail(Errc::not_found);
   if (target && target->attr.ino == moved->attr.ino) {
     return fs::Answer(fs::Renamed{std::move(moved->attr), std::nullopt});

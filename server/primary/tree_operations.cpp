@@ -129,7 +129,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Unlink& op) {
   ASTER_TRY(check_name(op.name));
   ASTER_TRY(InodeRow parent, m.parent(op.parent));
   std::optional<InodeRow> child = m.store.inodes.child(op.parent, op.name);
-  if (!child) return fail(Errc::not_found);
+  if (!child || (op.only && child->attr.ino != *op.only)) return fail(Errc::not_found);
   if (child->attr.type == FileType::directory) return fail(Errc::is_directory);
   const LostName lost{op.parent, op.name, op.hold, op.skip_trash};
   return fs::Answer(remove_entry(m, parent, *child, lost));
@@ -139,7 +139,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Rmdir& op) {
   ASTER_TRY(check_name(op.name));
   ASTER_TRY(InodeRow parent, m.parent(op.parent));
   std::optional<InodeRow> child = m.store.inodes.child(op.parent, op.name);
-  if (!child) return fail(Errc::not_found);
+  if (!child || (op.only && child->attr.ino != *op.only)) return fail(Errc::not_found);
   if (child->attr.type != FileType::directory) return fail(Errc::not_directory);
   if (m.store.inodes.has_entries(child->attr.ino)) return fail(Errc::not_empty);
   const LostName lost{op.parent, op.name, false, op.skip_trash};

@@ -3,12 +3,13 @@
 did anybody see something that had certainly been overwritten before? See history.py.
 
   consistency_test.py --server aster_drive --mount mount.aster [--seconds 10] [--consistency lease]
-                      [--faults none|stops|all] [--expect none|stale] [--seed N]
+                      [--faults none|stops|all] [--expect none|stale] [--seed N] [--local b,c]
 
 With --faults=all mounts are stopped for up to 14 seconds (SIGSTOP), event streams are cut and the
 primary is killed and started again; with --faults=stops mounts are only stopped, for half a second
 each time, in which their kernels answer what they believe. --expect stale turns the verdict around: the checker must find
-what a weaker consistency allows. Needs root and /dev/fuse (else exit status 77)."""
+what a weaker consistency allows. The mounts named by --local have durability=local, so that they
+work under write leases. Needs root and /dev/fuse (else exit status 77)."""
 
 import argparse
 import collections
@@ -71,7 +72,7 @@ def run(options):
     drive = Drive(options.server, options.mount, options.consistency)
     kept = False
     try:
-        drive.set_up()
+        drive.set_up(more={name: drive.local(name) for name in options.local})
         drive.start_workers(options.seed)
         end = time.monotonic() + options.seconds
         faults = Faults(drive, options.seed)
@@ -88,6 +89,8 @@ def run(options):
             checker.load(path)
         stale = checker.stale()
         changes = sum(len(r.writes) - 1 for r in checker.names.values())
+        for name in options.local:
+            print(f"{name} took {drive.log(name).count('write_lease_taken')} write leases")
         print(f"{len(checker.reads)} reads, {changes} changes of names, {len(stale)} stale reads")
         for op, why in stale[:20]:
             print(f"stale: {op['op']} by {op['m']} at {op['b']:.6f}..{op['e']:.6f}: {why}")
@@ -117,6 +120,7 @@ def main():
     parser.add_argument("--faults", choices=("none", "stops", "all"), default="none")
     parser.add_argument("--expect", choices=("none", "stale"), default="none")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("ASTER_TEST_SEED", "0")))
+    parser.add_argument("--local", type=lambda text: text.split(","), default=[])
     parser.add_argument("--keep", action="store_true", help="leave histories and logs of a failure")
     options = parser.parse_args()
     if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):

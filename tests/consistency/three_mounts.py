@@ -154,8 +154,9 @@ class Drive:
 
     def mount(self, name, more=""):
         place = self.folder / f"mnt-{name}"
-        place.mkdir()
-        self.relays[name] = Relay(self.port)
+        place.mkdir(exist_ok=True)
+        if name not in self.relays:
+            self.relays[name] = Relay(self.port)
         with open(self.folder / f"mount-{name}.log", "ab") as log:
             self.mounts[name] = subprocess.Popen(
                 [self.mount_program, "-f", f"http://127.0.0.1:{self.relays[name].port}", place, "-o",
@@ -165,6 +166,13 @@ class Drive:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         device = self.folder.stat().st_dev
         self.wait(f"{name} is mounted", lambda: place.stat().st_dev != device)
+
+    def log(self, name):
+        return (self.folder / f"mount-{name}.log").read_text()
+
+    def local(self, name):
+        """Mount options with which it keeps what it can to itself for a while."""
+        return f",durability=local,journal_dir={self.folder}/journal-{name},debug"
 
     def start_workers(self, seed):
         """One that does everything and one that only watches, on each mount."""

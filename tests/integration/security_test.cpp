@@ -167,6 +167,7 @@ constexpr Row kRows[] = {
     {"POST /api/v1/fs/batch", Door::token, nullptr, kBatch, 410, 200, 403, "read_only"},
     {"POST /api/v1/fs/ack", Door::token, nullptr,
      R"({"session":$S,"lease":0,"cursor":"","done":[]})", 410, 200, 403},
+    {"POST /api/v1/fs/lease", Door::token, nullptr, R"({"session":$S,"give":[$R]})", 410, 200, 403},
     {"POST /api/v1/fs/lock", Door::token, nullptr,
      R"({"session":$S,"ino":$R,"owner":1,"exclusive":true,"test":true})", 410, 200, 403},
     {"GET /api/v1/fs/events", Door::token, "/api/v1/fs/events?session=$S", "", 410, 0, 403},

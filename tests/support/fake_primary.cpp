@@ -208,6 +208,7 @@ Result<Answer> FakePrimary::Rules::operator()(const fs::Link& op) {
 
 Result<Answer> FakePrimary::Rules::operator()(const fs::Unlink& op) {
   ASTER_TRY(const InodeNo ino, entry(op.parent, op.name));
+  if (op.only && ino != *op.only) return fail(Errc::not_found);
   if (s_.nodes.at(ino.value).attr.type == FileType::directory) return fail(Errc::is_directory);
   Node& parent = s_.nodes.at(op.parent.value);
   parent.children.erase(op.name);
@@ -217,6 +218,7 @@ Result<Answer> FakePrimary::Rules::operator()(const fs::Unlink& op) {
 
 Result<Answer> FakePrimary::Rules::operator()(const fs::Rmdir& op) {
   ASTER_TRY(const InodeNo ino, entry(op.parent, op.name));
+  if (op.only && ino != *op.only) return fail(Errc::not_found);
   Node& node = s_.nodes.at(ino.value);
   if (node.attr.type != FileType::directory) return fail(Errc::not_directory);
   if (!node.children.empty()) return fail(Errc::not_empty);
@@ -239,6 +241,7 @@ Result<void> FakePrimary::Rules::may_replace(const Node& moved, InodeNo target) 
 
 Result<Answer> FakePrimary::Rules::operator()(const fs::Rename& op) {
   ASTER_TRY(const InodeNo ino, entry(op.parent, op.name));
+  if (op.only && ino != *op.only) return fail(Errc::not_found);
   ASTER_TRY(Node * to, directory(op.new_parent));
   Node& from = s_.nodes.at(op.parent.value);
   Node& node = s_.nodes.at(ino.value);
@@ -248,6 +251,7 @@ Result<Answer> FakePrimary::Rules::operator()(const fs::Rename& op) {
   const auto old = to->children.find(op.new_name);
   const std::optional<InodeNo> target =
       old == to->children.end() ? std::nullopt : std::optional(old->second.first);
+  if (target && op.replaces && *target != *op.replaces) return fail(Errc::exists);
   if (op.exchange) {
     if (!target) return fail(Errc::not_found);
     Node& other = s_.nodes.at(target->value);
@@ -425,6 +429,32 @@ Task<Result<fs::AckAnswer>> FakePrimary::acknowledge(fs::Ack ack, std::chrono::m
   if (state->away) co_return fail(Errc::unavailable, "away");
   state->acks.push_back(std::move(ack));
   co_return state->lease;
+}
+
+Task<Result<fs::LeaseAnswer>> FakePrimary::lease(fs::LeaseRequest request,
+                                                 std::chrono::milliseconds) {
+  auto state = state_.lock();
+  ++state->round_trips;
+  if (state->away) co_return fail(Errc::unavailable, "away");
+  state->lease_requests.push_back(request);
+  fs::LeaseAnswer answer;
+  if (!request.take || !state->granting) co_return answer;
+  const auto found = state->nodes.find(request.take->value);
+  if (found == state->nodes.end()) co_return fail(Errc::stale_handle, "inode");
+  answer.granted = true;
+  answer.attr = found->second.attr;
+  for (const auto& [name, child] : found->second.children) {
+    answer.entries.push_back({name, child.second, state->nodes.at(child.first.value).attr});
+  }
+  co_return answer;
+}
+
+void FakePrimary::set_granting(bool granting) {
+  state_.lock()->granting = granting;
+}
+
+std::vector<fs::LeaseRequest> FakePrimary::lease_requests() const {
+  return state_.lock()->lease_requests;
 }
 
 Task<Result<fs::LockAnswer>> FakePrimary::lock(fs::LockRequest request, std::chrono::milliseconds) {

@@ -38,6 +38,9 @@ class FakePrimary final : public PrimaryClient, public LockClient, public Reacha
                                     std::chrono::milliseconds deadline) override;
   /// Answers `lease`, for `lease_ms`.
   Task<Result<fs::AckAnswer>> acknowledge(fs::Ack ack, std::chrono::milliseconds deadline) override;
+  /// Grants everything unless told otherwise.
+  Task<Result<fs::LeaseAnswer>> lease(fs::LeaseRequest request,
+                                      std::chrono::milliseconds deadline) override;
   Task<bool> refuses_connections() override;
   std::string absolute(const std::string& url) const override { return url; }
 
@@ -56,6 +59,8 @@ class FakePrimary final : public PrimaryClient, public LockClient, public Reacha
 
   void set_lease(uint64_t lease, uint32_t lease_ms = 10000);
   std::vector<fs::Ack> acks() const;
+  void set_granting(bool granting);
+  std::vector<fs::LeaseRequest> lease_requests() const;
 
   // ---- faults
   void set_away(bool away);
@@ -91,6 +96,8 @@ class FakePrimary final : public PrimaryClient, public LockClient, public Reacha
     size_t round_trips = 0;
     fs::AckAnswer lease{1, 10000};
     std::vector<fs::Ack> acks;
+    std::vector<fs::LeaseRequest> lease_requests;
+    bool granting = true;
     std::map<std::pair<uint64_t, bool>, fs::RangeLocks<uint64_t>> locks;
     bool away = false;
     bool refusing = true;

@@ -39,6 +39,9 @@ class FakeNamespaces final : public NamespaceService {
   Result<fs::AckAnswer> acknowledge(const Caller&, const fs::Ack&) override {
     return fail(Errc::unsupported);
   }
+  Task<Result<fs::LeaseAnswer>> lease(Caller, fs::LeaseRequest) override {
+    co_return fail(Errc::unsupported);
+  }
   Task<Result<fs::LockAnswer>> lock(Caller, fs::LockRequest) override {
     co_return fail(Errc::unsupported);
   }

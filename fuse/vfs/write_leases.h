@@ -1,0 +1,24 @@
+#pragma once
+
+#include "fuse/vfs/lease_state.h"
+#include "protocol/base/ids.h"
+#include "protocol/base/task.h"
+
+namespace aster {
+
+/// What may stay here for a while before the primary learns of it. Thread-safe.
+class WriteLeases {
+ public:
+  virtual ~WriteLeases() = default;
+  /// Whether written data of the file may wait in the journal without anybody else seeing an older
+  /// state: asks for a lease when that pays. Call it after the data is in the journal, so that
+  /// whoever recalls the lease meanwhile finds it.
+  virtual Task<bool> cover(InodeNo ino) = 0;
+  /// The same without asking anybody.
+  virtual bool covers(InodeNo ino) const = 0;
+  /// The servers could not be reached: for a while everything may stay here.
+  virtual void unreachable() = 0;
+  virtual LeaseState lease_state() const = 0;
+};
+
+}  // namespace aster
