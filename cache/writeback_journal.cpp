@@ -221,6 +221,8 @@ struct WritebackJournal::State {
     bytes += cost(size);
   }
   uint64_t bytes = 0;
+  uint64_t aside = 0;  // of the bound, for others
+  bool fits(uint64_t more) const { return bytes + aside + more <= options.limit_bytes; }
   uint64_t next_number = 1;
   uint64_t appended_since_tidy = 0;
   std::jthread thread;
@@ -409,7 +411,7 @@ Task<Result<uint64_t>> WritebackJournal::append(JournaledWrite write) {
   Completion<Result<void>> done;
   {
     std::lock_guard lock(state_->mutex);
-    if (state_->bytes + cost(size) > state_->options.limit_bytes) {
+    if (!state_->fits(cost(size))) {
       co_return fail(Errc::no_space, "the write-back journal is full");
     }
     number = state_->next_number++;
@@ -453,7 +455,7 @@ Task<Result<void>> WritebackJournal::note_sent(InodeNo ino, uint64_t covers, std
 
 Result<uint64_t> WritebackJournal::note_name(InodeNo ino, std::string text) {
   std::lock_guard lock(state_->mutex);
-  if (state_->bytes + cost(text.size()) > state_->options.limit_bytes) {
+  if (!state_->fits(cost(text.size()))) {
     return fail(Errc::no_space, "the write-back journal is full");
   }
   const uint64_t number = state_->next_number++;
@@ -597,6 +599,18 @@ Task<Result<void>> WritebackJournal::hand_over(InodeNo from, InodeNo to, uint64_
     state_->files.insert(std::move(moved));
   }
   co_return ok();
+}
+
+bool WritebackJournal::set_aside(uint64_t amount) {
+  std::lock_guard lock(state_->mutex);
+  if (!state_->fits(amount)) return false;
+  state_->aside += amount;
+  return true;
+}
+
+void WritebackJournal::give_back(uint64_t amount) {
+  std::lock_guard lock(state_->mutex);
+  state_->aside -= amount;
 }
 
 bool WritebackJournal::takes_new() const {

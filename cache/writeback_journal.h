@@ -83,6 +83,10 @@ class WritebackJournal {
   /// The writes belong to another file now, whose data_version is `version` (a conflict copy).
   Task<Result<void>> hand_over(InodeNo from, InodeNo to, uint64_t version);
 
+  /// Room under the bound for data of others on the same disk. False: there is not that much.
+  bool set_aside(uint64_t amount);
+  void give_back(uint64_t amount);
+
   /// False: opened only to send what an earlier mount left (limit_bytes 0).
   bool takes_new() const;
   /// A name that is answered before the primary knows it, to be sent later; in the words of the

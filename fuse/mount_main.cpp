@@ -131,8 +131,7 @@ class MountedDrive {
         run_blocking(filesystem_->getattr(filesystem_->root(), Caller()));
     if (!root.ok()) return root.error();
     ASTER_TRY(recover_journal());
-    const MountPlace place{directory_, credentials.server,
-                           options_.allow_other.value_or(::geteuid() == 0), options_.read_only,
+    const MountPlace place{directory_, credentials.server, allow_other(), options_.read_only,
                            options_.kernel_flags};
     ASTER_TRY(session_, Session::mount(place, *dispatch_, notifier_));
     follow_events();
@@ -250,6 +249,8 @@ class MountedDrive {
               {"status", ended.ok() ? ended->status : 0});
   }
 
+  bool allow_other() const { return options_.allow_other.value_or(::geteuid() == 0); }
+
   Result<void> open_journal(const std::string& server) {
     JournalOptions journal;
     journal_dir_ = options_.journal_dir.empty() ? default_journal_dir(server, directory_)
@@ -297,6 +298,8 @@ class MountedDrive {
     FileIoOptions io;
     io.journal = journal_.get();
     io.dirty_limit = options_.dirty_limit;
+    if (!options_.read_only) io.spill_dir = journal_dir_;
+    io.spill_limit = options_.journal_size;
     io.read_ahead_budget = options_.read_ahead;
     io.parallel_uploads = options_.uploads;
     io.parallel_downloads = options_.downloads;
@@ -316,7 +319,9 @@ class MountedDrive {
     vfs.timeout = options_.timeout;
     vfs.hard = options_.hard;
     vfs.read_only = options_.read_only;
-    vfs.access_times = options_.access_times;
+    vfs.access_times = !options_.access_times         ? AccessTimes::off
+                       : options_.strict_access_times ? AccessTimes::strict
+                                                      : AccessTimes::relative;
     vfs.trash = options_.trash;
     vfs.journal = journal_.get();
     vfs.write_leases = names_.get();
@@ -329,9 +334,10 @@ class MountedDrive {
                                      vfs);
     if (names_) names_->serve(*filesystem_, *primary_);
     dispatch_ = std::make_unique<Dispatch>(*filesystem_, executor_);
-    add_self_files(*dispatch_, {options_, server_, session_answer_.user, *filesystem_, *io_,
-                                *memory_cache_, disk_cache_.get(), journal_.get(), http_.get(),
-                                control_http_.get(), directory_});
+    add_self_files(*dispatch_,
+                   {options_, server_, session_answer_.user, *filesystem_, *io_, *memory_cache_,
+                    disk_cache_.get(), journal_.get(), http_.get(), control_http_.get(), directory_,
+                    cache_dir_, journal_dir_, allow_other()});
   }
 
   void follow_events() {

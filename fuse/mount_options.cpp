@@ -98,7 +98,7 @@ constexpr Row kRows[] = {
      set_memory},
     {"memory-cache", "SIZE", "Memory for blocks (default: 128M)",
      [](MountOptions& o, Value v) { return set_size(o.memory_cache, v); }},
-    {"dirty-limit", "SIZE", "Unsent writes of all files; beyond, writers wait (default: 64M)",
+    {"dirty-limit", "SIZE", "Unsent writes in memory; more goes to journal-dir (default: 64M)",
      [](MountOptions& o, Value v) { return set_size(o.dirty_limit, v); }},
     {"durability", "WHERE",
      "What fsync and close wait for: remote (default) or local (the journal)",
@@ -107,9 +107,9 @@ constexpr Row kRows[] = {
        o.local_durability = v == "local";
        return ok();
      }},
-    {"journal-dir", "DIR", "Folder of the write-back journal, of its own for each mount",
+    {"journal-dir", "DIR", "Folder for unsent data on disk, of its own for each mount",
      [](MountOptions& o, Value v) { return set_path(o.journal_dir, v); }},
-    {"journal-size", "SIZE", "Unsent data that the journal takes at most (default: 1G)",
+    {"journal-size", "SIZE", "Unsent data that the journal and its disk take (default: 1G)",
      [](MountOptions& o, Value v) { return set_size(o.journal_size, v); }},
     {"read-ahead", "SIZE", "Bytes of read-ahead under way (default: 32M)",
      [](MountOptions& o, Value v) { return set_size(o.read_ahead, v); }},
@@ -158,6 +158,18 @@ constexpr Row kRows[] = {
        o.access_times = false;
        return ok();
      }},
+    {"relatime", nullptr, "Of reads count the first after a change or a day (default)",
+     [](MountOptions& o, Value) {
+       o.access_times = true;
+       o.strict_access_times = false;
+       return ok();
+     }},
+    {"strictatime", nullptr, "Every read moves the time of last access on",
+     [](MountOptions& o, Value) {
+       o.access_times = true;
+       o.strict_access_times = true;
+       return ok();
+     }},
     {"foreground", nullptr, "Stay in front and log to standard error",
      [](MountOptions& o, Value) {
        o.foreground = true;
@@ -172,10 +184,11 @@ constexpr Row kRows[] = {
 
 /// Words of mount(8) and fstab(5) that mean nothing to us, or that mount(8) itself obeys.
 constexpr std::string_view kAccepted[] = {
-    "rw",       "auto",        "noauto",        "user",     "users",      "nouser",    "owner",
-    "group",    "_netdev",     "nofail",        "defaults", "async",      "atime",     "norelatime",
-    "relatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "diratime",  "nodiratime",
-    "mand",     "nomand",      "silent",        "loud",     "iversion",   "noiversion"};
+    "rw",       "auto",       "noauto",   "user",       "users",
+    "nouser",   "owner",      "group",    "_netdev",    "nofail",
+    "defaults", "async",      "atime",    "norelatime", "nostrictatime",
+    "lazytime", "nolazytime", "diratime", "nodiratime", "mand",
+    "nomand",   "silent",     "loud",     "iversion",   "noiversion"};
 
 /// Flags that the kernel enforces, as libfuse names them.
 constexpr std::string_view kKernelFlags[] = {"suid", "nosuid", "dev",  "nodev",

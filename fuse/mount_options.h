@@ -40,8 +40,9 @@ struct MountOptions {
   bool leases = true;  ///< consistency=lease, else ttl
   bool read_only = false;
   bool access_times = true;
-  bool trash = true;                ///< deleted files go to the drive's trash
-  std::optional<bool> allow_other;  ///< not given: root allows others, nobody else does
+  bool strict_access_times = false;  ///< every read counts, not only what is news
+  bool trash = true;                 ///< deleted files go to the drive's trash
+  std::optional<bool> allow_other;   ///< not given: root allows others, nobody else does
   std::vector<std::string> kernel_flags;
 
   bool foreground = false;

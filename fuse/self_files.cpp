@@ -1,5 +1,7 @@
 #include "fuse/self_files.h"
 
+#include "fuse/kernel/self_errors.h"
+
 namespace aster {
 namespace {
 
@@ -29,13 +31,22 @@ std::string configuration(const SelfSources& s) {
   Lines lines;
   lines.add("version", ASTER_VERSION).add("server", s.server).add("user", s.user);
   lines.add("workspace", o.workspace).add("mountpoint", o.mountpoint);
+  lines.add("token_file", o.token_file).add("ca_file", o.ca_file).add("pin", o.pin);
   lines.add("trash", o.trash ? "on" : "off").add("ro", o.read_only).add("hard", o.hard);
+  lines.add("consistency", o.leases ? "lease" : "ttl");
+  lines.add("atime", !o.access_times         ? "noatime"
+                     : o.strict_access_times ? "strictatime"
+                                             : "relatime");
+  lines.add("allow_other", s.allow_other);
   lines.add("timeout_ms", static_cast<uint64_t>(o.timeout.count()));
-  lines.add("cache_size", o.cache_size).add("memory_cache", o.memory_cache);
+  lines.add("memory", o.memory_cache + o.dirty_limit + o.read_ahead);
+  lines.add("memory_cache", o.memory_cache).add("dirty_limit", o.dirty_limit);
+  lines.add("read_ahead", o.read_ahead);
+  lines.add("cache_size", o.cache_size).add("cache_dir", o.cache_size == 0 ? "" : s.cache_dir);
   lines.add("durability", o.local_durability ? "local" : "remote");
-  lines.add("journal_size", o.journal_size);
-  lines.add("dirty_limit", o.dirty_limit).add("read_ahead", o.read_ahead);
+  lines.add("journal_size", o.journal_size).add("journal_dir", s.journal_dir);
   lines.add("uploads", uint64_t{o.uploads}).add("downloads", uint64_t{o.downloads});
+  lines.add("log_file", o.log_file);
   return lines.take();
 }
 
@@ -46,6 +57,7 @@ std::string state(const SelfSources& s) {
   lines.add("inodes", s.filesystem.inodes().size());
   lines.add("dirty_files", s.filesystem.inodes().dirty().size());
   lines.add("dirty_bytes", io.dirty_bytes);
+  lines.add("spilled_bytes", io.spilled_bytes);
   if (s.journal != nullptr) {
     const WritebackJournal::Stats journal = s.journal->stats();
     lines.add("journal_files", journal.files).add("journal_bytes", journal.bytes);
@@ -118,6 +130,7 @@ void write_io(metrics::Exposition& out, const SelfSources& s) {
     out.gauge(name, help, {}, static_cast<double>(value));
   };
   gauge("aster_mount_dirty_bytes", "Written, but not sent yet", io.dirty_bytes);
+  gauge("aster_mount_spilled_bytes", "Of them, on disk for want of memory", io.spilled_bytes);
   gauge("aster_mount_dirty_files", "Files with such bytes", s.filesystem.inodes().dirty().size());
   gauge("aster_mount_inodes", "Inodes that are known", s.filesystem.inodes().size());
   gauge("aster_mount_event_stream_up", "1 while the primary tells of changes",
@@ -154,6 +167,9 @@ void add_self_files(Dispatch& dispatch, SelfSources sources) {
   add("configuration", configuration);
   add("state", state);
   add("cache", cache);
+  tree.add({"errors", [sources](Caller) {
+              return at_once(errors_table(sources.filesystem.unsent_files()));
+            }});
   tree.add({"metrics", [sources, &dispatch](Caller) {
               return at_once(metrics_of(sources, dispatch.stats()));
             }});

@@ -24,10 +24,14 @@ struct SelfSources {
   const WritebackJournal* journal = nullptr;
   const CurlHttpClient* http = nullptr;
   const CurlHttpClient* control_http = nullptr;
-  std::string directory = {};  ///< that the drive is mounted on
+  std::string directory = {};    ///< that the drive is mounted on
+  std::string cache_dir = {};    ///< in force, also when none was given
+  std::string journal_dir = {};  ///< likewise
+  bool allow_other = false;      ///< likewise
 };
 
-/// Fills `dispatch.self()`: configuration, statistics, metrics, cache, state, policies, nodes. See
+/// Fills `dispatch.self()`: configuration, statistics, metrics, cache, state, errors, policies,
+/// nodes. See
 /// mount.aster(8).
 void add_self_files(Dispatch& dispatch, SelfSources sources);
 

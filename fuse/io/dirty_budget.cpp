@@ -49,6 +49,58 @@ void DirtyBudget::note_failure(const Error& error) {
   std::lock_guard lock(mutex_);
   ++failures_;
   last_error_ = error;
+  refused_ = error.code == Errc::no_space || error.code == Errc::quota_exceeded ||
+             error.code == Errc::too_large;
+}
+
+void DirtyBudget::note_success() {
+  std::lock_guard lock(mutex_);
+  refused_ = false;
+}
+
+bool DirtyBudget::refused() const {
+  std::lock_guard lock(mutex_);
+  return refused_;
+}
+
+void DirtyBudget::lend(uint64_t amount) {
+  {
+    std::lock_guard lock(mutex_);
+    lent_ += amount;
+  }
+  release(amount);
+}
+
+void DirtyBudget::take_back(uint64_t amount) {
+  std::lock_guard lock(mutex_);
+  lent_ -= amount;
+  used_ += amount;
+}
+
+uint64_t DirtyBudget::lent() const {
+  std::lock_guard lock(mutex_);
+  return lent_;
+}
+
+uint64_t DirtyBudget::list(std::weak_ptr<DirtyChunk> chunk) {
+  auto listed = listed_.lock();
+  listed->chunks.emplace(listed->next, std::move(chunk));
+  return listed->next++;
+}
+
+void DirtyBudget::unlist(uint64_t number) {
+  listed_.lock()->chunks.erase(number);
+}
+
+std::vector<std::pair<uint64_t, std::shared_ptr<DirtyChunk>>> DirtyBudget::listed(
+    uint64_t from, size_t at_most) const {
+  std::vector<std::pair<uint64_t, std::shared_ptr<DirtyChunk>>> found;
+  auto listed = listed_.lock();
+  for (auto it = listed->chunks.lower_bound(from);
+       it != listed->chunks.end() && found.size() < at_most; ++it) {
+    if (auto chunk = it->second.lock()) found.emplace_back(it->first, std::move(chunk));
+  }
+  return found;
 }
 
 bool DirtyBudget::has_waiters() const {

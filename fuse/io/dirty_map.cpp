@@ -18,7 +18,7 @@ bool continues(const fs::Extent& before, uint64_t offset, const PendingPiece& pi
 
 void DirtyMap::write(uint64_t offset, ByteView data) {
   arena_.store(data, [&](DirtyPiece piece) {
-    const uint64_t length = piece.data.size();
+    const uint64_t length = piece.length;
     uint64_t begin = offset;
     const auto [before_begin, before] = fresh_.ending_at(offset);
     if (before != nullptr) {
@@ -28,7 +28,7 @@ void DirtyMap::write(uint64_t offset, ByteView data) {
         begin = before_begin;
       }
     }
-    const uint64_t whole = piece.data.size();
+    const uint64_t whole = piece.length;
     fresh_.insert(begin, whole, std::move(piece));
     offset += length;
   });
@@ -103,7 +103,7 @@ UploadObjectPtr DirtyMap::seal(const ObjectPlan& plan, bool keep_until_commit) {
     fresh_.visit(
         range.offset, range.end(),
         [&](uint64_t offset, uint64_t length, const DirtyPiece& piece) {
-          object->body.push_back(piece.data);
+          object->body.push_back(piece);
           pending_.insert(offset, length, {piece, object, object->size});
           object->size += length;
         },

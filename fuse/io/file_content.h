@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,9 +37,10 @@ class FileContent {
   /// corrupt/io_error/unavailable/timeout when the bytes cannot be had and verified.
   virtual Task<Result<std::vector<Bytes>>> read(uint64_t offset, uint64_t length,
                                                 std::shared_ptr<ReadAhead> ahead) = 0;
-  /// Takes the bytes; waits while too much is dirty (back-pressure). A failed background upload
-  /// does not fail later writes, unless there is no room left and uploads keep failing for the
-  /// timeout: then with why they fail.
+  /// Takes the bytes. When too much is dirty, some of it moves to the disk (spill_dir); when that
+  /// is full, too, or the servers refuse the data, it waits (back-pressure). A failed background
+  /// upload does not fail later writes, unless there is no room left and uploads keep failing for
+  /// the timeout: then with why they fail.
   virtual Task<Result<void>> write(uint64_t offset, Bytes data) = 0;
   /// Appends at the end as known here; returns the offset used.
   virtual Task<Result<uint64_t>> append(Bytes data) = 0;
@@ -90,7 +92,9 @@ class WritebackJournal;
 
 struct FileIoOptions {
   WritebackJournal* journal = nullptr;       ///< null: durability=remote
-  uint64_t dirty_limit = 256ull << 20;       ///< bytes of unsent writes of the whole mount
+  uint64_t dirty_limit = 256ull << 20;       ///< bytes of unsent writes in memory, whole mount
+  std::filesystem::path spill_dir = {};      ///< for more of them; empty: writers wait instead
+  uint64_t spill_limit = 1ull << 30;         ///< bytes there; shared with the journal, if any
   uint64_t read_ahead_budget = 64ull << 20;  ///< bytes of prefetch under way, whole mount
   uint64_t part_size_max = 64ull << 20;
   uint32_t parallel_uploads = 8;
@@ -101,7 +105,8 @@ struct FileIoOptions {
 struct FileIoStats {
   uint64_t bytes_read_remote = 0;
   uint64_t bytes_uploaded = 0;
-  uint64_t dirty_bytes = 0;
+  uint64_t dirty_bytes = 0;    ///< in memory and spilled
+  uint64_t spilled_bytes = 0;  ///< of them, on disk
   uint64_t corrupt_blocks = 0;
   uint64_t failed_uploads = 0;
 };

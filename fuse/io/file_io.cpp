@@ -45,7 +45,9 @@ class RemoteFileIo final : public FileIo {
   FileIoStats stats() const override {
     return {.bytes_read_remote = context_->bytes_read_remote,
             .bytes_uploaded = context_->bytes_uploaded,
-            .dirty_bytes = context_->dirty_budget->in_use(),
+            .dirty_bytes = context_->dirty_budget->in_use() + context_->dirty_budget->lent() +
+                           context_->spiller.bytes(),
+            .spilled_bytes = context_->spiller.bytes(),
             .corrupt_blocks = context_->corrupt_blocks,
             .failed_uploads = context_->failed_uploads};
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cache/writeback_journal.h"
 #include "protocol/base/ids.h"
 
 namespace aster {
@@ -11,6 +12,22 @@ namespace {
 constexpr size_t kPoolIdle = 16 << 20;
 // Bad blocks that are remembered as reported.
 constexpr size_t kReportedMax = 4096;
+
+// What is being sent cannot be spilled. So where there is a disk, the limit is divided: a part for
+// what waits, where writers always find or get room, and a part for what is being sent.
+uint64_t waiting_share(const FileIoOptions& options) {
+  return options.spill_dir.empty() ? options.dirty_limit : options.dirty_limit / 4;
+}
+uint64_t sending_share(const FileIoOptions& options) {
+  return options.spill_dir.empty() ? UINT64_MAX : options.dirty_limit / 4 * 3;
+}
+
+std::shared_ptr<SpillFile> spill_file(const FileIoOptions& options, Executor& executor) {
+  if (options.spill_dir.empty()) return nullptr;
+  const bool shares = options.journal != nullptr && options.journal->takes_new();
+  SpillOptions spill{options.spill_dir, options.spill_limit, shares ? options.journal : nullptr};
+  return std::make_shared<SpillFile>(std::move(spill), executor);
+}
 
 uint64_t prefetch_share(uint32_t downloads) {
   return std::max<uint64_t>(1, downloads * 3ull / 4);
@@ -25,8 +42,10 @@ IoContext::IoContext(FileIoOptions opts, PrimaryClient& primary_client, HttpClie
       cache(block_cache),
       executor(exec),
       pool(kPoolIdle),
-      dirty_budget(std::make_shared<DirtyBudget>(exec, opts.dirty_limit, opts.timeout)),
+      dirty_budget(std::make_shared<DirtyBudget>(exec, waiting_share(opts), opts.timeout)),
+      spiller(*this, spill_file(opts, exec)),
       upload_slots(exec, std::max<uint32_t>(1, opts.parallel_uploads)),
+      upload_memory(exec, sending_share(opts)),
       download_slots(exec, std::max<uint32_t>(1, opts.parallel_downloads)),
       prefetch_slots(exec, prefetch_share(opts.parallel_downloads)),
       prefetch_budget(exec, opts.read_ahead_budget),
@@ -93,6 +112,7 @@ void IoContext::forget_dirty(const DirtySource* key) {
 }
 
 void IoContext::relieve() {
+  spiller.kick();
   const auto busy = [this] {
     return uploads_under_way.load() >= options.parallel_uploads || !dirty_budget->has_waiters();
   };

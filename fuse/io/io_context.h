@@ -13,6 +13,7 @@
 #include "cache/block_cache.h"
 #include "fuse/io/dirty_budget.h"
 #include "fuse/io/file_content.h"
+#include "fuse/io/spiller.h"
 #include "protocol/base/bytes.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/executor.h"
@@ -46,7 +47,9 @@ class IoContext : public std::enable_shared_from_this<IoContext> {
   const SystemClock clock;
   BlockPool pool;
   const std::shared_ptr<DirtyBudget> dirty_budget;
+  Spiller spiller;
   AsyncBudget upload_slots;
+  AsyncBudget upload_memory;  ///< bytes that are being sent; see LoadedBody
   AsyncBudget download_slots;
   AsyncBudget prefetch_slots;   ///< a share of download_slots, so that a foreground read has some
   AsyncBudget prefetch_budget;  ///< bytes
@@ -71,7 +74,7 @@ class IoContext : public std::enable_shared_from_this<IoContext> {
   /// A file got its first dirty byte; it has none any more. May be called under the file's lock.
   void register_dirty(const DirtySource* key, std::weak_ptr<DirtySource> file);
   void forget_dirty(const DirtySource* key);
-  /// Starts uploads when writers wait for room and upload slots are idle.
+  /// Starts uploads when writers wait for room and upload slots are idle; spills what remains.
   void relieve();
   /// Uploads that were started and did not end; kept by the files.
   std::atomic<uint32_t> uploads_under_way = 0;

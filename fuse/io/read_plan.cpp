@@ -31,6 +31,26 @@ void append_zeros(uint64_t offset, uint64_t length, std::vector<ReadSlice>& slic
   }
 }
 
+void ReadPlan::add(uint64_t offset, uint64_t length, const DirtyPiece& piece) {
+  ReadSlice slice{offset, length, {}, nullptr, 0};
+  if (std::optional<Bytes> bytes = piece.in_memory()) {
+    slice.bytes = std::move(*bytes);
+  } else {
+    slice.spilled = piece;
+    spilled = true;
+  }
+  slices.push_back(std::move(slice));
+}
+
+Result<void> load_spilled(std::vector<ReadSlice>& slices) {
+  for (ReadSlice& slice : slices) {
+    if (slice.spilled.left()) continue;
+    ASTER_TRY(slice.bytes, slice.spilled.load());
+    slice.spilled = {};
+  }
+  return ok();
+}
+
 std::vector<BlockNeed> blocks_of(const std::vector<ReadSlice>& slices) {
   std::vector<BlockNeed> needs;
   for (const ReadSlice& slice : slices) {

@@ -5,18 +5,20 @@
 #include <vector>
 
 #include "fuse/io/block_fetch.h"
+#include "fuse/io/dirty_chunk.h"
 #include "protocol/base/bytes.h"
 
 namespace aster {
 
 /// A stretch of an answer to a read, in file order: bytes that are here (unsent writes, zeros of a
-/// hole), or where in an object they are.
+/// hole), where on disk (unsent writes that were spilled) or where in an object they are.
 struct ReadSlice {
   uint64_t offset = 0;  ///< in the file
   uint64_t length = 0;
   Bytes bytes;  ///< when `object` is not set
   ObjectAccessPtr object;
   uint64_t object_offset = 0;
+  DirtyPiece spilled = {};  ///< to be loaded into `bytes` first
 };
 
 struct ReadPlan {
@@ -25,7 +27,15 @@ struct ReadPlan {
   std::optional<uint64_t> unknown_at;
   /// Some slice is of an object that no commit has named yet.
   bool uncommitted = false;
+  /// Some slice has to be loaded; see load_spilled().
+  bool spilled = false;
+
+  /// Unsent writes as the next slice.
+  void add(uint64_t offset, uint64_t length, const DirtyPiece& piece);
 };
+
+/// Fills in the bytes of spilled slices; blocks. Fails as SpillFile::Extent::read.
+Result<void> load_spilled(std::vector<ReadSlice>& slices);
 
 /// Zeros for holes: slices of one shared block.
 void append_zeros(uint64_t offset, uint64_t length, std::vector<ReadSlice>& slices);

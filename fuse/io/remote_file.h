@@ -164,7 +164,8 @@ class RemoteFile final : public FileContent,
   void describe(State& state, JournaledWrite& write) const;
   Task<void> retire_all();
   static bool gather(const State& state, const IntervalMap<State::Unjournaled>& ranges,
-                     JournaledWrite& write);
+                     std::vector<ReadSlice>& pieces);
+  Task<Result<uint64_t>> append_to_journal(JournaledWrite write, std::vector<ReadSlice> pieces);
   Task<void> note_sent(const SentCommit& sent);
   void note_answer(const Result<fs::Attr>& attr, uint64_t covers);
   static void forget_journaled(State& state, const fs::Commit& commit);

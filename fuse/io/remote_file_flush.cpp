@@ -94,6 +94,7 @@ void RemoteFile::settle(const UploadObjectPtr& object, const Uploader::Outcome& 
     }
   }
   if (outcome.ok()) {
+    context_->dirty_budget->note_success();
     if (set_timer) set_commit_timer();
     return;
   }

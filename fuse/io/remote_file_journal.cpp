@@ -67,19 +67,20 @@ Task<Result<bool>> RemoteFile::secure(uint64_t at_most) {
   const auto turn = co_await journaling_.acquire();
   for (bool first = true;; first = false) {
     JournaledWrite write;
+    std::vector<ReadSlice> pieces;
     IntervalMap<State::Unjournaled> taken;
     {
       auto state = state_.lock();
       if (state->unjournaled.empty() && !state->attributes_unjournaled) co_return true;
       if (first && state->unjournaled.bytes() > at_most) co_return false;
       taken = take_unjournaled(*state);
-      if (!gather(*state, taken, write)) {
+      if (!gather(*state, taken, pieces)) {
         give_back(*state, taken);
         co_return false;
       }
       describe(*state, write);
     }
-    const Result<uint64_t> number = co_await journal()->append(std::move(write));
+    const Result<uint64_t> number = co_await append_to_journal(std::move(write), std::move(pieces));
     auto state = state_.lock();
     if (!number.ok()) {
       give_back(*state, taken);
@@ -128,28 +129,39 @@ void RemoteFile::describe(State& state, JournaledWrite& write) const {
   state.attributes_unjournaled = false;
 }
 
-// False when some of it left memory already: it is at a follower, without a commit.
+// False when some of it left already: it is at a follower, without a commit.
 bool RemoteFile::gather(const State& state, const IntervalMap<State::Unjournaled>& ranges,
-                        JournaledWrite& write) {
+                        std::vector<ReadSlice>& pieces) {
   bool whole = true;
-  const auto take = [&](uint64_t offset, const Bytes& data) {
-    if (data.empty()) whole = false;
-    write.pieces.push_back({offset, data});
+  const auto take = [&](uint64_t offset, uint64_t length, const DirtyPiece& piece) {
+    if (piece.left()) whole = false;
+    pieces.push_back({offset, length, {}, nullptr, 0, piece});
   };
   for (const auto& [offset, entry] : ranges.map()) {
     state.dirty.fresh().visit(
         offset, offset + entry.length,
-        [&](uint64_t at, uint64_t, const DirtyPiece& piece) { take(at, piece.data); },
+        [&](uint64_t at, uint64_t n, const DirtyPiece& piece) { take(at, n, piece); },
         [&](uint64_t gap, uint64_t length) {
           state.dirty.pending().visit(
               gap, gap + length,
-              [&](uint64_t at, uint64_t, const PendingPiece& piece) {
-                take(at, piece.memory.data);
+              [&](uint64_t at, uint64_t n, const PendingPiece& piece) {
+                take(at, n, piece.memory);
               },
               [](uint64_t, uint64_t) {});
         });
   }
   return whole;
+}
+
+// Some of it may have been spilled.
+Task<Result<uint64_t>> RemoteFile::append_to_journal(JournaledWrite write,
+                                                     std::vector<ReadSlice> pieces) {
+  const auto is_spilled = [](const ReadSlice& slice) { return !slice.spilled.in_memory(); };
+  if (std::any_of(pieces.begin(), pieces.end(), is_spilled)) co_await context_->executor.hop();
+  ASTER_CO_TRY(load_spilled(pieces));
+  for (ReadSlice& slice : pieces) write.pieces.push_back({slice.offset, std::move(slice.bytes)});
+  const Result<uint64_t> number = co_await journal()->append(std::move(write));
+  co_return number;
 }
 
 // Before a commit leaves: after a crash exactly this request is repeated. Also when the journal has

@@ -45,6 +45,10 @@ Task<Result<std::vector<Bytes>>> RemoteFile::try_read(Attempt& attempt) {
     plan = this->plan(attempt.offset, attempt.length);
   }
   attempt.uncommitted = plan.uncommitted;
+  if (plan.spilled) {
+    co_await context_->executor.hop();
+    ASTER_CO_TRY(load_spilled(plan.slices));
+  }
   uint64_t length = 0;
   for (const ReadSlice& slice : plan.slices) length += slice.length;
   BlockReader::Sources sources = reader_->look_up(std::move(plan.slices), attempt.ahead.get());
@@ -115,7 +119,7 @@ ReadPlan RemoteFile::plan(uint64_t offset, uint64_t length) const {
   state->dirty.fresh().visit(
       offset, end,
       [&](uint64_t at, uint64_t n, const DirtyPiece& piece) {
-        if (!plan.unknown_at) plan.slices.push_back({at, n, piece.data, nullptr, 0});
+        if (!plan.unknown_at) plan.add(at, n, piece);
       },
       [&](uint64_t at, uint64_t n) { plan_pending(*state, at, n, plan); });
   return plan;
@@ -127,12 +131,12 @@ void RemoteFile::plan_pending(const State& state, uint64_t offset, uint64_t leng
       offset, offset + length,
       [&](uint64_t at, uint64_t n, const PendingPiece& piece) {
         if (plan.unknown_at) return;
-        if (!piece.memory.data.empty()) {
-          plan.slices.push_back({at, n, piece.memory.data, nullptr, 0});
+        if (!piece.memory.left()) {
+          plan.add(at, n, piece.memory);
           return;
         }
         plan.slices.push_back(
-            {at, n, {}, piece.object->access, piece.object->base + piece.object_offset});
+            {at, n, {}, piece.object->access, piece.object->base + piece.object_offset, {}});
         plan.uncommitted = true;
       },
       [&](uint64_t at, uint64_t n) { plan_manifest(state, at, n, plan); });
@@ -147,7 +151,7 @@ void RemoteFile::plan_manifest(const State& state, uint64_t offset, uint64_t len
   state.manifest.extents().visit(
       offset, known,
       [&](uint64_t at, uint64_t n, const ObjectPiece& piece) {
-        plan.slices.push_back({at, n, {}, piece.object, piece.object_offset});
+        plan.slices.push_back({at, n, {}, piece.object, piece.object_offset, {}});
       },
       [&](uint64_t at, uint64_t n) { append_zeros(at, n, plan.slices); });
   if (known < stored_end) {

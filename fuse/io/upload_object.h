@@ -28,7 +28,7 @@ struct UploadObject {
   /// Where it begins in the object that the follower has: more than 0 in a pack. Set before it is
   /// uploaded.
   uint64_t base = 0;
-  std::vector<Bytes> body;        ///< the object's bytes in order
+  std::vector<DirtyPiece> body;   ///< the object's bytes in order
   bool keep_until_commit = true;  ///< false: the bytes leave memory as soon as they are uploaded
 
   bool uploaded = false;
@@ -43,12 +43,11 @@ using UploadObjectPtr = std::shared_ptr<UploadObject>;
 
 /// Sealed bytes of a file: in an object that is on its way, or there and not committed yet.
 struct PendingPiece {
-  DirtyPiece memory;  ///< `data` is empty once it was released
+  DirtyPiece memory;  ///< left() once it was released
   UploadObjectPtr object;
   uint64_t object_offset = 0;
   PendingPiece slice(uint64_t skip, uint64_t length) const {
-    return {memory.data.empty() ? DirtyPiece{} : memory.slice(skip, length), object,
-            object_offset + skip};
+    return {memory.slice(skip, length), object, object_offset + skip};
   }
 };
 

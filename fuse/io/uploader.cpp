@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "fuse/io/loaded_body.h"
 #include "protocol/base/fault_point.h"
 #include "protocol/base/log.h"
 #include "protocol/capabilities.h"
@@ -106,21 +107,27 @@ std::vector<uint32_t> block_checksums(const std::vector<Bytes>& pieces) {
 Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint) {
   co_await context_->upload_slots.acquire(1);
   const BudgetShare slot(context_->upload_slots, 1);
+  co_await context_->upload_memory.acquire(object->size);
+  const BudgetShare memory(context_->upload_memory, object->size);
   if (object->size > kBlockSize) co_await context_->executor.hop();
-  std::vector<uint32_t> checksums = block_checksums(object->body);
+  const Result<std::shared_ptr<const LoadedBody>> body =
+      co_await LoadedBody::load(context_, object);
+  if (!body.ok()) co_return seen_by_writer(body.error());
+  const std::vector<Bytes>& pieces = (*body)->pieces();
+  std::vector<uint32_t> checksums = block_checksums(pieces);
   const uint32_t crc = crc32c_of_blocks(checksums, object->size);
   const SteadyTime deadline = context_->clock.steady() + context_->options.timeout;
   Backoff backoff;
   for (;;) {
     ASTER_CO_TRY(fs::UploadGrant grant, co_await grants_.take(object->size, hint, deadline));
     const ObjectId id = grant.object;
-    const Result<void> sent = co_await put(object, std::move(grant), crc);
+    const Result<void> sent = co_await put(pieces, std::move(grant), crc);
     if (sent.ok()) {
       auto access = std::make_shared<fs::ObjectAccess>();
       access->id = id;
       access->size = object->size;
       access->crc32c = std::move(checksums);
-      offer_to_cache(*context_, object->body, *access);
+      offer_to_cache(*context_, pieces, *access);
       object->body.clear();
       context_->bytes_uploaded += object->size;
       co_return access;
@@ -135,16 +142,18 @@ Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint)
   }
 }
 
-Task<Result<void>> Uploader::put(UploadObjectPtr object, fs::UploadGrant grant, uint32_t crc) {
+Task<Result<void>> Uploader::put(std::vector<Bytes> pieces, fs::UploadGrant grant, uint32_t crc) {
   HttpClientRequest request;
   // Checked by our followers and passed on by a relay; others skip a header that they do not know.
   request.headers.emplace_back(kCrc32cHeader, crc32c_hex(crc));
   request.method = "PUT";
   request.url = context_->primary.absolute(grant.url);
-  request.body = object->body;
+  uint64_t size = 0;
+  for (const Bytes& piece : pieces) size += piece.size();
+  request.body = std::move(pieces);
   request.max_body = 64 << 10;
   const auto timeout = context_->options.timeout;
-  request.total_timeout = timeout * (1 + static_cast<int64_t>(object->size / kBytesPerTimeout));
+  request.total_timeout = timeout * (1 + static_cast<int64_t>(size / kBytesPerTimeout));
   request.stall_timeout =
       std::max(std::chrono::seconds(1), std::chrono::ceil<std::chrono::seconds>(timeout));
   ASTER_FAULT_POINT("upload.before_put");

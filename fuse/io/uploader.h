@@ -32,7 +32,7 @@ class Uploader {
   Task<Outcome> upload(UploadObjectPtr object, GrantHint hint);
 
  private:
-  Task<Result<void>> put(UploadObjectPtr object, fs::UploadGrant grant, uint32_t crc);
+  Task<Result<void>> put(std::vector<Bytes> pieces, fs::UploadGrant grant, uint32_t crc);
 
   const std::shared_ptr<IoContext> context_;
   GrantPool grants_;

@@ -2,47 +2,45 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 namespace aster {
 
 void WriteArena::store(ByteView source, const std::function<void(DirtyPiece)>& take) {
   while (!source.empty()) {
-    if (chunk_used_ == chunk_.size()) new_chunk(source.size());
-    const size_t n = std::min(source.size(), chunk_.size() - chunk_used_);
-    std::memcpy(memory_ + chunk_used_, source.data(), n);
-    charge_->add(n);
-    take({chunk_.slice(chunk_used_, n), charge_});
-    chunk_used_ += n;
+    if (!chunk_) new_chunk(source.size());
+    const size_t before = chunk_->used();
+    const size_t n = chunk_->append(source);
+    if (n == 0) {
+      new_chunk(source.size());
+      continue;
+    }
+    take({chunk_, before, n});
     source = source.subspan(n);
   }
 }
 
 bool WriteArena::join(DirtyPiece& first, const DirtyPiece& next) const {
-  if (first.charge != next.charge || next.charge != charge_) return false;
-  if (first.data.data() + first.data.size() != next.data.data()) return false;
-  const auto start = static_cast<size_t>(first.data.data() - memory_);
-  first.data = chunk_.slice(start, first.data.size() + next.data.size());
+  if (first.chunk != next.chunk || next.chunk != chunk_) return false;
+  if (first.offset + first.length != next.offset) return false;
+  first.length += next.length;
   return true;
 }
 
-// The chunk is shared from the start: slices cover only what is written already, and the rest is
-// written before anybody gets a slice of it.
+// The chunk is shared from the start: pieces cover only what is written already, and the rest is
+// written before anybody gets a piece of it.
 void WriteArena::new_chunk(size_t wanted) {
   const size_t capacity =
       std::min<size_t>(std::max(next_capacity_, std::bit_ceil(wanted)), kBlockSize);
   if (capacity == kBlockSize) {
     Block block = pool_.take();
-    memory_ = block.data();
-    chunk_ = std::move(block).freeze(kBlockSize);
+    std::byte* const memory = block.data();
+    chunk_ = DirtyChunk::make(budget_, std::move(block).freeze(kBlockSize), memory);
   } else {
-    std::shared_ptr<std::byte[]> memory(new std::byte[capacity]);
-    memory_ = memory.get();
-    chunk_ = Bytes(std::move(memory), ByteView(memory_, capacity));
+    std::shared_ptr<std::byte[]> owner(new std::byte[capacity]);
+    std::byte* const memory = owner.get();
+    chunk_ = DirtyChunk::make(budget_, Bytes(std::move(owner), ByteView(memory, capacity)), memory);
   }
-  chunk_used_ = 0;
   next_capacity_ = std::min<size_t>(capacity * 2, kBlockSize);
-  charge_ = std::make_shared<DirtyCharge>(budget_);
 }
 
 }  // namespace aster

@@ -5,18 +5,10 @@
 #include <memory>
 
 #include "fuse/io/dirty_budget.h"
+#include "fuse/io/dirty_chunk.h"
 #include "protocol/base/bytes.h"
 
 namespace aster {
-
-/// Written bytes that no object holds yet.
-struct DirtyPiece {
-  Bytes data;
-  std::shared_ptr<DirtyCharge> charge;
-  DirtyPiece slice(uint64_t skip, uint64_t length) const {
-    return {data.slice(skip, length), charge};
-  }
-};
 
 /// Memory for the unsent writes of one file: writes are packed one after the other into chunks,
 /// wherever in the file they belong, so that many small ones share a chunk. The first chunk is as
@@ -34,9 +26,7 @@ class WriteArena {
   bool join(DirtyPiece& first, const DirtyPiece& next) const;
   /// The next write starts a new chunk, small again: this one's memory goes with its last piece.
   void seal() {
-    chunk_ = {};
-    chunk_used_ = 0;
-    charge_.reset();
+    chunk_.reset();
     next_capacity_ = kSmallestChunk;
   }
 
@@ -46,11 +36,8 @@ class WriteArena {
 
   const std::shared_ptr<DirtyBudget> budget_;
   BlockPool& pool_;
-  Bytes chunk_;
-  std::byte* memory_ = nullptr;
-  size_t chunk_used_ = 0;
+  std::shared_ptr<DirtyChunk> chunk_;
   size_t next_capacity_ = kSmallestChunk;
-  std::shared_ptr<DirtyCharge> charge_;
 };
 
 }  // namespace aster

@@ -21,6 +21,7 @@
 #include "fuse/vfs/lifeline.h"
 #include "fuse/vfs/remote.h"
 #include "fuse/vfs/types.h"
+#include "fuse/vfs/unsent_errors.h"
 #include "protocol/base/executor.h"
 #include "protocol/client/primary_client.h"
 
@@ -176,6 +177,13 @@ class Filesystem final : public KeptContent {
   /// files.
   Task<Result<size_t>> recover_journal();
 
+  /// Files whose data could not be sent when that was tried last, and still is unsent.
+  struct UnsentFile {
+    UnsentErrors::Entry why;
+    std::string path;  ///< from the root of the mount; empty: no name is known
+  };
+  std::vector<UnsentFile> unsent_files();
+
   // ---- end
   /// Sends everything unsent; how many files could not be flushed (each is logged). Files whose
   /// data is in the journal do not count: the next mount sends it.
@@ -328,6 +336,7 @@ class Filesystem final : public KeptContent {
     std::unordered_map<uint64_t, std::pair<uint64_t, Error>> by_inode;  // number, why
   };
   Guarded<Refusals> refusals_;
+  UnsentErrors unsent_errors_;
   Guarded<std::unordered_set<uint64_t>> finishing_;  // files with a finish_in_background to come
   std::shared_ptr<Lifeline> lifeline_ = std::make_shared<Lifeline>();
 };

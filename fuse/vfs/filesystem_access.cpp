@@ -12,14 +12,15 @@ constexpr std::chrono::milliseconds kAccessPause{1000};
 }  // namespace
 
 bool Filesystem::access_is_news(const fs::Attr& attr) const {
-  return options_.access_times && !options_.read_only &&
+  if (options_.access_times == AccessTimes::off || options_.read_only) return false;
+  return options_.access_times == AccessTimes::strict ||
          InodeTable::is_news(attr, parts_.clock.now_ns());
 }
 
 void Filesystem::was_read(InodeNo ino) {
-  if (!options_.access_times || options_.read_only) return;
+  if (options_.access_times == AccessTimes::off || options_.read_only) return;
   const int64_t now = parts_.clock.now_ns();
-  if (!inodes_.accessed(ino, now)) return;
+  if (!inodes_.accessed(ino, now, options_.access_times)) return;
   bool first = false;
   {
     auto accesses = accesses_.lock();

@@ -51,12 +51,13 @@ bool InodeTable::is_news(const fs::Attr& attr, int64_t now) {
   return attr.atime <= attr.mtime || attr.atime <= attr.ctime || attr.atime < now - kDay;
 }
 
-bool InodeTable::accessed(InodeNo ino, int64_t now) {
+bool InodeTable::accessed(InodeNo ino, int64_t now, AccessTimes which) {
   auto state = state_.lock();
   const auto it = state->inodes.find(ino.value);
   if (it == state->inodes.end() || !it->second.known) return false;
   Inode& inode = it->second;
-  if (!is_news(laid_over(inode, inode.attr), now)) return false;
+  const bool strict = which == AccessTimes::strict;
+  if (!strict && !is_news(laid_over(inode, inode.attr), now)) return false;
   inode.accessed = now;
   return true;
 }

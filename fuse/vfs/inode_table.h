@@ -85,7 +85,7 @@ class InodeTable {
   static bool is_news(const fs::Attr& attr, int64_t now);
   /// The inode is being read. True when that is news, which shows from now on and is to be told to
   /// the primary.
-  bool accessed(InodeNo ino, int64_t now);
+  bool accessed(InodeNo ino, int64_t now, AccessTimes which);
   /// The primary was told.
   void access_sent(InodeNo ino, int64_t at);
   /// Its atime was set by somebody: earlier accesses count no more.

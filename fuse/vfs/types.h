@@ -62,6 +62,10 @@ struct Created {
   Opened opened;
 };
 
+/// Which reads move the time of last access on: none; the first after a change or after a day, as
+/// relatime has it; all of them.
+enum class AccessTimes { off, relative, strict };
+
 struct VfsOptions {
   InodeNo root;
   /// Deadline of each round trip of metadata.
@@ -70,7 +74,7 @@ struct VfsOptions {
   bool hard = false;
   bool read_only = false;
   /// Keep times of last access, as relatime of mount(8) does.
-  bool access_times = true;
+  AccessTimes access_times = AccessTimes::relative;
   /// Deleted files go to the drive's trash.
   bool trash = true;
   /// How long the kernel may believe names and attributes while the event stream lives.

@@ -15,28 +15,29 @@ class DirtyMapTest : public ::testing::Test {
     ASSERT_TRUE(budget_->try_acquire(bytes.size()));
     map_.write(offset, as_bytes(bytes));
   }
+  static std::string text_of(const DirtyPiece& piece) {
+    return std::string(as_text(piece.in_memory()->view()));
+  }
   // Fresh over pending; '.' where nothing is dirty, '?' where the memory was released.
   std::string visible(uint64_t size) const {
     std::string bytes(size, '.');
     map_.pending().visit(
         0, size,
         [&](uint64_t at, uint64_t n, const PendingPiece& piece) {
-          const Bytes& data = piece.memory.data;
-          bytes.replace(at, n,
-                        data.empty() ? std::string(n, '?') : std::string(as_text(data.view())));
+          bytes.replace(at, n, piece.memory.left() ? std::string(n, '?') : text_of(piece.memory));
         },
         [](uint64_t, uint64_t) {});
     map_.fresh().visit(
         0, size,
         [&](uint64_t at, uint64_t n, const DirtyPiece& piece) {
-          bytes.replace(at, n, as_text(piece.data.view()));
+          bytes.replace(at, n, text_of(piece));
         },
         [](uint64_t, uint64_t) {});
     return bytes;
   }
   static std::string body(const UploadObjectPtr& object) {
     std::string bytes;
-    for (const Bytes& piece : object->body) bytes += as_text(piece.view());
+    for (const DirtyPiece& piece : object->body) bytes += text_of(piece);
     return bytes;
   }
   std::shared_ptr<const fs::ObjectAccess> arrive(const UploadObjectPtr& object) {
@@ -44,6 +45,7 @@ class DirtyMapTest : public ::testing::Test {
     access->id = ObjectId::random();
     access->size = object->size;
     access->crc32c.resize((object->size + kBlockSize - 1) / kBlockSize);
+    object->body.clear();  // as the uploader does
     map_.uploaded(object, access);
     return access;
   }

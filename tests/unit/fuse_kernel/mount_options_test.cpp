@@ -76,6 +76,14 @@ TEST(MountOptions, words_of_fstab_are_accepted) {
   EXPECT_EQ(parsed({"/m", "-o", "user=anna,password_file=/p"}).user, "anna");
 }
 
+TEST(MountOptions, the_last_word_about_access_times_counts) {
+  EXPECT_FALSE(parsed({"/m"}).strict_access_times);
+  EXPECT_TRUE(parsed({"/m", "-o", "noatime,strictatime"}).strict_access_times);
+  EXPECT_TRUE(parsed({"/m", "-o", "noatime,strictatime"}).access_times);
+  EXPECT_FALSE(parsed({"/m", "-o", "strictatime,relatime"}).strict_access_times);
+  EXPECT_FALSE(parsed({"/m", "-o", "strictatime,noatime"}).access_times);
+}
+
 TEST(MountOptions, unknown_options_are_errors_unless_sloppy) {
   EXPECT_EQ(refusal({"/m", "-o", "cache_siez=1G"}), "unknown option 'cache_siez'");
   EXPECT_EQ(refusal({"/m", "-s", "-o", "cache_siez=1G"}), "accepted");

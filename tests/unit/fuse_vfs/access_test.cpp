@@ -53,12 +53,26 @@ TEST_F(Access, reads_that_must_not_count_do_not) {
   EXPECT_EQ(run(fs().flush_all()), 0u);
   EXPECT_EQ(primary.calls("touch"), 0u);
   VfsOptions options;
-  options.access_times = false;
+  options.access_times = AccessTimes::off;
   remount(options);
   const Created file = create("never");
   (void)read(file.opened.handle);
   EXPECT_EQ(run(fs().flush_all()), 0u);
   EXPECT_EQ(primary.calls("touch"), 0u);
+}
+
+TEST_F(Access, every_read_counts_when_that_is_asked_for) {
+  VfsOptions options;
+  options.access_times = AccessTimes::strict;
+  remount(options);
+  const Created file = create("a");
+  for (int i = 0; i < 3; ++i) {
+    clock.advance(seconds(10));
+    (void)read(file.opened.handle);
+    EXPECT_EQ(atime_of(fs(), file.entry.attr.ino), clock.now_ns());
+  }
+  EXPECT_EQ(run(fs().flush_all()), 0u);
+  EXPECT_EQ(primary.attr(file.entry.attr.ino)->atime, clock.now_ns());
 }
 
 TEST_F(Access, a_time_that_is_set_wins_over_reads_before) {
