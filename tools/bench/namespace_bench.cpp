@@ -10,13 +10,40 @@
 #include "server/db/database.h"
 #include "server/db/fs_store.h"
 #include "server/primary/namespace_service.h"
-#include "tests/support/fake_object_backends.h"
+#include "server/primary/object_backend.h"
 
 /// Metadata figures in process: look-ups, listings, and durable creates and commits with 1, 8 and
 /// 64 callers at once. The database lies below $ASTER_BENCH_DIR (default: the working directory),
 /// which should be on the disk that is to be measured.
 namespace aster::primary {
 namespace {
+
+/// One policy whose objects nobody looks at.
+class NoBackends final : public ObjectBackends {
+ public:
+  Result<PolicyId> route(const RouteRequest&) override { return PolicyId(1); }
+  Result<PolicyLimits> limits(PolicyId) override { return PolicyLimits(); }
+  Result<ObjectUrl> upload_url(PolicyId, const ObjectId&) override { return ObjectUrl{"/u", 1}; }
+  Result<ObjectUrl> read_url(PolicyId, const ObjectId&) override { return ObjectUrl{"/r", 1}; }
+  Result<Capacity> capacity(PolicyId) override { return Capacity{}; }
+  std::vector<Place> places() override { return {}; }
+  Task<Result<uint64_t>> stat(PolicyId, ObjectId) override { co_return fail(Errc::not_found); }
+  Task<Result<void>> remove(PolicyId, ObjectId) override { co_return ok(); }
+  Task<Result<Bytes>> read(PolicyId, ObjectId, uint64_t) override {
+    co_return fail(Errc::not_found);
+  }
+  Task<Result<Bytes>> read_range(PolicyId, ObjectId, uint64_t, uint64_t) override {
+    co_return fail(Errc::not_found);
+  }
+  Task<Result<void>> write(PolicyId, ObjectId, Bytes) override { co_return ok(); }
+  Task<Result<Composed>> compose(PolicyId, ObjectId, std::vector<ObjectId>, uint64_t) override {
+    co_return fail(Errc::unsupported);
+  }
+  bool joins_pieces(PolicyId) override { return false; }
+  Task<Result<uint64_t>> join_pieces(PolicyId, ObjectId, std::vector<Piece>) override {
+    co_return fail(Errc::unsupported);
+  }
+};
 
 struct World {
   World() : executor({"bench", 2}) {
@@ -67,7 +94,7 @@ struct World {
 
   std::filesystem::path dir;
   SystemClock clock;
-  testing::FakeObjectBackends backends;
+  NoBackends backends;
   Executor executor;
   std::unique_ptr<db::Database> database;
   std::unique_ptr<NamespaceService> service;
