@@ -50,6 +50,17 @@ std::string configuration(const SelfSources& s) {
   return lines.take();
 }
 
+std::string leases(const SelfSources& s) {
+  const LeaseState now = s.filesystem.lease_state();
+  Lines lines;
+  lines.add("consistency", s.options.leases ? "lease" : "ttl");
+  lines.add("held", now.held).add("known_inodes", now.known);
+  lines.add("write_leases", now.writes).add("wanted_by_others", now.wanted);
+  lines.add("unsent_changes", now.unsent);
+  lines.add("taken", now.taken).add("given_back", now.given_back);
+  return lines.take();
+}
+
 std::string state(const SelfSources& s) {
   const FileIoStats io = s.io.stats();
   Lines lines;
@@ -166,6 +177,7 @@ void add_self_files(Dispatch& dispatch, SelfSources sources) {
   };
   add("configuration", configuration);
   add("state", state);
+  add("leases", leases);
   add("cache", cache);
   tree.add({"errors", [sources](Caller) {
               return at_once(errors_table(sources.filesystem.unsent_files()));

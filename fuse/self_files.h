@@ -30,9 +30,8 @@ struct SelfSources {
   bool allow_other = false;      ///< likewise
 };
 
-/// Fills `dispatch.self()`: configuration, statistics, metrics, cache, state, errors, policies,
-/// nodes. See
-/// mount.aster(8).
+/// Fills `dispatch.self()`: configuration, statistics, metrics, cache, state, errors, leases,
+/// policies, nodes. See mount.aster(8).
 void add_self_files(Dispatch& dispatch, SelfSources sources);
 
 }  // namespace aster

@@ -77,6 +77,11 @@ void DirtyBudget::take_back(uint64_t amount) {
   used_ += amount;
 }
 
+uint64_t DirtyBudget::room() const {
+  std::lock_guard lock(mutex_);
+  return limit();
+}
+
 uint64_t DirtyBudget::lent() const {
   std::lock_guard lock(mutex_);
   return lent_;

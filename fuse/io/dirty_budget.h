@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -51,7 +52,9 @@ class DirtyBudget : public std::enable_shared_from_this<DirtyBudget> {
   uint64_t in_use() const;
   /// Of what was acquired, what is lent.
   uint64_t lent() const;
-  uint64_t total() const { return total_; }
+  /// What may be in use now: the total without what is lent, a quarter of it at least, so that who
+  /// waits always has some that can be made free.
+  uint64_t room() const;
 
   /// What holds a part of the budget, so that it can be spilled. The number to unlist it by.
   uint64_t list(std::weak_ptr<DirtyChunk> chunk);
@@ -69,7 +72,8 @@ class DirtyBudget : public std::enable_shared_from_this<DirtyBudget> {
     uint64_t failures_seen;
     Completion<Result<void>> done;
   };
-  bool fits(uint64_t amount) const { return used_ == 0 || used_ + amount <= total_; }
+  uint64_t limit() const { return std::max(total_ / 4, total_ - std::min(total_, lent_)); }
+  bool fits(uint64_t amount) const { return used_ == 0 || used_ + amount <= limit(); }
   void watch(std::shared_ptr<Waiter> waiter);
   void check(const std::shared_ptr<Waiter>& waiter);
   std::vector<std::shared_ptr<Waiter>> take_ready();

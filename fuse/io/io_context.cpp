@@ -13,11 +13,8 @@ constexpr size_t kPoolIdle = 16 << 20;
 // Bad blocks that are remembered as reported.
 constexpr size_t kReportedMax = 4096;
 
-// What is being sent cannot be spilled. So where there is a disk, the limit is divided: a part for
-// what waits, where writers always find or get room, and a part for what is being sent.
-uint64_t waiting_share(const FileIoOptions& options) {
-  return options.spill_dir.empty() ? options.dirty_limit : options.dirty_limit / 4;
-}
+// What is being sent cannot be spilled. So where there is a disk, it may not be everything: writers
+// always find or get room in the rest.
 uint64_t sending_share(const FileIoOptions& options) {
   return options.spill_dir.empty() ? UINT64_MAX : options.dirty_limit / 4 * 3;
 }
@@ -42,7 +39,7 @@ IoContext::IoContext(FileIoOptions opts, PrimaryClient& primary_client, HttpClie
       cache(block_cache),
       executor(exec),
       pool(kPoolIdle),
-      dirty_budget(std::make_shared<DirtyBudget>(exec, waiting_share(opts), opts.timeout)),
+      dirty_budget(std::make_shared<DirtyBudget>(exec, opts.dirty_limit, opts.timeout)),
       spiller(*this, spill_file(opts, exec)),
       upload_slots(exec, std::max<uint32_t>(1, opts.parallel_uploads)),
       upload_memory(exec, sending_share(opts)),

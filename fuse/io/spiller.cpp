@@ -23,7 +23,7 @@ constexpr Duration kRetryPause = std::chrono::seconds(1);
 
 bool Spiller::needed() const {
   const DirtyBudget& budget = *context_.dirty_budget;
-  const bool wanted = budget.has_waiters() || budget.in_use() > budget.total();
+  const bool wanted = budget.has_waiters() || budget.in_use() > budget.room();
   return file_ != nullptr && wanted && !budget.refused() && !context_.stopped();
 }
 
@@ -48,7 +48,7 @@ Task<void> Spiller::run() {
   for (uint64_t from = 0; outcome.ok() && *outcome;) {
     outcome = spill_some(from);
     note(outcome);
-    const bool enough = !budget.has_waiters() && budget.in_use() <= budget.total() / 4 * 3;
+    const bool enough = !budget.has_waiters() && budget.in_use() <= budget.room() / 4 * 3;
     if (enough || budget.refused() || context_.stopped()) break;
   }
   state_.lock()->running = false;
