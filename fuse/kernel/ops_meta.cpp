@@ -96,8 +96,7 @@ void on_readlink(fuse_req_t req, fuse_ino_t node) {
       [](Request& request, std::string target) { request.readlink(target.c_str()); });
 }
 
-void on_statfs(fuse_req_t req, fuse_ino_t) {
-  const fs::StatFsAnswer answer = Dispatch::of(req).filesystem().statfs();
+struct statvfs to_statvfs(const fs::StatFsAnswer& answer) {
   struct statvfs stat {};
   stat.f_bsize = kStatUnit;
   stat.f_frsize = kStatUnit;
@@ -107,7 +106,25 @@ void on_statfs(fuse_req_t req, fuse_ino_t) {
   stat.f_ffree = stat.f_favail = answer.free_bytes / kStatUnit;
   stat.f_files = answer.files + stat.f_ffree;
   stat.f_namemax = fs::kNameMax;
-  fuse_reply_statfs(req, &stat);
+  return stat;
+}
+
+Task<Result<fs::StatFsAnswer>> room_at(Filesystem& filesystem, InodeNo ino) {
+  fs::StatFsAnswer answer = co_await filesystem.statfs_of(ino);
+  co_return answer;
+}
+
+// For the drive itself without a wait: whoever lists all mounts asks for it.
+void on_statfs(fuse_req_t req, fuse_ino_t node) {
+  Dispatch& d = Dispatch::of(req);
+  if (node == FUSE_ROOT_ID) {
+    const struct statvfs stat = to_statvfs(d.filesystem().statfs());
+    fuse_reply_statfs(req, &stat);
+    return;
+  }
+  d.serve<fs::StatFsAnswer>(
+      req, "statfs", [&](Caller) { return room_at(d.filesystem(), d.ids().inode(node)); },
+      [](Request& request, const fs::StatFsAnswer& answer) { request.statfs(to_statvfs(answer)); });
 }
 
 }  // namespace

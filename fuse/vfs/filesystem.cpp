@@ -221,6 +221,13 @@ fs::StatFsAnswer Filesystem::statfs() {
   return answer;
 }
 
+Task<fs::StatFsAnswer> Filesystem::statfs_of(InodeNo ino) {
+  fs::Operation question = fs::StatFs{ino};
+  const Result<fs::StatFsAnswer> answer =
+      co_await remote_.glanced<fs::StatFsAnswer>(std::move(question));
+  co_return answer.ok() ? *answer : statfs();
+}
+
 Task<void> Filesystem::refresh_statfs() {
   const std::optional<Lifeline::Guard> alive = lifeline_->enter();
   if (!alive) co_return;

@@ -104,6 +104,9 @@ class Filesystem final : public KeptContent {
   Task<Result<std::string>> readlink(InodeNo ino, Caller who);
   /// From a cached value that is refreshed in the background; never waits.
   fs::StatFsAnswer statfs();
+  /// The same for an inode, which may lie in a folder with a quota of its own. Waits a second at
+  /// most, and then says what the drive says.
+  Task<fs::StatFsAnswer> statfs_of(InodeNo ino);
 
   // ---- files (filesystem_file.cpp)
   Task<Result<Opened>> open(InodeNo ino, int flags, Caller who);

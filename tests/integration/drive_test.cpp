@@ -4,23 +4,13 @@
 
 #include "protocol/base/secret_file.h"
 #include "protocol/checksum.h"
+#include "tests/integration/answers.h"
 #include "tests/support/tcp_proxy.h"
 
 namespace aster {
 namespace {
 
 constexpr const char* kNodes = "/api/v1/admin/remote-nodes";
-
-/// 300 KiB that differ everywhere.
-std::string some_content() {
-  std::string content(300 * 1024, '\0');
-  uint32_t state = 12345;
-  for (char& c : content) {
-    state = state * 1664525 + 1013904223;
-    c = static_cast<char>(state >> 24);
-  }
-  return content;
-}
 
 /// Gathers a stream until it has told of a change.
 struct EventText final : ByteSink {

@@ -1,40 +1,17 @@
-#include "server/files/file_api.h"
-
-#include "tests/integration/drive_fixture.h"
+#include "tests/integration/answers.h"
+#include "tests/integration/people_fixture.h"
 
 namespace aster {
 namespace {
 
 namespace json = boost::json;
 
-/// 300 KiB that differ everywhere.
-std::string some_content(size_t size = 300 * 1024) {
-  std::string content(size, '\0');
-  uint32_t state = 4711;
-  for (char& c : content) {
-    state = state * 1664525 + 1013904223;
-    c = static_cast<char>(state >> 24);
-  }
-  return content;
-}
-
-class FileApi : public DriveFixture {
+class FileApi : public PeopleFixture {
  protected:
-  FileApi() : DriveFixture({files::make_front_end}) {}
-  void SetUp() override {
-    ASSERT_NE(primary, nullptr);
-    set_up_accounts();
-    add_policy("local");
-    token = user_token;
-  }
   ApiAnswer call(const std::string& method, const std::string& path, std::string body = {},
                  HeaderList headers = {}) {
     if (!token.empty()) headers.emplace_back("Authorization", "Bearer " + token);
     return send(method, primary_url() + "/api/v1" + path, std::move(body), std::move(headers));
-  }
-  static std::string header(const ApiAnswer& answer, std::string_view name) {
-    const std::string* found = find_header(answer.headers, name);
-    return found != nullptr ? *found : std::string();
   }
   static std::string text(const json::value& object, const char* member) {
     return object.at(member).as_string().c_str();
@@ -58,18 +35,20 @@ TEST_F(FileApi, uploads_downloads_and_tells_of_a_file) {
   const ApiAnswer got = call("GET", "/files/a%20b.txt");
   EXPECT_EQ(got.status, 200);
   EXPECT_TRUE(got.body == content);
-  EXPECT_EQ(header(got, "ETag"), text(made.data, "etag"));
+  EXPECT_EQ(header_of(got, "ETag"), text(made.data, "etag"));
   const ApiAnswer part = call("GET", "/files/a%20b.txt", {}, {{"Range", "bytes=-10"}});
   EXPECT_EQ(part.status, 206);
   EXPECT_TRUE(part.body == content.substr(content.size() - 10));
-  EXPECT_EQ(call("GET", "/files/a%20b.txt", {}, {{"If-None-Match", header(got, "ETag")}}).status,
+  EXPECT_EQ(call("GET", "/files/a%20b.txt", {}, {{"If-None-Match", header_of(got, "ETag")}}).status,
             304);
   EXPECT_EQ(call("HEAD", "/files/a%20b.txt").status, 200);
   const ApiAnswer info = call("GET", "/info/a%20b.txt");
   EXPECT_EQ(text(info.data, "etag"), text(made.data, "etag"));
   EXPECT_EQ(call("PUT", "/files/a%20b.txt", "x", {{"If-None-Match", "*"}}).status, 412);
-  EXPECT_EQ(call("PUT", "/files/a%20b.txt", "x", {{"If-Match", header(got, "ETag")}}).status, 200);
-  EXPECT_EQ(call("PUT", "/files/a%20b.txt", "y", {{"If-Match", header(got, "ETag")}}).status, 412);
+  EXPECT_EQ(call("PUT", "/files/a%20b.txt", "x", {{"If-Match", header_of(got, "ETag")}}).status,
+            200);
+  EXPECT_EQ(call("PUT", "/files/a%20b.txt", "y", {{"If-Match", header_of(got, "ETag")}}).status,
+            412);
   EXPECT_EQ(call("GET", "/files/a%20b.txt").body, "x");
 }
 

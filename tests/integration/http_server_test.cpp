@@ -8,64 +8,16 @@
 
 #include "protocol/base/guarded.h"
 #include "server/http/http.h"
+#include "tests/support/push_source.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/temp_dir.h"
 
 namespace aster::http {
 namespace {
 
+using testing::PushSource;
 using testing::RawClient;
 using namespace std::chrono_literals;
-
-/// An event stream that gives what push() was given; read() waits for more.
-class PushSource final : public ByteSource {
- public:
-  ~PushSource() override { gone_.set_value(); }
-  Task<Result<size_t>> read(std::span<std::byte> buffer) override {
-    Completion<std::string> next;
-    {
-      auto state = state_.lock();
-      if (state->abandoned) co_return size_t{0};
-      if (state->ready.empty()) {
-        state->waiter = next;
-      } else {
-        next.set(std::exchange(state->ready, {}));
-      }
-    }
-    const std::string text = co_await next;
-    std::memcpy(buffer.data(), text.data(), text.size());
-    co_return text.size();
-  }
-  void abandon() noexcept override {
-    std::optional<Completion<std::string>> waiter;
-    {
-      auto state = state_.lock();
-      state->abandoned = true;
-      waiter = std::exchange(state->waiter, std::nullopt);
-    }
-    if (waiter) waiter->set("");
-  }
-  void push(std::string text) {
-    std::optional<Completion<std::string>> waiter;
-    {
-      auto state = state_.lock();
-      waiter = std::exchange(state->waiter, std::nullopt);
-      if (!waiter) state->ready += text;
-    }
-    if (waiter) waiter->set(std::move(text));
-  }
-  /// Ready once the object has been destroyed.
-  std::future<void> gone() { return gone_.get_future(); }
-
- private:
-  struct State {
-    bool abandoned = false;
-    std::string ready;
-    std::optional<Completion<std::string>> waiter;
-  };
-  Guarded<State> state_;
-  std::promise<void> gone_;
-};
 
 /// Repeats one byte; counts what was taken.
 class Repeater final : public ByteSource {

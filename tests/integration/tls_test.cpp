@@ -8,6 +8,7 @@
 #include "server/http/listen_options.h"
 #include "server/http/tls.h"
 #include "tests/support/process.h"
+#include "tests/support/push_source.h"
 #include "tests/support/raw_client.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_authority.h"
@@ -16,32 +17,10 @@
 namespace aster::http {
 namespace {
 
+using testing::PushSource;
 using testing::RawClient;
 using testing::TestAuthority;
 using namespace std::chrono_literals;
-
-/// Gives one piece of text for each push(); ends when abandoned or told so.
-class PushSource final : public ByteSource {
- public:
-  ~PushSource() override { gone_.set_value(); }
-  Task<Result<size_t>> read(std::span<std::byte> buffer) override {
-    const Completion<std::string> next = *next_.lock();
-    const std::string text = co_await next;
-    *next_.lock() = Completion<std::string>();
-    std::memcpy(buffer.data(), text.data(), text.size());
-    co_return text.size();
-  }
-  void abandon() noexcept override { push(""); }
-  void push(std::string text) {
-    const Completion<std::string> next = *next_.lock();
-    next.set(std::move(text));
-  }
-  std::future<void> gone() { return gone_.get_future(); }
-
- private:
-  Guarded<Completion<std::string>> next_;
-  std::promise<void> gone_;
-};
 
 /// Hands each piece that arrives to a test.
 class Pieces final : public ByteSink {

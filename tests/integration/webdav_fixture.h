@@ -2,7 +2,7 @@
 
 #include "protocol/base/text.h"
 #include "server/webdav/front_end.h"
-#include "tests/integration/drive_fixture.h"
+#include "tests/integration/answers.h"
 
 namespace aster {
 
@@ -26,10 +26,6 @@ class WebdavFixture : public DriveFixture {
                 HeaderList headers = {}) {
     headers.push_back(who);
     return send(method, dav_url(path), std::move(body), std::move(headers));
-  }
-  static std::string header(const ApiAnswer& answer, std::string_view name) {
-    const std::string* found = find_header(answer.headers, name);
-    return found != nullptr ? *found : std::string();
   }
 
   std::pair<std::string, std::string> who = basic("ann", "ann's password");

@@ -17,7 +17,7 @@ class Webdav : public WebdavFixture {
   std::string lock(const std::string& path, HeaderList headers = {{"Depth", "0"}}) {
     const ApiAnswer answer = dav("LOCK", path, kLockBody, std::move(headers));
     EXPECT_TRUE(answer.status == 200 || answer.status == 201) << answer.body;
-    return header(answer, "Lock-Token");
+    return header_of(answer, "Lock-Token");
   }
   /// Adds a WebDAV account of ann.
   void add_account(const std::string& body, int status = 201) {
@@ -27,24 +27,13 @@ class Webdav : public WebdavFixture {
   }
 };
 
-/// 300 KiB that differ everywhere.
-std::string some_content() {
-  std::string content(300 * 1024, '\0');
-  uint32_t state = 12345;
-  for (char& c : content) {
-    state = state * 1664525 + 1013904223;
-    c = static_cast<char>(state >> 24);
-  }
-  return content;
-}
-
 TEST_F(Webdav, options_tell_the_classes_to_anybody) {
   for (const char* path : {"/webdav", "/webdav/", "/webdav/not/there", "/"}) {
     const ApiAnswer answer = send("OPTIONS", primary_url() + path);
     EXPECT_EQ(answer.status, 200) << path;
-    EXPECT_EQ(header(answer, "DAV"), "1, 2, 3");
-    EXPECT_EQ(header(answer, "MS-Author-Via"), "DAV");
-    EXPECT_NE(header(answer, "Allow").find("PROPFIND"), std::string::npos);
+    EXPECT_EQ(header_of(answer, "DAV"), "1, 2, 3");
+    EXPECT_EQ(header_of(answer, "MS-Author-Via"), "DAV");
+    EXPECT_NE(header_of(answer, "Allow").find("PROPFIND"), std::string::npos);
   }
 }
 
@@ -54,25 +43,26 @@ TEST_F(Webdav, stores_serves_and_replaces_a_file) {
   const ApiAnswer got = dav("GET", "/a.txt");
   EXPECT_EQ(got.status, 200);
   EXPECT_TRUE(got.body == content);
-  EXPECT_EQ(header(got, "Content-Type"), "text/plain");
+  EXPECT_EQ(header_of(got, "Content-Type"), "text/plain");
   const ApiAnswer part = dav("GET", "/a.txt", {}, {{"Range", "bytes=131070-131080"}});
   EXPECT_EQ(part.status, 206);
   EXPECT_TRUE(part.body == content.substr(131070, 11));
-  EXPECT_EQ(header(part, "Content-Range"), "bytes 131070-131080/" + std::to_string(content.size()));
+  EXPECT_EQ(header_of(part, "Content-Range"),
+            "bytes 131070-131080/" + std::to_string(content.size()));
   EXPECT_EQ(dav("GET", "/a.txt", {}, {{"Range", "bytes=999999-"}}).status, 416);
-  const std::string tag = header(got, "ETag");
+  const std::string tag = header_of(got, "ETag");
   EXPECT_EQ(dav("GET", "/a.txt", {}, {{"If-None-Match", tag}}).status, 304);
   const ApiAnswer head = dav("HEAD", "/a.txt");
   EXPECT_EQ(head.status, 200);
-  EXPECT_EQ(header(head, "ETag"), tag);
+  EXPECT_EQ(header_of(head, "ETag"), tag);
 
   EXPECT_EQ(dav("PUT", "/a.txt", "new", {{"If-Match", "\"other\""}}).status, 412);
   EXPECT_EQ(dav("PUT", "/a.txt", "new", {{"If-None-Match", "*"}}).status, 412);
   const ApiAnswer replaced = dav("PUT", "/a.txt", "new", {{"If-Match", tag}});
   EXPECT_EQ(replaced.status, 204);
-  EXPECT_NE(header(replaced, "ETag"), tag);
+  EXPECT_NE(header_of(replaced, "ETag"), tag);
   EXPECT_EQ(dav("GET", "/a.txt").body, "new");
-  EXPECT_EQ(header(dav("GET", "/a.txt"), "ETag"), header(replaced, "ETag"));
+  EXPECT_EQ(header_of(dav("GET", "/a.txt"), "ETag"), header_of(replaced, "ETag"));
 }
 
 TEST_F(Webdav, names_are_bytes) {
@@ -161,9 +151,9 @@ TEST_F(Webdav, windows_sets_the_time_of_a_file) {
       R"(<Z:Win32FileAttributes>00000020</Z:Win32FileAttributes></prop></set></propertyupdate>)";
   const ApiAnswer patched = dav("PROPPATCH", "/a", body);
   EXPECT_EQ(patched.body.find("HTTP/1.1 4"), std::string::npos) << patched.body;
-  EXPECT_EQ(header(dav("HEAD", "/a"), "Last-Modified"), "Sun, 06 Nov 1994 08:49:37 GMT");
+  EXPECT_EQ(header_of(dav("HEAD", "/a"), "Last-Modified"), "Sun, 06 Nov 1994 08:49:37 GMT");
   EXPECT_EQ(dav("PUT", "/b", "x", {{"X-OC-Mtime", "784111777"}}).status, 201);
-  EXPECT_EQ(header(dav("HEAD", "/b"), "Last-Modified"), "Sun, 06 Nov 1994 08:49:37 GMT");
+  EXPECT_EQ(header_of(dav("HEAD", "/b"), "Last-Modified"), "Sun, 06 Nov 1994 08:49:37 GMT");
 }
 
 TEST_F(Webdav, copy_and_move_keep_the_rules) {
@@ -240,7 +230,7 @@ TEST_F(Webdav, a_lock_survives_a_restart_and_makes_a_missing_file) {
   start_primary();
   ASSERT_NE(primary, nullptr);
   EXPECT_EQ(dav("PUT", "/new", "y").status, 423);
-  const std::string token = header(made, "Lock-Token");
+  const std::string token = header_of(made, "Lock-Token");
   const ApiAnswer renewed =
       dav("LOCK", "/new", {}, {{"If", "(" + token + ")"}, {"Timeout", "Infinite"}});
   EXPECT_EQ(renewed.status, 200);
@@ -290,7 +280,8 @@ TEST_F(Webdav, tokens_and_passwords_prove_who_asks) {
   who = basic("ann", "wrong password");
   const ApiAnswer refused = dav("GET", "/a");
   EXPECT_EQ(refused.status, 401);
-  EXPECT_TRUE(header(refused, "WWW-Authenticate").starts_with("Basic realm=\"AsterDrive WebDAV\""));
+  EXPECT_TRUE(
+      header_of(refused, "WWW-Authenticate").starts_with("Basic realm=\"AsterDrive WebDAV\""));
   who = basic("ann", "ann's password");
   const json::object change{{"current_password", "ann's password"}, {"new_password", "changed it"}};
   EXPECT_EQ(dav("GET", "/a").status, 200);
@@ -386,8 +377,14 @@ class WebdavAndMount : public Webdav {
     session_ = opened.data.at("session").to_number<uint64_t>();
     root_ = opened.data.at("root").to_number<uint64_t>();
   }
-  uint64_t inode(const std::string& name) {
-    const boost::json::value lookup{{"op", "lookup"}, {"parent", root_}, {"name", name}};
+  /// Of "name" or "directory/name".
+  uint64_t inode(const std::string& path) {
+    const size_t slash = path.find('/');
+    if (slash == std::string::npos) return inode(root_, path);
+    return inode(inode(root_, path.substr(0, slash)), path.substr(slash + 1));
+  }
+  uint64_t inode(uint64_t parent, const std::string& name) {
+    const boost::json::value lookup{{"op", "lookup"}, {"parent", parent}, {"name", name}};
     const boost::json::object batch{{"session", session_}, {"ops", json::array{lookup}}};
     const ApiAnswer answer = api("POST", "/api/v1/fs/batch", boost::json::serialize(batch));
     EXPECT_EQ(answer.status, 200) << answer.body;
@@ -421,6 +418,28 @@ TEST_F(WebdavAndMount, a_lock_of_webdav_keeps_mounts_from_locking) {
   EXPECT_EQ(dav("PUT", "/f", "two", {{"If", "(" + lock_token + ")"}}).status, 204);
   EXPECT_EQ(dav("UNLOCK", "/f", {}, {{"Lock-Token", lock_token}}).status, 204);
   EXPECT_TRUE(mount_locks("f", {}));
+}
+
+TEST_F(WebdavAndMount, a_deep_lock_and_locks_of_mounts_below_keep_each_other_out) {
+  ASSERT_EQ(dav("MKCOL", "/d").status, 201);
+  ASSERT_EQ(dav("PUT", "/d/f", "one").status, 201);
+  ASSERT_EQ(dav("PUT", "/f", "two").status, 201);
+  const std::string file = "d/f";
+  ASSERT_TRUE(mount_locks(file, {}));
+  EXPECT_EQ(dav("LOCK", "/d", kLockBody, {{"Depth", "infinity"}}).status, 423);
+  EXPECT_EQ(dav("LOCK", "/d", kLockBody, {{"Depth", "0"}}).status, 200);
+  ASSERT_TRUE(mount_locks(file, {.unlock = true}));
+  const std::string shallow = dav("PROPFIND", "/d", {}, {{"Depth", "0"}}).body;
+  const size_t at = shallow.find("urn:uuid:");
+  ASSERT_NE(at, std::string::npos) << shallow;
+  const std::string old = "<" + shallow.substr(at, shallow.find('<', at) - at) + ">";
+  EXPECT_EQ(dav("UNLOCK", "/d", {}, {{"Lock-Token", old}}).status, 204);
+  const std::string lock_token = lock("/d", {{"Depth", "infinity"}});
+  EXPECT_FALSE(mount_locks(file, {}));
+  EXPECT_FALSE(mount_locks(file, {.exclusive = false, .whole = true}));
+  EXPECT_TRUE(mount_locks("f", {})) << "beside it";
+  EXPECT_EQ(dav("UNLOCK", "/d", {}, {{"Lock-Token", lock_token}}).status, 204);
+  EXPECT_TRUE(mount_locks(file, {}));
 }
 
 TEST_F(WebdavAndMount, a_lock_of_a_mount_keeps_webdav_from_locking_and_changing) {

@@ -1,6 +1,7 @@
 // Trees of teams and tokens with limits, as a mount shows them.
 #include <fcntl.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 
 #include "tests/mounted/mount_program_fixture.h"
 
@@ -61,6 +62,41 @@ TEST_F(PeopleMounts, a_team_is_a_tree_of_its_own_with_its_own_quota) {
   EXPECT_FALSE(std::filesystem::exists(place() + "/f"));
   EXPECT_EQ(write_errno(place() + "/own", 2 << 20), 0);
   unmount();
+}
+
+TEST_F(PeopleMounts, a_folder_has_a_quota_of_its_own) {
+  ASSERT_EQ(mount_team("team:crew@"), 0) << output();
+  const std::string dir = place() + "/d";
+  ASSERT_EQ(::mkdir(dir.c_str(), 0755), 0);
+  ASSERT_EQ(::mkdir((dir + "/sub").c_str(), 0755), 0);
+  ASSERT_EQ(write_errno(dir + "/f", 1 << 18), 0);
+  ASSERT_EQ(write_errno(place() + "/outside", 1 << 18), 0);
+  ASSERT_EQ(api("POST", "/api/v1/admin/tree-quotas",
+                R"({"workspace":"team:crew","path":"/d","quota":1048576})")
+                .status,
+            200);
+  for (const char* name : {"/d", "/d/sub", "/d/f"}) {
+    struct statvfs room {};
+    ASSERT_EQ(::statvfs((place() + name).c_str(), &room), 0);
+    EXPECT_EQ(room.f_blocks * room.f_frsize, 1u << 20) << name;
+    EXPECT_EQ(room.f_bavail * room.f_frsize, (1u << 20) - (1 << 18)) << name;
+  }
+  ::unlink((this->dir / "out").c_str());
+  EXPECT_EQ(start({"-B1", "--output=size", dir}, "df").wait(), 0);
+  EXPECT_NE(output().find("1048576\n"), std::string::npos) << output();
+  EXPECT_EQ(write_errno(dir + "/sub/g", 1 << 20), EDQUOT);
+  EXPECT_EQ(write_errno(dir + "/sub/h", 3 << 18), 0) << "to the byte";
+  EXPECT_EQ(write_errno(dir + "/i"), EDQUOT);
+  EXPECT_EQ(write_errno(place() + "/elsewhere", 1 << 20), 0);
+  EXPECT_EQ(::rename((dir + "/f").c_str(), (place() + "/f").c_str()), -1);
+  EXPECT_EQ(errno, EXDEV);
+  EXPECT_EQ(::link((place() + "/outside").c_str(), (dir + "/link").c_str()), -1);
+  EXPECT_EQ(errno, EXDEV);
+  EXPECT_EQ(start({dir + "/f", place() + "/moved"}, "mv").wait(), 0) << "mv copies: " << output();
+  char table[256];
+  const ssize_t size = ::getxattr(dir.c_str(), "user.aster.quota", table, sizeof table);
+  ASSERT_GT(size, 0);
+  EXPECT_NE(std::string(table, static_cast<size_t>(size)).find("1048576\t"), std::string::npos);
 }
 
 TEST_F(PeopleMounts, a_reader_of_a_team_mounts_read_only_and_loses_it_with_the_membership) {

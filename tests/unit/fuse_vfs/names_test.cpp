@@ -165,5 +165,10 @@ TEST_F(Names, statfs_never_waits) {
   primary.resume();
 }
 
+TEST_F(Names, statfs_of_something_asks_for_it) {
+  EXPECT_EQ(run(fs().statfs_of(make(FileType::directory, root(), "d").attr.ino)).total_bytes,
+            1ull << 40);
+}
+
 }  // namespace
 }  // namespace aster::testing
