@@ -45,6 +45,19 @@ void DirtyBudget::release(uint64_t amount) {
   for (auto& waiter : ready) wake(std::move(waiter), ok());
 }
 
+// No progress for those who wait: an upload that fails takes it back, again and again.
+void DirtyBudget::lend(uint64_t amount) {
+  std::vector<std::shared_ptr<Waiter>> ready;
+  {
+    std::lock_guard lock(mutex_);
+    ASTER_CHECK(amount <= used_);
+    used_ -= amount;
+    lent_ += amount;
+    ready = take_ready();
+  }
+  for (auto& waiter : ready) wake(std::move(waiter), ok());
+}
+
 void DirtyBudget::note_failure(const Error& error) {
   std::lock_guard lock(mutex_);
   ++failures_;
@@ -61,14 +74,6 @@ void DirtyBudget::note_success() {
 bool DirtyBudget::refused() const {
   std::lock_guard lock(mutex_);
   return refused_;
-}
-
-void DirtyBudget::lend(uint64_t amount) {
-  {
-    std::lock_guard lock(mutex_);
-    lent_ += amount;
-  }
-  release(amount);
 }
 
 void DirtyBudget::take_back(uint64_t amount) {
