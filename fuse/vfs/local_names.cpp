@@ -430,6 +430,7 @@ void LocalNames::note_forwarded(State& state, const fs::Operation& operation,
   } else if (const auto* xattr = std::get_if<fs::SetXattr>(&operation)) {
     // What is made below it may inherit from it in ways that only the primary knows.
     if (!xattr->name.starts_with("user.")) state.own.erase(xattr->ino.value);
+    if (xattr->name == "user.aster.policy") state.own.clear();
   }
 }
 
@@ -442,7 +443,8 @@ void LocalNames::made_by_primary(State& state, const fs::Create& create, const f
     state.leased.try_emplace(attr.ino.value, attr);
     if (state.giving.contains(create.parent.value)) state.giving.insert(attr.ino.value);
   }
-  if (directory && state.own.size() < kOwnMax) state.own[attr.ino.value] = Own{attr, {}};
+  const bool known = directory && !attr.own_policy;
+  if (known && state.own.size() < kOwnMax) state.own[attr.ino.value] = Own{attr, {}};
 }
 
 Task<Result<void>> LocalNames::follow_events(EventHandlers handlers, CancelToken cancel) {

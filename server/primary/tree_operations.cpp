@@ -109,6 +109,8 @@ Result<fs::Answer> apply(Mutation& m, const fs::Create& op) {
   add_entry(m, parent, op.name, child);
   journal_entry(m, child, parent, op.name);
   m.usage.inodes += 1;
+  // A mount makes names by itself only where it knows what they inherit.
+  if (op.type == FileType::directory) child.attr.own_policy = bool(chosen_policy(m, op.parent));
   return fs::Answer(std::move(child.attr));
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "protocol/fs/json.h"
+#include "server/primary/keeping.h"
 #include "server/primary/operation_runner.h"
 
 // Write leases: how they are taken, and whom an operation has to wait for.
@@ -74,6 +75,8 @@ Result<fs::LeaseAnswer> OperationRunner::take(db::Txn& txn, const Caller& caller
   if (row.attr.nlink == 0) return answer;
   // Which renames leave a quota tree, and whether there is room in it, is known here alone.
   if (m.has_trees() && m.trees.tree_of(row.attr.ino)) return answer;
+  // Nor does a mount know where the data of new files goes that have a place of their own.
+  if (directory && chosen_policy(m, row.attr.ino)) return answer;
   if (directory) answer.entries = m.store.inodes.list(row.attr.ino, 0, fs::kTakeNamesMax + 1);
   if (answer.entries.size() > fs::kTakeNamesMax) return fs::LeaseAnswer();
   std::vector<InodeNo> inodes{row.attr.ino};

@@ -183,6 +183,18 @@ TEST_F(LocalNamesTest, ADirectoryThatSomebodyElseChangedIsNoLongerOurs) {
   EXPECT_TRUE(make(parent, "theirs").failed_with(Errc::exists));
 }
 
+TEST_F(LocalNamesTest, BelowAPolicyOfItsOwnNamesAreMadeAtThePrimary) {
+  const InodeNo parent = directory("d");
+  const InodeNo below = make(parent, "sub", fs::FileType::directory)->ino;
+  ASSERT_TRUE(make(below, "before").ok());
+  ASSERT_TRUE(call<fs::Empty>(fs::SetXattr{parent, "user.aster.policy", "large"}).ok());
+  for (const InodeNo place : {parent, below}) {
+    EXPECT_TRUE(make(place, "f").ok());
+    EXPECT_TRUE(at_primary(place, "f").ok()) << "already, without waiting";
+  }
+  EXPECT_TRUE(at_primary(below, "before").ok());
+}
+
 TEST_F(LocalNamesTest, AFullJournalMakesNamesAtThePrimary) {
   const InodeNo parent = directory("d");
   names.reset();

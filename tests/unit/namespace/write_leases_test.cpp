@@ -205,6 +205,7 @@ TEST_F(WriteLeaseTable, the_end_of_the_server_ends_every_wait) {
 class ServiceWriteLeases : public testing::NamespaceFixture {
  protected:
   void SetUp() override {
+    options_.directory_policies = true;
     NamespaceFixture::SetUp();
     holder_ = open_session();
     other_ = open_session();
@@ -373,6 +374,16 @@ TEST_F(ServiceWriteLeases, a_folder_with_a_quota_is_not_leased) {
   EXPECT_FALSE(take(dir_ino_)->granted);
   EXPECT_FALSE(take(below)->granted);
   EXPECT_TRUE(take(root_)->granted) << "what lies in it is in no tree";
+}
+
+TEST_F(ServiceWriteLeases, a_folder_with_a_policy_is_not_leased) {
+  const InodeNo below = make_dir(dir_ino_, "below").ino;
+  ASSERT_TRUE(call<fs::Empty>(fs::SetXattr{dir_ino_, "user.aster.policy", "large"}).ok());
+  EXPECT_FALSE(take(dir_ino_)->granted);
+  EXPECT_FALSE(take(below)->granted);
+  EXPECT_TRUE(make_dir(below, "new").own_policy) << "so that a mount makes no names in it";
+  EXPECT_FALSE(make_dir(root_, "new").own_policy);
+  EXPECT_TRUE(take(root_)->granted);
 }
 
 TEST_F(ServiceWriteLeases, late_changes_take_nothing_from_others) {
