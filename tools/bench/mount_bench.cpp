@@ -16,6 +16,7 @@ fs::Manifest manifest_of(int64_t extents) {
   fs::Manifest manifest;
   fs::ObjectAccess object;
   object.id = ObjectId::random();
+  object.url = "http://127.0.0.1/object";
   object.size = static_cast<uint64_t>(extents) * 8192;
   object.crc32c.resize(object.size / kBlockSize + 1);
   for (int64_t i = 0; i < extents; ++i) {
