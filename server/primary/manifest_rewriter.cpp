@@ -104,10 +104,10 @@ Task<Result<bool>> ManifestRewriter::rewrite(InodeNo ino) {
   if (!found.ok()) co_return found.error();
   if (!*found) co_return false;
   Job job = std::move(**found);
-  ASTER_CO_TRY(co_await begin(job));
   Result<Bytes> fresh = co_await fresh_bytes(job);
   if (!fresh.ok()) co_return fresh.error();
   ASTER_CO_TRY(job.crcs, checksums(job, fresh->view()));
+  ASTER_CO_TRY(co_await begin(job));
   ASTER_CO_TRY(co_await store(job, std::move(*fresh)));
   co_return co_await adopt(job);
 }

@@ -18,6 +18,8 @@ namespace aster::primary {
 /// rewritten.
 ///
 /// The arrows, and what kill -9 leaves at each:
+///   fresh blocks read and checked
+///     nothing.
 ///   -> [T1: pending target, pending object for the fresh blocks] -> fresh blocks written
 ///      -> joined on the follower
 ///     pending objects, which the collector removes like any grant that was not used.

@@ -290,6 +290,7 @@ TEST_F(ManifestRewriterTest, damage_gets_no_good_checksum) {
   due();
   EXPECT_EQ(extents(), 6u);
   EXPECT_EQ(backends_.joined(), 0u);
+  EXPECT_EQ(pending(), 0) << "an attempt leaves nothing behind";
 }
 
 }  // namespace
