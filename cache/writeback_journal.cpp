@@ -13,30 +13,15 @@
 #include <thread>
 #include <unordered_map>
 
+#include "cache/journal_records.h"
 #include "cache/rocksdb_handle.h"
 #include "protocol/base/fault_point.h"
 #include "protocol/base/log.h"
-#include "protocol/checksum.h"
 
 namespace aster {
 namespace {
 
-// Keys: one letter, then numbers of 8 bytes, big-endian, so that they sort.
-//   F                  format version and identity
-//   W number           the intent of a write, without its data
-//   D number index     offset, CRC32C, data
-//   S ino              a request that was sent: covers, text
-//   V ino              newest data_version
-//   N number           a name that the primary does not know: inode, text
-//   Y                  nothing; written to make durable what was written before
-constexpr char kFormat = 'F';
-constexpr char kWrite = 'W';
-constexpr char kData = 'D';
-constexpr char kSent = 'S';
-constexpr char kVersion = 'V';
-constexpr char kName = 'N';
-constexpr char kSync = 'Y';
-constexpr std::string_view kFormatText = "aster write-back journal 1\n";
+using namespace journal_records;
 
 /// What a write costs beside its data.
 constexpr uint64_t kIntentBytes = 512;
@@ -44,114 +29,6 @@ constexpr uint64_t kMemtable = 32 << 20;
 constexpr std::chrono::milliseconds kRetryAfter{100};
 /// Files of nothing but retired writes are removed after this much was appended.
 constexpr uint64_t kTidyEvery = 128 << 20;
-
-void put_number(std::string& out, uint64_t number) {
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(number >> shift));
-}
-void put_text(std::string& out, std::string_view text) {
-  put_number(out, text.size());
-  out.append(text);
-}
-
-/// Reads what put_number and put_text wrote; `good` falls once and for all when it ends too early.
-struct Reader {
-  std::string_view rest;
-  bool good = true;
-
-  uint64_t number() {
-    if (rest.size() < 8) {
-      good = false;
-      return 0;
-    }
-    uint64_t value = 0;
-    for (size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(rest[i]);
-    rest.remove_prefix(8);
-    return value;
-  }
-  std::string text() {
-    const uint64_t size = number();
-    if (!good || rest.size() < size) {
-      good = false;
-      return {};
-    }
-    std::string value(rest.substr(0, size));
-    rest.remove_prefix(size);
-    return value;
-  }
-};
-
-std::string key_of(char kind, uint64_t number) {
-  std::string key(1, kind);
-  put_number(key, number);
-  return key;
-}
-std::string data_key(uint64_t number, uint64_t index) {
-  std::string key = key_of(kData, number);
-  put_number(key, index);
-  return key;
-}
-
-std::string encode_intent(const JournaledWrite& write) {
-  std::string out;
-  put_number(out, write.ino.value);
-  put_number(out, write.base);
-  put_number(out, write.parent.value);
-  put_text(out, write.name);
-  put_number(out, static_cast<uint64_t>(write.mtime));
-  put_text(out, write.attributes);
-  put_number(out, write.pieces.size());
-  uint64_t bytes = 0;
-  for (const auto& piece : write.pieces) bytes += piece.data.size();
-  put_number(out, bytes);
-  return out;
-}
-
-struct Intent {
-  JournaledWrite write;
-  uint64_t pieces = 0;
-  uint64_t bytes = 0;
-};
-
-Result<Intent> decode_intent(std::string_view value) {
-  Reader in{value};
-  Intent intent;
-  intent.write.ino = InodeNo(in.number());
-  intent.write.base = in.number();
-  intent.write.parent = InodeNo(in.number());
-  intent.write.name = in.text();
-  intent.write.mtime = static_cast<int64_t>(in.number());
-  intent.write.attributes = in.text();
-  intent.pieces = in.number();
-  intent.bytes = in.number();
-  if (!in.good || !in.rest.empty()) return fail(Errc::corrupt, "write-back journal: bad intent");
-  return intent;
-}
-
-std::string encode_data(const JournaledWrite::Piece& piece) {
-  std::string out;
-  out.reserve(piece.data.size() + 16);
-  put_number(out, piece.offset);
-  put_number(out, crc32c(piece.data.view()));
-  out.append(as_text(piece.data.view()));
-  return out;
-}
-
-Result<JournaledWrite::Piece> decode_data(std::string_view value) {
-  Reader in{value};
-  const uint64_t offset = in.number();
-  const uint64_t crc = in.number();
-  if (!in.good || crc32c(as_bytes(in.rest)) != crc) {
-    return fail(Errc::corrupt, "write-back journal: damaged data");
-  }
-  return JournaledWrite::Piece{offset, Bytes::from_string(std::string(in.rest))};
-}
-
-std::string encode_name(InodeNo ino, const std::string& text) {
-  std::string out;
-  put_number(out, ino.value);
-  put_text(out, text);
-  return out;
-}
 
 uint64_t cost(uint64_t bytes) {
   return bytes + kIntentBytes;
@@ -196,6 +73,9 @@ struct WritebackJournal::State {
   Result<void> write_all(const std::vector<Job>& jobs);
   void tidy();
   void erase_writes(File& file, uint64_t covers, std::vector<std::string>& keys);
+  Result<std::string> read(const std::string& key, std::string_view what) const;
+  File file(InodeNo ino) const;
+  Result<std::vector<Intent>> intents(const File& file) const;
 
   const JournalOptions options;
   Executor& executor;
@@ -406,7 +286,8 @@ Task<Result<uint64_t>> WritebackJournal::append(JournaledWrite write) {
   uint64_t size = 0;
   for (const auto& piece : write.pieces) size += piece.data.size();
   const InodeNo ino = write.ino;
-  const uint64_t pieces = write.pieces.size();
+  auto pieces = std::exchange(write.pieces, {});
+  Intent intent{std::move(write), pieces.size(), size};
   uint64_t number = 0;
   Completion<Result<void>> done;
   {
@@ -417,11 +298,12 @@ Task<Result<uint64_t>> WritebackJournal::append(JournaledWrite write) {
     number = state_->next_number++;
     state_->bytes += cost(size);
     state_->appended_since_tidy += size;
-    state_->files[ino.value].writes[number] = {size, pieces};
-    done = state_->write_durably([number, write = std::move(write)](rocksdb::WriteBatch& batch) {
-      batch.Put(key_of(kWrite, number), encode_intent(write));
-      for (size_t i = 0; i < write.pieces.size(); ++i) {
-        batch.Put(data_key(number, i), encode_data(write.pieces[i]));
+    state_->files[ino.value].writes[number] = {size, pieces.size()};
+    done = state_->write_durably([number, intent = std::move(intent),
+                                  pieces = std::move(pieces)](rocksdb::WriteBatch& batch) {
+      batch.Put(key_of(kWrite, number), encode_intent(intent));
+      for (size_t i = 0; i < pieces.size(); ++i) {
+        batch.Put(data_key(number, i), encode_data(pieces[i]));
       }
     });
   }
@@ -522,6 +404,34 @@ bool WritebackJournal::holds_name(InodeNo ino) const {
   return state_->named.contains(ino.value);
 }
 
+Result<std::string> WritebackJournal::State::read(const std::string& key,
+                                                  std::string_view what) const {
+  std::string value;
+  const rocksdb::Status status = rocks->db().Get({}, key, &value);
+  if (status.ok()) return value;
+  if (!status.IsNotFound()) return rocksdb_error(status, "read the write-back journal");
+  return fail(Errc::corrupt, "write-back journal: " + std::string(what) + " is missing");
+}
+
+// Memory is ahead of the database: what was retired may still wait to be written.
+WritebackJournal::State::File WritebackJournal::State::file(InodeNo ino) const {
+  std::lock_guard lock(mutex);
+  const auto found = files.find(ino.value);
+  return found == files.end() ? File() : found->second;
+}
+
+// In order.
+Result<std::vector<Intent>> WritebackJournal::State::intents(const File& file) const {
+  std::vector<Intent> all;
+  for (const auto& [number, entry] : file.writes) {
+    ASTER_TRY(const std::string value, read(key_of(kWrite, number), "an intent"));
+    ASTER_TRY(Intent intent, decode_intent(value));
+    intent.write.number = number;
+    all.push_back(std::move(intent));
+  }
+  return all;
+}
+
 // Called with the mutex held.
 void WritebackJournal::State::erase_writes(File& file, uint64_t covers,
                                            std::vector<std::string>& keys) {
@@ -572,13 +482,13 @@ void WritebackJournal::drop(InodeNo ino) {
 }
 
 Task<Result<void>> WritebackJournal::hand_over(InodeNo from, InodeNo to, uint64_t version) {
-  ASTER_CO_TRY(const RecoveredWrites writes, load(from));
-  State::Fill fill = [&writes, from, to, version](rocksdb::WriteBatch& batch) {
-    for (const JournaledWrite& write : writes.writes) {
-      JournaledWrite moved = write;
-      moved.ino = to;
-      moved.base = version;
-      batch.Put(key_of(kWrite, write.number), encode_intent(moved));
+  ASTER_CO_TRY(std::vector<Intent> intents, state_->intents(state_->file(from)));
+  State::Fill fill = [intents = std::move(intents), from, to,
+                      version](rocksdb::WriteBatch& batch) mutable {
+    for (Intent& intent : intents) {
+      intent.write.ino = to;
+      intent.write.base = version;
+      batch.Put(key_of(kWrite, intent.write.number), encode_intent(intent));
     }
     batch.Delete(key_of(kSent, from.value));
     batch.Delete(key_of(kVersion, from.value));
@@ -630,41 +540,17 @@ bool WritebackJournal::holds(InodeNo ino) const {
 }
 
 Result<RecoveredWrites> WritebackJournal::load(InodeNo ino) const {
-  // Memory is ahead of the database: what was retired may still wait to be written.
-  State::File file;
-  {
-    std::lock_guard lock(state_->mutex);
-    const auto found = state_->files.find(ino.value);
-    if (found != state_->files.end()) file = found->second;
-  }
+  const State::File file = state_->file(ino);
   RecoveredWrites all;
   all.ino = ino;
   all.expected_version = file.version;
-  rocksdb::DB& db = state_->rocks->db();
-  std::string value;
-  const auto get = [&](const std::string& key) -> Result<bool> {
-    const rocksdb::Status status = db.Get({}, key, &value);
-    if (status.ok()) return true;
-    if (status.IsNotFound()) return false;
-    return rocksdb_error(status, "read the write-back journal");
-  };
-  for (const auto& [number, entry] : file.writes) {
-    ASTER_TRY(const bool there, get(key_of(kWrite, number)));
-    if (!there) return fail(Errc::corrupt, "write-back journal: an intent is missing");
-    ASTER_TRY(Intent intent, decode_intent(value));
-    for (uint64_t i = 0; i < entry.pieces; ++i) {
-      ASTER_TRY(const bool has_data, get(data_key(number, i)));
-      if (!has_data) return fail(Errc::corrupt, "write-back journal: data is missing");
-      ASTER_TRY(JournaledWrite::Piece piece, decode_data(value));
-      intent.write.pieces.push_back(std::move(piece));
-    }
-    intent.write.number = number;
+  ASTER_TRY(std::vector<Intent> intents, state_->intents(file));
+  for (Intent& intent : intents) {
     all.expected_version = std::max(all.expected_version, intent.write.base);
     all.writes.push_back(std::move(intent.write));
   }
   if (file.sent) {
-    ASTER_TRY(const bool was_sent, get(key_of(kSent, ino.value)));
-    if (!was_sent) return fail(Errc::corrupt, "write-back journal: a request is missing");
+    ASTER_TRY(const std::string value, state_->read(key_of(kSent, ino.value), "a request"));
     Reader in{value};
     RecoveredWrites::Sent sent;
     sent.covers = in.number();
@@ -673,6 +559,18 @@ Result<RecoveredWrites> WritebackJournal::load(InodeNo ino) const {
     all.sent = std::move(sent);
   }
   return all;
+}
+
+Result<std::vector<JournaledWrite::Piece>> WritebackJournal::data(uint64_t number) const {
+  ASTER_TRY(const std::string value, state_->read(key_of(kWrite, number), "an intent"));
+  ASTER_TRY(const Intent intent, decode_intent(value));
+  std::vector<JournaledWrite::Piece> pieces;
+  for (uint64_t i = 0; i < intent.pieces; ++i) {
+    ASTER_TRY(const std::string data, state_->read(data_key(number, i), "data"));
+    ASTER_TRY(JournaledWrite::Piece piece, decode_data(data));
+    pieces.push_back(std::move(piece));
+  }
+  return pieces;
 }
 
 WritebackJournal::Stats WritebackJournal::stats() const {

@@ -36,7 +36,7 @@ struct RecoveredWrites {
   /// The newest data_version that this client saw or made. Another one at the primary means that
   /// somebody else changed the file.
   uint64_t expected_version = 0;
-  std::vector<JournaledWrite> writes;  ///< in order
+  std::vector<JournaledWrite> writes;  ///< in order, without their data: see data()
   /// A request that was sent, with operation ids, and covers the writes up to `covers`; whether it
   /// was answered is not known.
   struct Sent {
@@ -112,6 +112,8 @@ class WritebackJournal {
   /// True while it has something of the file.
   bool holds(InodeNo ino) const;
   Result<RecoveredWrites> load(InodeNo ino) const;
+  /// The data of one write of load(), unless it was retired meanwhile. corrupt: it is damaged.
+  Result<std::vector<JournaledWrite::Piece>> data(uint64_t number) const;
 
   struct Stats {
     uint64_t bytes = 0;

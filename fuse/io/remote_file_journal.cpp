@@ -210,7 +210,9 @@ void RemoteFile::forget_journaled(State& state, const fs::Commit& commit) {
 Task<Result<void>> RemoteFile::recover(std::shared_ptr<const RecoveredWrites> writes) {
   const auto self = shared_from_this();
   for (const JournaledWrite& write : writes->writes) {
-    for (const JournaledWrite::Piece& piece : write.pieces) {
+    // One write at a time: all of them may be more than there is memory.
+    ASTER_CO_TRY(const std::vector<JournaledWrite::Piece> pieces, journal()->data(write.number));
+    for (const JournaledWrite::Piece& piece : pieces) {
       ASTER_CO_TRY(co_await reserve(piece.data.size()));
       accept(piece.offset, piece.data);
     }

@@ -44,6 +44,16 @@ class WritebackJournalTest : public ::testing::Test {
     return std::move(*loaded);
   }
 
+  std::vector<JournaledWrite::Piece> data(const JournaledWrite& write) {
+    EXPECT_TRUE(write.pieces.empty()) << "data stays on disk until it is asked for";
+    Result<std::vector<JournaledWrite::Piece>> pieces = journal->data(write.number);
+    EXPECT_TRUE(pieces.ok());
+    return std::move(*pieces);
+  }
+  std::string text(const JournaledWrite& write) {
+    return std::string(as_text(data(write).at(0).data.view()));
+  }
+
   testing::TempDir dir;
   Executor executor{{.name = "test", .threads = 2}};
   std::unique_ptr<WritebackJournal> journal;
@@ -60,9 +70,9 @@ TEST_F(WritebackJournalTest, KeepsWritesInOrderAcrossOpens) {
   ASSERT_EQ(file.writes.size(), 2u);
   EXPECT_EQ(file.expected_version, 7u);
   EXPECT_EQ(file.writes[0].number, first);
-  EXPECT_EQ(as_text(file.writes[0].pieces[0].data.view()), "one");
-  EXPECT_EQ(as_text(file.writes[1].pieces[0].data.view()), "two");
-  EXPECT_EQ(file.writes[1].pieces[0].offset, 1u);
+  EXPECT_EQ(text(file.writes[0]), "one");
+  EXPECT_EQ(text(file.writes[1]), "two");
+  EXPECT_EQ(data(file.writes[1]).at(0).offset, 1u);
   EXPECT_EQ(file.writes[1].name, std::string("n\xff\n", 3));
   EXPECT_EQ(file.writes[1].mtime, -5);
   EXPECT_EQ(file.writes[1].attributes, "{}");
@@ -166,7 +176,14 @@ TEST_F(WritebackJournalTest, HandsWritesOverToACopy) {
   EXPECT_EQ(journal->files(), std::vector<InodeNo>{InodeNo(77)});
   EXPECT_EQ(load(77).expected_version, 3u);
   EXPECT_FALSE(load(77).sent.has_value());
-  EXPECT_EQ(as_text(load(77).writes[0].pieces[0].data.view()), "one");
+  EXPECT_EQ(text(load(77).writes[0]), "one");
+}
+
+TEST_F(WritebackJournalTest, DataOfWhatWasRetiredIsAnError) {
+  const uint64_t number = *append(write_of(5, 0, "one"));
+  journal->retire(InodeNo(5), number, 8);
+  ASSERT_TRUE(open().ok());
+  EXPECT_TRUE(journal->data(number).failed_with(Errc::corrupt));
 }
 
 TEST_F(WritebackJournalTest, ManyAtOnceAreAllThere) {
@@ -222,8 +239,9 @@ TEST_F(WritebackJournalTest, WhatWasPromisedSurvivesAKill) {
     EXPECT_GT(file.writes.size(), promised);
     uint64_t offset = 0;
     for (const JournaledWrite& write : file.writes) {
-      EXPECT_EQ(write.pieces.at(0).offset, offset++);
-      EXPECT_EQ(write.pieces[0].data.size(), 3000u);
+      const std::vector<JournaledWrite::Piece> pieces = data(write);
+      EXPECT_EQ(pieces.at(0).offset, offset++);
+      EXPECT_EQ(pieces[0].data.size(), 3000u);
     }
     journal->drop(InodeNo(9));
   }

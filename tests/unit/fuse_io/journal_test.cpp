@@ -15,13 +15,14 @@ class JournaledDrive : public ::testing::Test {
   JournaledDrive() { start(1 << 30); }
   ~JournaledDrive() override { io.reset(); }
 
-  void start(uint64_t limit) {
+  void start(uint64_t limit, uint64_t dirty_limit = FileIoOptions().dirty_limit) {
     io.reset();
     journal.reset();
     auto opened = WritebackJournal::open({dir / "j", limit, "test"}, executor);
     EXPECT_TRUE(opened.ok());
     journal = std::move(*opened);
     FileIoOptions options{.journal = journal.get(), .timeout = std::chrono::milliseconds(20000)};
+    options.dirty_limit = dirty_limit;
     io = make_file_io(options, primary, follower, cache, executor);
   }
   void crash() { start(1 << 30); }
@@ -85,6 +86,27 @@ TEST_F(JournaledDrive, ACrashLosesNothingThatWasFlushed) {
   EXPECT_EQ(primary.content(attr.ino), "aabbbaaa");
   EXPECT_EQ(primary.attr(attr.ino).mode, 0600u);
   EXPECT_EQ(primary.attr(attr.ino).mtime, 99);
+  EXPECT_FALSE(journal->holds(attr.ino));
+}
+
+TEST_F(JournaledDrive, MoreThanMemoryIsRecoveredPieceByPiece) {
+  constexpr uint64_t kPiece = 128 << 10;
+  const fs::Attr attr = primary.create();
+  std::string all;
+  {
+    const auto file = io->content(attr);
+    for (char letter = 'a'; letter < 'i'; ++letter) {
+      const std::string piece(kPiece, letter);
+      ASSERT_TRUE(write(*file, all.size(), piece).ok());
+      ASSERT_TRUE(flush(*file).ok());
+      all += piece;
+    }
+  }
+  start(1 << 30, 2 * kPiece);
+  const auto file = recovered(attr.ino);
+  EXPECT_LE(io->stats().dirty_bytes, 2 * kPiece);
+  ASSERT_TRUE(drain(*file).ok());
+  EXPECT_EQ(primary.content(attr.ino), all);
   EXPECT_FALSE(journal->holds(attr.ino));
 }
 
