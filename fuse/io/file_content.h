@@ -89,6 +89,7 @@ class FileContent {
 };
 
 class WritebackJournal;
+class UnsentErrors;
 
 struct FileIoOptions {
   WritebackJournal* journal = nullptr;       ///< null: durability=remote
@@ -129,6 +130,8 @@ class FileIo {
   /// Waits for nothing: stops background uploads and read-ahead.
   virtual void stop() = 0;
   virtual FileIoStats stats() const = 0;
+  /// Failures in the background are noted by itself, those that a call returns by the caller.
+  virtual UnsentErrors& unsent_errors() = 0;
 };
 
 std::unique_ptr<FileIo> make_file_io(FileIoOptions options, PrimaryClient& primary,

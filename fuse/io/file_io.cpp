@@ -51,6 +51,7 @@ class RemoteFileIo final : public FileIo {
             .corrupt_blocks = context_->corrupt_blocks,
             .failed_uploads = context_->failed_uploads};
   }
+  UnsentErrors& unsent_errors() override { return context_->unsent_errors; }
 
  private:
   const std::shared_ptr<IoContext> context_;

@@ -14,6 +14,7 @@
 #include "fuse/io/dirty_budget.h"
 #include "fuse/io/file_content.h"
 #include "fuse/io/spiller.h"
+#include "fuse/io/unsent_errors.h"
 #include "protocol/base/bytes.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/executor.h"
@@ -58,6 +59,7 @@ class IoContext : public std::enable_shared_from_this<IoContext> {
   std::atomic<uint64_t> bytes_uploaded = 0;
   std::atomic<uint64_t> corrupt_blocks = 0;
   std::atomic<uint64_t> failed_uploads = 0;
+  UnsentErrors unsent_errors;
 
   /// One exchange that stop() ends.
   Task<Result<HttpClientResponse>> exchange(HttpClientRequest request);

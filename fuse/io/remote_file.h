@@ -134,6 +134,7 @@ class RemoteFile final : public FileContent,
   void start_upload(UploadObjectPtr object, uint32_t likely, bool packed = false);
   void start_uploads(std::vector<UploadObjectPtr> objects);
   Task<void> run_upload(UploadObjectPtr object, GrantHint hint, bool packed);
+  void note_background_failure(const Error& error);
   void set_commit_timer();
   void settle(const UploadObjectPtr& object, const Uploader::Outcome& outcome);
   void ask_part_size();

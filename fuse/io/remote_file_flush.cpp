@@ -98,10 +98,17 @@ void RemoteFile::settle(const UploadObjectPtr& object, const Uploader::Outcome& 
     if (set_timer) set_commit_timer();
     return;
   }
+  // A flush tells its caller.
+  if (!object->keep_until_commit) note_background_failure(outcome.error());
   context_->dirty_budget->note_failure(outcome.error());
   context_->executor.post_after(kRetryPause, [weak = context_->weak_from_this()] {
     if (const auto context = weak.lock()) context->relieve();
   });
+}
+
+void RemoteFile::note_background_failure(const Error& error) {
+  if (context_->stopped()) return;
+  context_->unsent_errors.note(ino_, error, context_->clock.now_ns());
 }
 
 void RemoteFile::set_commit_timer() {
@@ -157,7 +164,10 @@ Task<void> RemoteFile::learn_part_size(GrantHint hint) {
       full = state->dirty.seal_full_parts(0, state->dirty.fresh().end(), part_size.value());
     }
   }
-  if (!part_size.ok()) context_->dirty_budget->note_failure(part_size.error());
+  if (!part_size.ok()) {
+    note_background_failure(part_size.error());
+    context_->dirty_budget->note_failure(part_size.error());
+  }
   start_uploads(std::move(full));
   --context_->uploads_under_way;
   context_->relieve();
@@ -382,6 +392,7 @@ Task<void> RemoteFile::commit_in_background() {
   state_.lock()->commit_timer = false;
   const Result<void> sent = co_await commit_uploaded();
   if (sent.ok() || context_->stopped()) co_return;
+  note_background_failure(sent.error());
   ASTER_LOG(warn, "background_commit_failed", {"ino", ino_.value}, {"err", sent.error()});
   const bool again = !std::exchange(state_.lock()->commit_timer, true);
   if (again) set_commit_timer();

@@ -8,6 +8,7 @@
 
 #include "cache/writeback_journal.h"
 #include "fuse/io/file_content.h"
+#include "fuse/io/unsent_errors.h"
 #include "fuse/vfs/dir_cache.h"
 #include "fuse/vfs/dir_handle.h"
 #include "fuse/vfs/file_handle.h"
@@ -21,7 +22,6 @@
 #include "fuse/vfs/lifeline.h"
 #include "fuse/vfs/remote.h"
 #include "fuse/vfs/types.h"
-#include "fuse/vfs/unsent_errors.h"
 #include "protocol/base/executor.h"
 #include "protocol/client/primary_client.h"
 
@@ -339,7 +339,6 @@ class Filesystem final : public KeptContent {
     std::unordered_map<uint64_t, std::pair<uint64_t, Error>> by_inode;  // number, why
   };
   Guarded<Refusals> refusals_;
-  UnsentErrors unsent_errors_;
   Guarded<std::unordered_set<uint64_t>> finishing_;  // files with a finish_in_background to come
   std::shared_ptr<Lifeline> lifeline_ = std::make_shared<Lifeline>();
 };

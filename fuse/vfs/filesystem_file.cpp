@@ -174,7 +174,7 @@ Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileCo
   };
   const Result<void> flushed = co_await remote_.persist<void>(std::move(attempt), who);
   if (waits_in_journal(ino)) {
-    if (!flushed.ok()) unsent_errors_.note(ino, flushed, parts_.clock.now_ns());
+    if (!flushed.ok()) parts_.io.unsent_errors().note(ino, flushed, parts_.clock.now_ns());
     co_await send_unless_covered(ino, content);
   } else {
     if (was_dirty) inodes_.committed(ino, ticket);

@@ -201,7 +201,7 @@ bool Filesystem::waits_in_journal(InodeNo ino) const {
 }
 
 void Filesystem::note_refusal(InodeNo ino, const Result<void>& outcome) {
-  unsent_errors_.note(ino, outcome, parts_.clock.now_ns());
+  parts_.io.unsent_errors().note(ino, outcome, parts_.clock.now_ns());
   if (options_.journal == nullptr) return;  // then a flush itself meets what is wrong
   const bool away = outcome.failed_with(Errc::unavailable) || outcome.failed_with(Errc::timeout) ||
                     outcome.failed_with(Errc::interrupted);
@@ -230,11 +230,11 @@ std::vector<Filesystem::UnsentFile> Filesystem::unsent_files() {
   // No path is longer than the kernel's, but for a circle in what is known.
   static constexpr size_t kDepthMax = 2048;
   std::vector<UnsentFile> files;
-  for (UnsentErrors::Entry& entry : unsent_errors_.all()) {
+  for (UnsentErrors::Entry& entry : parts_.io.unsent_errors().all()) {
     const std::shared_ptr<FileContent> content = inodes_.content_if_any(entry.ino);
     const bool unsent = waits_in_journal(entry.ino) || (content && content->dirty());
     if (!unsent || inodes_.unlinked(entry.ino)) {  // cut off, overwritten elsewhere or removed
-      unsent_errors_.forget(entry.ino);
+      parts_.io.unsent_errors().forget(entry.ino);
       continue;
     }
     std::string path;

@@ -229,7 +229,10 @@ Result<Config> Config::load(const std::filesystem::path& file, const Environment
   ConfigReader reader(config);
   ASTER_TRY(reader.defaults());
   if (!std::filesystem::exists(config.file_)) {
-    return fail(Errc::not_found, "configuration file " + config.file_.string());
+    return fail(
+        Errc::not_found,
+        "there is no configuration file " + config.file_.string() +
+            "; --config names another place, and a server that is moved takes its file along");
   }
   toml::table table;
   try {

@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -113,6 +114,8 @@ def run(drive, seconds, clients):
 
     (drive.folder / "primary").rename(drive.folder / "before")
     elsewhere = drive._home("primary")
+    (elsewhere / "data").mkdir()
+    shutil.copy(drive.folder / "before/data/config.toml", elsewhere / "data")  # not in the copy
     aster_drive(drive, elsewhere, "restore", copy)
     drive.start("primary")
     wrong = {path: digest_of(drive, path) for path in sorted(promised)

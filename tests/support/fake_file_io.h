@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fuse/io/file_content.h"
+#include "fuse/io/unsent_errors.h"
 #include "protocol/base/executor.h"
 #include "tests/support/fake_primary.h"
 
@@ -24,6 +25,7 @@ class FakeFileIo final : public FileIo {
   /// Files that were announced so far.
   size_t warmed() const { return warmed_; }
   FileIoStats stats() const override;
+  UnsentErrors& unsent_errors() override { return unsent_errors_; }
 
   /// Every flush fails with this until cleared; nullopt = none.
   void fail_flush(std::optional<Errc> code);
@@ -42,6 +44,7 @@ class FakeFileIo final : public FileIo {
  private:
   std::shared_ptr<State> state_;
   std::atomic<size_t> warmed_{0};
+  UnsentErrors unsent_errors_;
 };
 
 }  // namespace aster::testing

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "drive.h"
+#include "fuse/io/unsent_errors.h"
 
 namespace aster::testing {
 namespace {
@@ -52,6 +53,24 @@ TEST(Failure, flush_reports_a_dead_follower_and_the_next_one_succeeds) {
   drive.follower.set_hook(nullptr);
   ASSERT_TRUE(in_some_tries([&] { return flush(*file); }));
   EXPECT_EQ(drive.primary.content(attr.ino), "precious");
+}
+
+TEST(Failure, what_fails_in_the_background_is_told_before_any_flush) {
+  DriveOptions options = impatient();
+  options.io.dirty_limit = kMiB;
+  Drive drive(options);
+  const fs::Attr attr = drive.primary.create();
+  const auto file = drive.open(attr);
+  drive.follower.set_hook(failing("PUT", 1 << 20, FakeFollower::answer(507)));
+  ASSERT_TRUE(write(*file, 0, some_bytes(kMiB)).ok());
+  // Nobody flushed: the data goes because the next writer needs its room.
+  EXPECT_TRUE(write(*file, kMiB, "more").failed_with(Errc::no_space));
+  const std::vector<UnsentErrors::Entry> failures = drive.io->unsent_errors().all();
+  ASSERT_EQ(failures.size(), 1u);
+  EXPECT_EQ(failures[0].ino, attr.ino);
+  EXPECT_EQ(failures[0].error.code, Errc::no_space);
+  EXPECT_GE(failures[0].attempts, 1u);
+  EXPECT_GT(failures[0].since, 0);
 }
 
 TEST(Failure, full_follower_is_no_space_at_once) {

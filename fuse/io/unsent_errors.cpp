@@ -1,4 +1,4 @@
-#include "fuse/vfs/unsent_errors.h"
+#include "fuse/io/unsent_errors.h"
 
 namespace aster {
 
