@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 #include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 
 #include "cache/block_cache.h"
 #include "fake_follower.h"
@@ -135,6 +137,16 @@ bool in_some_tries(F attempt) {
     if (attempt().ok()) return true;
   }
   return false;
+}
+/// For what comes without anything to wait for; false after 20 s.
+template <class F>
+bool eventually(F holds) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 inline Result<fs::Attr> truncate(FileContent& file, InodeNo ino, uint64_t size) {
   fs::SetAttr change;
