@@ -145,6 +145,9 @@ class LeaseTable : public std::enable_shared_from_this<LeaseTable> {
   void give_all(SessionId session);
   /// Calls back what other sessions than `cause` keep of these. Null when nobody does.
   RecallPtr want(SessionId cause, uint64_t workspace, std::span<const InodeNo> inodes);
+  /// Calls back everything that anybody in the workspace keeps: for rules that hold below a
+  /// directory, so that whoever keeps something learns of them. Null when nobody does.
+  RecallPtr want_all(uint64_t workspace);
   /// What is being called back from the session, for the beginning of its stream.
   fs::LeaseWanted wanted(SessionId session) const;
 
@@ -216,6 +219,8 @@ class LeaseTable : public std::enable_shared_from_this<LeaseTable> {
   void end_write(State& state, Session& session, uint64_t ino);
   void end_all_writes(State& state, Session& session);
   bool contested(State& state, std::span<const InodeNo> inodes);
+  using Keepers = std::map<SessionId, std::vector<uint64_t>>;
+  RecallPtr call_back(State& state, const Keepers& keepers);
   void call_back(State& state, SessionId id, const std::vector<uint64_t>& inodes,
                  const RecallPtr& recall);
   /// When the first of those began to wait that wait for the session; max: nobody does.

@@ -134,7 +134,7 @@ void LeaseTable::call_back(State& state, SessionId id, const std::vector<uint64_
 RecallPtr LeaseTable::want(SessionId cause, uint64_t workspace, std::span<const InodeNo> inodes) {
   if (!writing()) return nullptr;
   const auto state = state_.lock();
-  std::map<SessionId, std::vector<uint64_t>> keepers;
+  Keepers keepers;
   for (const InodeNo ino : inodes) {
     const auto writer = state->writers.find(ino.value);
     if (writer == state->writers.end() || writer->second == cause) continue;
@@ -146,11 +146,28 @@ RecallPtr LeaseTable::want(SessionId cause, uint64_t workspace, std::span<const 
     const bool other = id != cause && session.workspace == workspace;
     if (other && session.unsure && !inodes.empty()) keepers[id].push_back(kEverything);
   }
+  return call_back(*state, keepers);
+}
+
+RecallPtr LeaseTable::want_all(uint64_t workspace) {
+  if (!writing()) return nullptr;
+  const auto state = state_.lock();
+  Keepers keepers;
+  for (const auto& [id, session] : state->sessions) {
+    if (session.workspace != workspace) continue;
+    if (session.writes.empty() && !session.unsure) continue;
+    keepers[id].push_back(kEverything);
+    for (const uint64_t ino : session.writes) state->contested[ino] = clock_.steady();
+  }
+  return call_back(*state, keepers);
+}
+
+RecallPtr LeaseTable::call_back(State& state, const Keepers& keepers) {
   const auto recall = std::make_shared<Recall>();
-  for (const auto& [id, kept] : keepers) call_back(*state, id, kept, recall);
+  for (const auto& [id, kept] : keepers) call_back(state, id, kept, recall);
   if (recall->left_ == 0) return nullptr;
-  ++state->recalls;
-  if (state->stopped) recall->done_.set(false);
+  ++state.recalls;
+  if (state.stopped) recall->done_.set(false);
   return recall;
 }
 

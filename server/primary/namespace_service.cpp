@@ -79,6 +79,7 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
   bool touch_session(const Caller& caller) override { return hub_.touch(session_of(caller)); }
   Result<fs::AckAnswer> acknowledge(const Caller& caller, const fs::Ack& ack) override;
   Task<Result<fs::LeaseAnswer>> lease(Caller caller, fs::LeaseRequest request) override;
+  RecallPtr call_back(uint64_t workspace) override { return leases_->want_all(workspace); }
   Task<Result<fs::LockAnswer>> lock(Caller caller, fs::LockRequest request) override;
   Result<std::shared_ptr<ByteSource>> events(const Caller& caller, std::string cursor) override;
   void start_duties() override;

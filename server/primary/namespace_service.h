@@ -23,6 +23,8 @@ class Database;
 namespace aster::primary {
 
 class ObjectBackends;
+class Recall;
+using RecallPtr = std::shared_ptr<Recall>;
 
 /// Folders that a caller is limited to, as names from the root of its workspace down.
 using PathScope = std::vector<std::vector<std::string>>;
@@ -72,6 +74,9 @@ class NamespaceService {
   /// Takes and gives back write leases. When it is answered, whoever believed something of what was
   /// taken has acknowledged or lost it.
   virtual Task<Result<fs::LeaseAnswer>> lease(Caller caller, fs::LeaseRequest request) = 0;
+  /// Calls back whatever mounts keep to themselves in a workspace; null: nothing. From within a
+  /// transaction, which is to be repeated when all of it is here.
+  virtual RecallPtr call_back(uint64_t workspace) = 0;
 
   /// Sets, tests or ends a file lock of the session; never waits. Locks end with their session.
   virtual Task<Result<fs::LockAnswer>> lock(Caller caller, fs::LockRequest request) = 0;

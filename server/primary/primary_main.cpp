@@ -205,7 +205,8 @@ Result<void> Primary::Parts::add_routes() {
   migrator.emplace(*database, *backends, work, clock);
   group_api.emplace(*gate, *groups, *policies, *account_store, *team_store);
   migration_api.emplace(*gate, *migrator, *policies, *account_store, *team_store, *database, work);
-  tree_quotas.emplace(*database, work, clock);
+  tree_quotas.emplace(*database, work, clock,
+                      [this](uint64_t workspace) { return namespaces->call_back(workspace); });
   tree_quota_api.emplace(*gate, *tree_quotas, *account_store, *team_store);
   client_api.emplace(*gate, *accounts, *workspaces, *namespaces);
   relay.emplace(*backends, *relay_urls);

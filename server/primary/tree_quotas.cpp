@@ -70,27 +70,40 @@ Result<TreeQuotas::Shown> find_tree(db::Txn& txn, InodeNo root) {
 
 }  // namespace
 
-TreeQuotas::TreeQuotas(db::Database& database, Executor& executor, const Clock& clock)
+TreeQuotas::TreeQuotas(db::Database& database, Executor& executor, const Clock& clock,
+                       CallBack call_back)
     : database_(database),
       executor_(executor),
       clock_(clock),
+      call_back_(std::move(call_back)),
       duty_("quotas", kPeriod, [this] { return settle(); }) {}
 
+Task<Result<InodeNo>> TreeQuotas::make(const Wanted& wanted) {
+  for (;;) {
+    RecallPtr kept;
+    const auto body = [&, now = clock_.now_ns()](db::Txn& txn) -> Result<InodeNo> {
+      db::FsStore store(txn);
+      TreeQuotaStore trees(txn);
+      ASTER_TRY(const InodeNo at, resolve_path(store, wanted.workspace, wanted.path));
+      const std::optional<TreeQuota> there = trees.find(at);
+      if (there && there->state == TreeState::removing) {
+        ASTER_TRY(check_settled(trees, wanted.workspace));
+      }
+      kept = there ? nullptr : call_back_(wanted.workspace);
+      if (kept) return at;  // nothing was changed
+      if (!there) ASTER_TRY(make_tree(store, trees, at, now));
+      trees.set_quota(at, wanted.quota);
+      return at;
+    };
+    const Result<InodeNo> root = co_await database_.write(body);
+    if (!kept || !root.ok()) co_return root;
+    const bool given = co_await kept->done();
+    if (!given) co_return fail(Errc::unavailable, "the server is stopping");
+  }
+}
+
 Task<Result<TreeQuotas::Shown>> TreeQuotas::set(Wanted wanted) {
-  const int64_t now = clock_.now_ns();
-  const Result<InodeNo> root =
-      co_await database_.write([&wanted, now](db::Txn& txn) -> Result<InodeNo> {
-        db::FsStore store(txn);
-        TreeQuotaStore trees(txn);
-        ASTER_TRY(const InodeNo at, resolve_path(store, wanted.workspace, wanted.path));
-        const std::optional<TreeQuota> there = trees.find(at);
-        if (there && there->state == TreeState::removing) {
-          ASTER_TRY(check_settled(trees, wanted.workspace));
-        }
-        if (!there) ASTER_TRY(make_tree(store, trees, at, now));
-        trees.set_quota(at, wanted.quota);
-        return at;
-      });
+  const Result<InodeNo> root = co_await make(wanted);
   if (!root.ok()) co_return root.error();
   ASTER_CO_TRY(co_await begin());
   auto tree = co_await find(*root);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "protocol/base/task.h"
 #include "server/db/tree_quota_store.h"
 #include "server/primary/duty.h"
+#include "server/primary/lease_table.h"
 
 namespace aster {
 class Executor;
@@ -23,7 +25,9 @@ namespace aster::primary {
 /// happens, so that the sum is exact at every moment for what was counted. Thread-safe.
 class TreeQuotas {
  public:
-  TreeQuotas(db::Database& database, Executor& executor, const Clock& clock);
+  /// See NamespaceService::call_back: who keeps names to itself would not see a new limit.
+  using CallBack = std::function<RecallPtr(uint64_t workspace)>;
+  TreeQuotas(db::Database& database, Executor& executor, const Clock& clock, CallBack call_back);
 
   /// Goes on with what an earlier process left.
   void start() { duty_.start(); }
@@ -61,11 +65,13 @@ class TreeQuotas {
  private:
   /// One bounded transaction; false: nothing to do.
   Task<Result<bool>> step();
+  Task<Result<InodeNo>> make(const Wanted& wanted);
   Task<Result<void>> begin();
 
   db::Database& database_;
   Executor& executor_;
   const Clock& clock_;
+  const CallBack call_back_;
   std::atomic<bool> stopping_{false};
   Duty duty_;
 };

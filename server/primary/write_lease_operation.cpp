@@ -19,6 +19,14 @@ void add_child(std::vector<InodeNo>& inodes, db::FsStore& store, InodeNo parent,
   if (const auto child = store.inodes.child(parent, name)) inodes.push_back(child->attr.ino);
 }
 
+/// A rule for everything below a directory.
+bool sets_policy(const fs::Operation& operation) {
+  const auto* set = std::get_if<fs::SetXattr>(&operation);
+  const auto* removal = std::get_if<fs::RemoveXattr>(&operation);
+  return (set != nullptr && set->name == kPolicySetting) ||
+         (removal != nullptr && removal->name == kPolicySetting);
+}
+
 /// What the outcome of a writing operation depends on.
 std::vector<InodeNo> named_by(db::FsStore& store, const fs::Operation& operation) {
   std::vector<InodeNo> inodes;
@@ -53,6 +61,7 @@ std::vector<InodeNo> named_by(db::FsStore& store, const fs::Operation& operation
 RecallPtr OperationRunner::kept_by_others(db::Txn& txn, const Caller& caller,
                                           const fs::Operation& operation) {
   if (!leases_.writing()) return nullptr;
+  if (sets_policy(operation)) return leases_.want_all(caller.workspace);
   db::FsStore store(txn);
   return leases_.want(caller.session, caller.workspace, named_by(store, operation));
 }

@@ -100,7 +100,7 @@ class TreePurge : public testing::NamespaceFixture {
 
 TEST_F(TreePurge, takes_everything_of_the_team_and_nothing_else) {
   fill();
-  TreeQuotas quotas(*database_, executor_, clock_);
+  TreeQuotas quotas(*database_, executor_, clock_, [](uint64_t) { return nullptr; });
   ASSERT_TRUE(run_blocking(quotas.set({caller_.workspace, "/a", 1000})).ok());
   const Caller team = caller_;
   caller_.workspace = sql<uint64_t>("SELECT min(id) FROM workspaces");

@@ -18,7 +18,8 @@ class TreeQuota : public testing::NamespaceFixture {
     options_.keep.trash_age = std::chrono::hours(1);
     options_.keep.trash_min_age = std::chrono::seconds(0);
     NamespaceFixture::SetUp();
-    quotas_ = std::make_unique<TreeQuotas>(*database_, executor_, clock_);
+    quotas_ = std::make_unique<TreeQuotas>(*database_, executor_, clock_,
+                                           [](uint64_t) { return nullptr; });
   }
   void TearDown() override {
     expect_consistent();
@@ -395,7 +396,8 @@ TEST_F(TreeQuota, goes_on_after_a_restart) {
   EXPECT_TRUE(set("/", 10).failed_with(Errc::precondition_failed)) << "one after the other";
   quotas_.reset();
   restart();
-  quotas_ = std::make_unique<TreeQuotas>(*database_, executor_, clock_);
+  quotas_ =
+      std::make_unique<TreeQuotas>(*database_, executor_, clock_, [](uint64_t) { return nullptr; });
   ASSERT_TRUE(run_blocking(quotas_->settle()).ok());
   EXPECT_EQ(used(dir), 100);
   EXPECT_EQ(run_blocking(quotas_->find(dir))->tree.state, db::TreeState::active);

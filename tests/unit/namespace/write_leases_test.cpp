@@ -92,6 +92,23 @@ TEST_F(WriteLeaseTable, what_was_wanted_a_moment_ago_is_not_leased_again) {
   EXPECT_TRUE(take(kOther, {kDir}));
 }
 
+TEST_F(WriteLeaseTable, everything_of_a_workspace_can_be_called_back) {
+  EXPECT_EQ(table->want_all(1), nullptr) << "nothing is held";
+  ASSERT_TRUE(take(kHolder, {kDir}));
+  ASSERT_TRUE(take(kOther, {kFile}));
+  EXPECT_EQ(table->want_all(2), nullptr);
+  const RecallPtr recall = table->want_all(1);
+  ASSERT_NE(recall, nullptr);
+  EXPECT_TRUE(table->wanted(kHolder).all);
+  EXPECT_TRUE(table->wanted(kOther).all);
+  table->give_all(kHolder);
+  EXPECT_FALSE(recall->done().is_set()) << "both are waited for";
+  table->give_all(kOther);
+  EXPECT_TRUE(wait(recall));
+  EXPECT_FALSE(table->writing());
+  EXPECT_FALSE(take(kHolder, {kDir})) << "not before whoever waited had its turn";
+}
+
 TEST_F(WriteLeaseTable, a_silent_holder_delays_by_its_term_and_is_fenced) {
   ASSERT_TRUE(take(kHolder, {kDir}));
   const uint64_t before = table->lease_of(kHolder);
@@ -271,6 +288,19 @@ class ServiceWriteLeases : public testing::NamespaceFixture {
     return wait(done);
   }
 
+  bool give_all_until(const Completion<bool>& done) {
+    while (!wanted_.all && !done.is_set()) {
+      pump();
+      ack();
+    }
+    EXPECT_FALSE(done.is_set()) << "nobody was asked";
+    fs::LeaseRequest request;
+    request.lease = lease_;
+    request.give_all = true;
+    EXPECT_TRUE(run_blocking(service_->lease(holder_, request)).ok());
+    return wait(done);
+  }
+
   Caller holder_;
   Caller other_;
   InodeNo dir_ino_;
@@ -367,8 +397,37 @@ TEST_F(ServiceWriteLeases, too_large_a_directory_is_not_leased) {
   EXPECT_FALSE(take(dir_ino_)->granted);
 }
 
+// Deep below: whoever keeps names there has to learn of the rule.
+TEST_F(ServiceWriteLeases, a_policy_waits_for_what_is_kept_anywhere_below) {
+  const InodeNo below = make_dir(dir_ino_, "below").ino;
+  ASSERT_TRUE(take(below)->granted);
+  const fs::SetXattr rule{dir_ino_, "user.aster.policy", "large"};
+  EXPECT_TRUE(give_all_until(ask(other_, {{rule, {}}})));
+  EXPECT_FALSE(take(below)->granted);
+}
+
+TEST_F(ServiceWriteLeases, the_holder_itself_gives_back_for_a_policy) {
+  const InodeNo below = make_dir(dir_ino_, "below").ino;
+  ASSERT_TRUE(take(below)->granted);
+  const fs::SetXattr rule{dir_ino_, "user.aster.policy", "large"};
+  EXPECT_TRUE(give_all_until(ask(holder_, {{rule, {}}})));
+}
+
+TEST_F(ServiceWriteLeases, a_quota_waits_for_what_is_kept_anywhere_below) {
+  TreeQuotas quotas(*database_, executor_, clock_,
+                    [this](uint64_t workspace) { return service_->call_back(workspace); });
+  const InodeNo below = make_dir(dir_ino_, "below").ino;
+  ASSERT_TRUE(take(below)->granted);
+  const Completion<bool> done;
+  std::jthread administrator([&] {
+    done.set(run_blocking(quotas.set({caller_.workspace, "/d", 1000})).ok());
+  });
+  EXPECT_TRUE(give_all_until(done));
+  EXPECT_FALSE(take(below)->granted);
+}
+
 TEST_F(ServiceWriteLeases, a_folder_with_a_quota_is_not_leased) {
-  TreeQuotas quotas(*database_, executor_, clock_);
+  TreeQuotas quotas(*database_, executor_, clock_, [](uint64_t) { return nullptr; });
   ASSERT_TRUE(run_blocking(quotas.set({caller_.workspace, "/d", 1000})).ok());
   const InodeNo below = make_dir(dir_ino_, "below").ino;
   EXPECT_FALSE(take(dir_ino_)->granted);

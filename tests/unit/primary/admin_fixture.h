@@ -35,6 +35,7 @@ class FakeNamespaces final : public NamespaceService {
     co_return ok();
   }
   std::optional<uint64_t> workspace_of_session(UserId, SessionId) override { return std::nullopt; }
+  RecallPtr call_back(uint64_t) override { return nullptr; }
   bool touch_session(const Caller&) override { return true; }
   Result<fs::AckAnswer> acknowledge(const Caller&, const fs::Ack&) override {
     return fail(Errc::unsupported);
