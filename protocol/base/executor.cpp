@@ -12,8 +12,9 @@ Executor::~Executor() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
+    while (!idle_.empty()) wake_one();
+    wake_one();
   }
-  wake_.notify_all();
   threads_.clear();
 }
 
@@ -21,21 +22,51 @@ Executor::~Executor() {
 void Executor::post(std::function<void()> work) {
   std::lock_guard lock(mutex_);
   queue_.push_back(std::move(work));
-  wake_.notify_one();
+  wake_one();
 }
 
 bool Executor::try_post(std::function<void()>& work) {
   std::lock_guard lock(mutex_);
   if (queue_.size() >= options_.queue_limit) return false;
   queue_.push_back(std::move(work));
-  wake_.notify_one();
+  wake_one();
   return true;
 }
 
 void Executor::post_after(Duration delay, std::function<void()> work) {
   std::lock_guard lock(mutex_);
-  timers_.emplace(std::chrono::steady_clock::now() + delay, std::move(work));
-  wake_.notify_one();
+  const auto timer = timers_.emplace(std::chrono::steady_clock::now() + delay, std::move(work));
+  if (keeper_ == nullptr) return wake_one();
+  if (timer != timers_.begin()) return;
+  keeper_->woken = true;
+  keeper_->wake.notify_one();
+}
+
+// Called with the mutex held. Whoever is woken looks for itself what there is to do.
+void Executor::wake_one() {
+  Sleeper* sleeper = keeper_;
+  if (!idle_.empty()) {
+    sleeper = idle_.back();
+    idle_.pop_back();
+  }
+  if (sleeper == nullptr) return;  // all are at work, and look again before they sleep
+  sleeper->woken = true;
+  sleeper->wake.notify_one();
+}
+
+// One thread waits for the first timer, not all of them: they would all wake for each.
+void Executor::wait_for_work(Sleeper& self, std::unique_lock<std::mutex>& lock) {
+  self.woken = false;
+  const auto woken = [&self] { return self.woken; };
+  if (timers_.empty() || keeper_ != nullptr) {
+    idle_.push_back(&self);
+    self.wake.wait(lock, woken);
+    return;
+  }
+  keeper_ = &self;
+  const SteadyTime next = timers_.begin()->first;
+  self.wake.wait_until(lock, next, woken);
+  keeper_ = nullptr;
 }
 
 size_t Executor::waiting() const {
@@ -59,6 +90,7 @@ bool Executor::Hop::await_suspend(std::coroutine_handle<> waiter) {
 void Executor::work(size_t index) {
   const std::string name = options_.name.substr(0, 12) + "/" + std::to_string(index);
   pthread_setname_np(pthread_self(), name.c_str());
+  Sleeper self;
   std::unique_lock lock(mutex_);
   for (;;) {
     if (!timers_.empty() &&
@@ -70,6 +102,8 @@ void Executor::work(size_t index) {
     if (!queue_.empty()) {
       auto work = std::move(queue_.front());
       queue_.pop_front();
+      // Somebody has to wait for the timers meanwhile.
+      if (!timers_.empty() && keeper_ == nullptr && !idle_.empty()) wake_one();
       lock.unlock();
       RequestId::set_current({});
       work();
@@ -78,12 +112,7 @@ void Executor::work(size_t index) {
       continue;
     }
     if (stopping_) return;
-    if (timers_.empty()) {
-      wake_.wait(lock);
-    } else {
-      const SteadyTime next = timers_.begin()->first;
-      wake_.wait_until(lock, next);
-    }
+    wait_for_work(self, lock);
   }
 }
 

@@ -79,12 +79,21 @@ class Executor {
     void await_resume() const noexcept { request.put_back(); }
   };
 
+  /// A thread with nothing to do.
+  struct Sleeper {
+    std::condition_variable wake;
+    bool woken = false;
+  };
+
   void work(size_t index);
+  void wait_for_work(Sleeper& self, std::unique_lock<std::mutex>& lock);
+  void wake_one();
   bool try_post(std::function<void()>& work);
 
   const Options options_;
   mutable std::mutex mutex_;
-  std::condition_variable wake_;
+  std::vector<Sleeper*> idle_;  // the last one is woken first: its caches are warm
+  Sleeper* keeper_ = nullptr;   // the one that waits for the first timer
   std::deque<std::function<void()>> queue_;
   std::multimap<SteadyTime, std::function<void()>> timers_;
   bool stopping_ = false;

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <future>
+#include <thread>
 
 namespace aster {
 namespace {
@@ -40,6 +43,62 @@ TEST(Executor, destructor_runs_queued_work_and_fires_timers) {
     executor.post([&] { ++ran; });
   }
   EXPECT_EQ(ran, 2);
+}
+
+/// How often threads of the pool stopped to wait, all together.
+uint64_t waits_of(const std::string& pool) {
+  uint64_t waits = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    if (!name.starts_with(pool + "/")) continue;
+    std::ifstream status(task.path() / "status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("voluntary_")) waits += std::stoull(line.substr(line.find(':') + 1));
+    }
+  }
+  return waits;
+}
+
+TEST(Executor, a_timer_wakes_no_more_threads_than_it_needs) {
+  constexpr size_t kThreads = 16;
+  constexpr size_t kTimers = 200;
+  Executor executor({.name = "timers", .threads = kThreads});
+  executor.post_after(std::chrono::hours(1), [] {});
+  const auto rest = [&executor]() -> Task<Result<void>> {
+    for (size_t i = 0; i < kTimers; ++i) co_await executor.sleep(std::chrono::microseconds(100));
+    co_return ok();
+  };
+  ASSERT_TRUE(run_blocking(rest()).ok());  // and all threads have begun
+  const uint64_t before = waits_of("timers");
+  ASSERT_TRUE(run_blocking(rest()).ok());
+  EXPECT_LT(waits_of("timers") - before, kTimers * kThreads / 2);
+}
+
+TEST(Executor, everything_posted_from_everywhere_is_run) {
+  std::atomic<size_t> ran = 0;
+  {
+    Executor executor({.name = "test", .threads = 4});
+    std::vector<std::jthread> posters;
+    for (size_t poster = 0; poster < 4; ++poster) {
+      posters.emplace_back([&executor, &ran] {
+        for (size_t i = 0; i < 2000; ++i) {
+          executor.post([&ran] { ++ran; });
+          executor.post_after(std::chrono::microseconds(i % 50),
+                              [&] { executor.post([&ran] { ++ran; }); });
+        }
+      });
+    }
+    posters.clear();
+  }
+  EXPECT_EQ(ran, 16000u);
+}
+
+// Nobody else comes: whoever waits for the timer is the one that has to do the work, too.
+TEST(Executor, one_thread_does_work_while_a_timer_is_far) {
+  Executor executor({.name = "test", .threads = 1});
+  executor.post_after(std::chrono::hours(1), [] {});
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(run_blocking(compute(executor)).value(), 42);
 }
 
 Task<Result<void>> add_locked(AsyncMutex& mutex, Executor& executor, int& counter) {
