@@ -178,7 +178,9 @@ TEST_F(Spill, what_was_spilled_goes_into_the_journal_at_fsync) {
   const Result<RecoveredWrites> held = (*journal)->load(ino);
   ASSERT_TRUE(held.ok());
   for (const JournaledWrite& write : held->writes) {
-    for (const auto& piece : write.pieces) {
+    const auto pieces = (*journal)->data(write.number);
+    ASSERT_TRUE(pieces.ok());
+    for (const auto& piece : *pieces) {
       kept.replace(piece.offset, piece.data.size(), as_text(piece.data.view()));
     }
   }
