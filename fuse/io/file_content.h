@@ -130,7 +130,7 @@ class FileIo {
   /// Waits for nothing: stops background uploads and read-ahead.
   virtual void stop() = 0;
   virtual FileIoStats stats() const = 0;
-  /// Failures in the background are noted by itself, those that a call returns by the caller.
+  /// What fails in the background is noted here; what a call returns is for its caller to note.
   virtual UnsentErrors& unsent_errors() = 0;
 };
 
