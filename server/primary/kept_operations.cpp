@@ -95,17 +95,17 @@ void bring_back(Mutation& m, const KeptRow& kept, InodeRow& row, InodeRow& paren
 /// The directory that something in the trash was in: itself, brought back, or the one that has its
 /// name now.
 Result<InodeRow> former_directory(Mutation& m, InodeNo ino, size_t depth = 0) {
-  static constexpr const char* kElsewhere = "; restore it to another place";
   std::optional<InodeRow> row = m.store.inodes.find(ino);
   if (row && row->attr.nlink != 0) return std::move(*row);
   const std::optional<KeptRow> kept = m.kept.of_inode(ino);
   if (!row || !kept || kept->kind != KeptKind::trash || depth >= kDepthMax) {
-    return fail(Errc::not_found, std::string("the directory it was in is gone") + kElsewhere);
+    return fail(Errc::not_found, "the directory it was in is gone; restore it to another place");
   }
   ASTER_TRY(InodeRow parent, former_directory(m, kept->parent, depth + 1));
   if (std::optional<InodeRow> other = m.store.inodes.child(parent.attr.ino, kept->name)) {
     if (other->attr.type == FileType::directory) return std::move(*other);
-    return fail(Errc::exists, "'" + kept->name + "' is no directory any more" + kElsewhere);
+    return fail(Errc::exists,
+                "'" + kept->name + "' is no directory any more; restore it to another place");
   }
   bring_back(m, *kept, *row, parent, kept->name);
   return std::move(*row);
