@@ -114,17 +114,22 @@ constexpr Rule kRules[] = {
      "UPDATE kept SET bytes=(SELECT allocated FROM inodes WHERE ino=kept.ino) "
      "WHERE kind<>2 AND ino IN (SELECT ino FROM inodes)"},
     {"workspace whose use is counted wrong",
-     "SELECT 'workspace ' || w.id FROM workspaces w LEFT JOIN (SELECT workspace, count(*) AS n, "
+     "SELECT 'workspace ' || w.id || ': ' || w.inodes || ' inodes, ' || w.bytes || ' bytes, ' "
+     "|| w.pending_objects || ' uploads, but ' || coalesce(i.n, 0) || ', ' || coalesce(i.bytes, 0) "
+     "|| ', ' || coalesce(o.n, 0) FROM workspaces w LEFT JOIN (SELECT workspace, count(*) AS n, "
      "sum(allocated) AS bytes FROM inodes WHERE ino NOT IN (SELECT ino FROM kept) "
      "GROUP BY workspace) i ON i.workspace=w.id "
-     "LEFT JOIN (SELECT workspace, count(*) AS n FROM objects WHERE state=0 GROUP BY workspace) o "
-     "ON o.workspace=w.id WHERE w.inodes <> coalesce(i.n, 0) OR w.bytes <> coalesce(i.bytes, 0) "
+     "LEFT JOIN (SELECT workspace, count(*) AS n FROM objects WHERE state=0 "
+     // What a composition makes is nobody's upload and was never counted as one.
+     "AND id NOT IN (SELECT target FROM compose_jobs) GROUP BY workspace) o ON o.workspace=w.id "
+     "WHERE w.inodes <> coalesce(i.n, 0) OR w.bytes <> coalesce(i.bytes, 0) "
      "OR w.pending_objects <> coalesce(o.n, 0)",
      "UPDATE workspaces SET inodes=(SELECT count(*) FROM inodes WHERE workspace=workspaces.id "
      "AND ino NOT IN (SELECT ino FROM kept)), "
      "bytes=coalesce((SELECT sum(allocated) FROM inodes WHERE workspace=workspaces.id "
      "AND ino NOT IN (SELECT ino FROM kept)), 0), "
-     "pending_objects=(SELECT count(*) FROM objects WHERE workspace=workspaces.id AND state=0)"},
+     "pending_objects=(SELECT count(*) FROM objects WHERE workspace=workspaces.id AND state=0 "
+     "AND id NOT IN (SELECT target FROM compose_jobs))"},
     {"something in another quota tree than the folder it is in",
      // Files older than a quota may have names on both sides of its border; while one is being
      // counted or removed nobody can tell.

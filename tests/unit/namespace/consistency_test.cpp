@@ -60,6 +60,20 @@ TEST_F(Consistency, holds_after_ordinary_work) {
   EXPECT_EQ(repair(), 0u);
 }
 
+TEST_F(Consistency, holds_while_a_file_is_composed) {
+  const InodeNo parts = make(root_, "parts").ino;
+  ASSERT_TRUE(write(parts, 0, std::string(kBlockSize, 'a')).ok());
+  ASSERT_TRUE(write(parts, kBlockSize, "tail", true).ok());
+  backends_.knobs.lock()->compose_error = fail(Errc::unavailable, "connection lost");
+  clock_.advance(options_.compose_delay);
+  run_duties();
+  ASSERT_EQ(sql<int>("SELECT count(*) FROM compose_jobs"), 1);
+  EXPECT_EQ(rules(), std::vector<std::string>());
+  run("UPDATE workspaces SET pending_objects=1");
+  EXPECT_GT(repair(), 0u);
+  EXPECT_EQ(rules(), std::vector<std::string>());
+}
+
 TEST_F(Consistency, every_kind_of_damage_is_found) {
   const std::vector<std::pair<std::string, std::string>> damages = {
       {"DELETE FROM inodes WHERE ino=" + file(), "name without inode"},
