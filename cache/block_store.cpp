@@ -14,7 +14,7 @@ constexpr uint64_t kMaxSegmentBytes = 256 << 20;
 // Each remount begins a segment; a bound keeps open files and the list at start small.
 constexpr size_t kMaxSegments = 4096;
 // Directories, lock, format.
-constexpr uint64_t kSmallFiles = 64 << 10;
+constexpr uint64_t kOtherFiles = 64 << 10;
 // A new segment's header and the rounding of file sizes.
 constexpr uint64_t kAppendSlack = 16 << 10;
 constexpr uint64_t kAppendsPerMeasure = 64;
@@ -79,7 +79,7 @@ Result<void> BlockStore::open_index() {
 }
 
 uint64_t BlockStore::bytes() const noexcept {
-  return segments_->bytes() + index_->disk_bytes() + kSmallFiles;
+  return segments_->bytes() + index_->disk_bytes() + kOtherFiles;
 }
 
 Result<Bytes> BlockStore::find(const BlockKey& key, uint32_t crc32c, BlockPool& pool) {
@@ -148,7 +148,7 @@ Result<void> BlockStore::make_room(uint64_t incoming) {
   uint64_t keep_whole = options_.segment_bytes;
   for (;;) {
     const uint64_t index = std::max(index_->reserved_bytes(), index_->disk_bytes());
-    const uint64_t wanted = segments_->bytes() + index + kSmallFiles + incoming + reserve;
+    const uint64_t wanted = segments_->bytes() + index + kOtherFiles + incoming + reserve;
     if (wanted <= options_.limit_bytes && segments_->count() < kMaxSegments) return ok();
     const auto oldest = segments_->oldest();
     if (!oldest) return fail(Errc::out_of_resources, "the cache's index leaves no room for blocks");

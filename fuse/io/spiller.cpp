@@ -17,7 +17,7 @@ constexpr size_t kLookedAt = 256;
 constexpr Duration kGrace = std::chrono::milliseconds(100);
 constexpr Duration kLately = std::chrono::seconds(1);
 // A disk that failed or is full is not tried again before.
-constexpr Duration kRetryPause = std::chrono::seconds(1);
+constexpr Duration kDiskPause = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -54,7 +54,7 @@ Task<void> Spiller::run() {
   state_.lock()->running = false;
   // Whoever came while this ended was not heard; who waits for a disk to recover is tried again.
   if (!needed()) co_return;
-  context_.executor.post_after(kRetryPause, [weak = context_.weak_from_this()] {
+  context_.executor.post_after(kDiskPause, [weak = context_.weak_from_this()] {
     if (const auto context = weak.lock()) context->spiller.kick();
   });
 }
@@ -91,7 +91,7 @@ void Spiller::note(const Result<bool>& outcome) {
     if (*outcome) state->last = now;
     return;
   }
-  state->not_before = now + kRetryPause;
+  state->not_before = now + kDiskPause;
   if (std::exchange(state->failing, true)) return;
   ASTER_LOG(warn, "unsent_writes_not_spilled", {"err", outcome.error()},
             {"so", "writers wait for the servers"});

@@ -13,7 +13,7 @@ namespace {
 /// More than this waits to be sent: whoever makes names waits for the primary.
 constexpr size_t kQueueMax = 65536;
 /// Directories of which all names are known, and names in one of them.
-constexpr size_t kOwnMax = 16384;
+constexpr size_t kOwnDirectoriesMax = 16384;
 constexpr size_t kOwnNamesMax = 65536;
 
 constexpr uint32_t kModeMask = 07777;
@@ -248,7 +248,7 @@ LocalNames::Local LocalNames::local(State& state, const fs::Create& op) {
   const bool directory = op.type == fs::FileType::directory;
   const bool too_many = own->children.size() > kOwnNamesMax;
   touch_directory(state, op.parent, now, directory ? 1 : 0);
-  if (directory && state.own.size() < kOwnMax) state.own[attr.ino.value] = Own{attr, {}};
+  if (directory && state.own.size() < kOwnDirectoriesMax) state.own[attr.ino.value] = Own{attr, {}};
   if (too_many) state.own.erase(op.parent.value);
   return fs::Answer(attr);
 }
@@ -444,7 +444,7 @@ void LocalNames::made_by_primary(State& state, const fs::Create& create, const f
     if (state.giving.contains(create.parent.value)) state.giving.insert(attr.ino.value);
   }
   const bool known = directory && !attr.own_policy;
-  if (known && state.own.size() < kOwnMax) state.own[attr.ino.value] = Own{attr, {}};
+  if (known && state.own.size() < kOwnDirectoriesMax) state.own[attr.ino.value] = Own{attr, {}};
 }
 
 Task<Result<void>> LocalNames::follow_events(EventHandlers handlers, CancelToken cancel) {

@@ -11,11 +11,11 @@ namespace aster {
 namespace {
 
 /// Operations in one batch: each is some 200 bytes, and the primary answers all after one commit.
-constexpr size_t kTogether = 512;
+constexpr size_t kBatchMax = 512;
 /// While nobody waits for it, what comes within this travels together.
 constexpr std::chrono::milliseconds kGather{10};
-constexpr std::chrono::milliseconds kFirstPause{100};
-constexpr std::chrono::milliseconds kLongestPause{2000};
+constexpr std::chrono::milliseconds kRetryFirst{100};
+constexpr std::chrono::milliseconds kRetryLongest{2000};
 /// Inode numbers asked for at once, and when more are asked for. One costs nothing.
 constexpr uint32_t kReserved = 65536;
 constexpr uint64_t kReserveBelow = 16384;
@@ -70,12 +70,12 @@ PrimaryClient& LocalNames::way(const State& state) const {
 Task<void> LocalNames::send() {
   const std::optional<Lifeline::Guard> alive = lifeline_->enter();
   if (!alive) co_return;
-  std::chrono::milliseconds pause = kFirstPause;
+  std::chrono::milliseconds pause = kRetryFirst;
   for (;;) {
     bool gather = false;
     {
       auto state = state_.lock();
-      gather = !state->stopped && state->waiting.empty() && state->queue.size() < kTogether;
+      gather = !state->stopped && state->waiting.empty() && state->queue.size() < kBatchMax;
     }
     if (gather) co_await executor_.sleep(kGather);
     std::vector<fs::BatchItem> items = next_items();
@@ -86,12 +86,12 @@ Task<void> LocalNames::send() {
         co_await primary.batch(std::move(items), options_.timeout);
     ASTER_FAULT_POINT("names.after_answer");
     if (answer.ok() && take_in(answer->results)) {
-      pause = kFirstPause;
+      pause = kRetryFirst;
       continue;
     }
     if (!answer.ok()) ASTER_LOG(debug, "names_not_sent", {"err", answer.error()});
     co_await executor_.sleep(pause);
-    pause = std::min(2 * pause, kLongestPause);
+    pause = std::min(2 * pause, kRetryLongest);
   }
 }
 
@@ -100,7 +100,7 @@ std::vector<fs::BatchItem> LocalNames::next_items() {
   auto state = state_.lock();
   std::vector<fs::BatchItem> items;
   if (!state->stopped) {
-    const size_t count = std::min(state->queue.size(), kTogether);
+    const size_t count = std::min(state->queue.size(), kBatchMax);
     for (size_t i = 0; i < count; ++i) items.push_back(state->queue[i].item);
   }
   state->sending = !items.empty();

@@ -10,7 +10,7 @@ using fs::FileType;
 
 /// A file in more pieces gets no versions: each of them would cost as many rows.
 constexpr size_t kVersionExtentsMax = 16384;
-constexpr size_t kPage = 1024;
+constexpr size_t kExtentsPage = 1024;
 
 bool is_directory(const InodeRow& row) {
   return row.attr.type == FileType::directory;
@@ -41,7 +41,8 @@ bool worth_a_version(Mutation& m, const InodeRow& row, bool always) {
 
 /// Those over the limit go, the oldest first.
 void limit_versions(Mutation& m, InodeNo file) {
-  const auto all = m.kept.of_parent(file, KeptKind::version, 0, size_t{m.keep.versions} + kPage);
+  const auto all =
+      m.kept.of_parent(file, KeptKind::version, 0, size_t{m.keep.versions} + kExtentsPage);
   for (size_t i = m.keep.versions; i < all.size(); ++i) m.kept.doom(all[i].id);
 }
 
@@ -108,9 +109,9 @@ void keep_version(Mutation& m, const InodeRow& row, bool always) {
 
 void copy_all_extents(Mutation& m, InodeNo source, ExtentMap& map) {
   for (uint64_t at = 0;;) {
-    const auto rows = m.store.extents.overlapping(source, at, fs::kFileSizeMax, kPage);
+    const auto rows = m.store.extents.overlapping(source, at, fs::kFileSizeMax, kExtentsPage);
     for (const db::ExtentRow& row : rows) map.fill(row);
-    if (rows.size() < kPage) return;
+    if (rows.size() < kExtentsPage) return;
     at = rows.back().end();
   }
 }

@@ -13,13 +13,13 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr size_t kNameMax = 128;
+constexpr size_t kPolicyNameMax = 128;
 constexpr const char* kUpload = "remote_upload_strategy";
 constexpr const char* kDownload = "remote_download_strategy";
 
 Result<void> check_name(std::string& name) {
   name = std::string(trim(name));
-  if (name.empty() || name.size() > kNameMax) {
+  if (name.empty() || name.size() > kPolicyNameMax) {
     return fail(Errc::bad_request, "name has 1 to 128 bytes");
   }
   return ok();

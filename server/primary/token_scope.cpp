@@ -11,7 +11,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view kTeam = "team:";
 constexpr size_t kPathMax = 4096;
 constexpr size_t kStoredMax = 1 << 20;
 
@@ -33,7 +32,7 @@ Result<std::vector<std::string>> parse_plain_path(std::string_view text) {
 Result<TokenScope::Place> parse_place(std::string_view text) {
   TokenScope::Place place;
   if (text.size() > kPathMax) return fail(Errc::name_too_long, "a path over 4096 bytes");
-  const bool of_team = text.starts_with(kTeam);
+  const bool of_team = text.starts_with(kTeamSelector);
   if (!of_team && !text.starts_with('/')) {
     return fail(Errc::bad_request, "\"" + std::string(text) +
                                        "\" is no place: /FOLDER, team:NAME or team:NAME/FOLDER");
@@ -42,7 +41,7 @@ Result<TokenScope::Place> parse_place(std::string_view text) {
     const size_t slash = std::min(text.find('/'), text.size());
     place.workspace = text.substr(0, slash);
     text.remove_prefix(slash);
-    if (place.workspace == kTeam) return fail(Errc::bad_request, "team: needs a name");
+    if (place.workspace == kTeamSelector) return fail(Errc::bad_request, "team: needs a name");
   }
   ASTER_TRY(place.path, parse_plain_path(text));
   return place;

@@ -8,6 +8,9 @@
 
 namespace aster::primary {
 
+/// What begins the selector of a team's workspace, before its name.
+inline constexpr std::string_view kTeamSelector = "team:";
+
 /// What a token may do of what its user may.
 struct TokenScope {
   struct Place {

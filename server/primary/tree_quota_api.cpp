@@ -12,7 +12,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr size_t kPathMax = 65536;
+constexpr size_t kFolderPathMax = 65536;
 constexpr int64_t kNanoseconds = 1'000'000'000;
 
 struct Body {
@@ -29,7 +29,7 @@ Result<Body> read_wanted(std::string_view text, bool with_quota) {
   if (with_quota) reader.required("quota", body.quota);
   body.whose.read(reader);
   ASTER_TRY(body, reader.finish(std::move(body)));
-  if (!body.path.starts_with('/') || body.path.size() > kPathMax) {
+  if (!body.path.starts_with('/') || body.path.size() > kFolderPathMax) {
     return fail(Errc::bad_request, "path begins with '/', at most 65536 bytes");
   }
   if (with_quota && (body.quota == 0 || body.quota > INT64_MAX)) {

@@ -1,13 +1,11 @@
 #include "server/primary/workspace_choice.h"
 
+#include "server/primary/token_scope.h"
+
 #include "protocol/json_reader.h"
 
 namespace aster::primary {
-namespace {
-
-constexpr std::string_view kTeam = "team:";
-
-}  // namespace
+namespace {}  // namespace
 
 void WorkspaceChoice::read(JsonReader& reader) {
   reader.optional("user_id", user);
@@ -26,10 +24,10 @@ Task<Result<uint64_t>> chosen_workspace(WorkspaceChoice choice, uint64_t own,
   }
   if (choice.workspace) co_return *choice.workspace;
   if (choice.selector) {
-    if (!choice.selector->starts_with(kTeam)) {
+    if (!choice.selector->starts_with(kTeamSelector)) {
       co_return fail(Errc::bad_request, "workspace is \"team:NAME\"");
     }
-    std::string name = choice.selector->substr(kTeam.size());
+    std::string name = choice.selector->substr(kTeamSelector.size());
     ASTER_CO_TRY(const db::TeamRow team, co_await teams.find_by_name(std::move(name)));
     co_return team.workspace;
   }

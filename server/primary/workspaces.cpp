@@ -5,8 +5,6 @@
 namespace aster::primary {
 namespace {
 
-constexpr std::string_view kTeam = "team:";
-
 /// What the token leaves of a tree that the user may enter.
 Result<Caller> narrowed(Caller caller, const Identity& who, std::string_view selector) {
   if (who.scope == nullptr) return caller;
@@ -35,8 +33,8 @@ Task<Result<Caller>> Workspaces::enter(Identity who, std::string selector) {
   Caller caller{.user = who.user, .workspace = who.workspace};
   if (selector.empty()) co_return narrowed(std::move(caller), who, selector);
   const auto refusal = fail(Errc::forbidden, "\"" + selector + "\" is no workspace of yours");
-  if (!selector.starts_with(kTeam)) co_return refusal;
-  const auto found = co_await teams_.membership(who.user, selector.substr(kTeam.size()));
+  if (!selector.starts_with(kTeamSelector)) co_return refusal;
+  const auto found = co_await teams_.membership(who.user, selector.substr(kTeamSelector.size()));
   if (found.failed_with(Errc::not_found)) co_return refusal;
   if (!found.ok()) co_return found.error();
   caller.workspace = found->team.workspace;
@@ -56,7 +54,7 @@ Task<Result<Caller>> Workspaces::resume(Identity who, SessionId session) {
     }
     if (!found.ok()) co_return found.error();
     caller.read_only = found->role == db::TeamRole::reader;
-    selector = std::string(kTeam) + found->team.name;
+    selector = std::string(kTeamSelector) + found->team.name;
   }
   ASTER_CO_TRY(caller, narrowed(std::move(caller), who, selector));
   if (!namespaces_.touch_session(caller)) {

@@ -46,11 +46,6 @@ void presigned_refusals(const Peer& peer, Findings& f) {
           status("GET", peer.presign("GET", "/objects/pre/one/metadata", 60)), 401);
 }
 
-std::string cors_of(const testing::RawAnswer& answer) {
-  return std::to_string(answer.status) + " " +
-         answer.field("Access-Control-Allow-Origin").value_or("-");
-}
-
 void cors_requests(const Peer& peer, Findings& f) {
   const std::string origin = peer.options().browser_origin;
   peer.put("/objects/cors", "c");

@@ -228,11 +228,6 @@ void limit_of_the_target(const Peer& peer, Findings& f) {
 
 // --- browsers (section 8)
 
-std::string cors_of(const testing::RawAnswer& answer) {
-  return std::to_string(answer.status) + " " +
-         answer.field("Access-Control-Allow-Origin").value_or("-");
-}
-
 void origins(const Peer& peer, Findings& f) {
   const std::string origin = peer.options().browser_origin;
   peer.put("/objects/or", "o");

@@ -91,4 +91,9 @@ std::string member(const std::string& text, std::string_view name) {
   return value->is_string() ? std::string(value->get_string()) : boost::json::serialize(*value);
 }
 
+std::string cors_of(const testing::RawAnswer& answer) {
+  return std::to_string(answer.status) + " " +
+         answer.field("Access-Control-Allow-Origin").value_or("-");
+}
+
 }  // namespace aster::conformance

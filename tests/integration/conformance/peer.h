@@ -75,6 +75,8 @@ class Peer {
 
 /// "400 bad_request" or "400 1000/internal_storage.range_header_invalid" of an error answer.
 std::string verdict(const testing::RawAnswer& answer);
+/// Its status and what it says of other origins.
+std::string cors_of(const testing::RawAnswer& answer);
 /// The data member of an envelope as JSON text; empty when there is none.
 std::string data_of(const testing::RawAnswer& answer);
 /// Member of a flat JSON object in text form: strings without quotes. "" when absent.

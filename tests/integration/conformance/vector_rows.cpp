@@ -123,7 +123,7 @@ void prefixes(const Peer& peer, Findings& f) {
 }
 
 /// "206 bytes 0-4/10 5", "200 10" or the verdict of a refusal.
-std::string shown(const testing::RawAnswer& answer) {
+std::string outcome(const testing::RawAnswer& answer) {
   if (answer.status != 200 && answer.status != 206) return verdict(answer);
   std::string out = std::to_string(answer.status);
   if (const auto range = answer.field("Content-Range")) out += " " + *range;
@@ -161,14 +161,14 @@ void ranges(const Peer& peer, Findings& f) {
     const std::string name = "size " + std::to_string(size) + ", " +
                              json::serialize(vector.at("header")) + ", " + call.path;
     const auto answer = peer.call(call);
-    f.equal(name, shown(answer), wanted(vector, false));
+    f.equal(name, outcome(answer), wanted(vector, false));
     if (answer.status == 206) {
       const auto start = static_cast<size_t>(vector.at("start").to_number<int64_t>());
       const auto end = static_cast<size_t>(vector.at("end").to_number<int64_t>());
       f.equal(name + ": bytes", answer.body, digits.substr(start, end - start + 1));
     }
     call.agent = kOld;
-    f.equal(name + ", numeric", shown(peer.call(call)), wanted(vector, true));
+    f.equal(name + ", numeric", outcome(peer.call(call)), wanted(vector, true));
   }
 }
 

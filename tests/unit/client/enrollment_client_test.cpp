@@ -12,7 +12,7 @@ constexpr const char* kAnswer =
     R"({"remote_node_id":1,"remote_node_name":"n","master_url":"http://p","access_key":"k",
         "secret_key":"s","is_enabled":true,"ack_token":"t"})";
 
-struct Fixture {
+struct EnrollmentFixture {
   testing::FakeHttpClient http;
   Executor executor{{.name = "test", .threads = 1}};
   EnrollmentClient client{"http://primary/drive", http, executor};
@@ -20,7 +20,7 @@ struct Fixture {
 
 TEST(EnrollmentClient, takes_answers_of_both_dialects) {
   for (const Dialect dialect : {Dialect::num, Dialect::str}) {
-    Fixture f;
+    EnrollmentFixture f;
     f.http.answer(200, encode_success(dialect, kAnswer));
     const auto got = run_blocking(f.client.redeem("enr_1"));
     ASSERT_TRUE(got.ok());
@@ -37,7 +37,7 @@ TEST(EnrollmentClient, takes_answers_of_both_dialects) {
 }
 
 TEST(EnrollmentClient, hands_the_primarys_words_on_and_no_token) {
-  Fixture f;
+  EnrollmentFixture f;
   f.http.answer(400,
                 encode_error(Dialect::str, {ApiCode::bad_request, "enrollment token has expired"}));
   const auto got = run_blocking(f.client.redeem("enr_topsecret"));
@@ -47,7 +47,7 @@ TEST(EnrollmentClient, hands_the_primarys_words_on_and_no_token) {
 }
 
 TEST(EnrollmentClient, redeems_once_and_repeats_the_acknowledgement) {
-  Fixture f;
+  EnrollmentFixture f;
   f.http.fail_with(Errc::unavailable);
   EXPECT_TRUE(run_blocking(f.client.redeem("t")).failed_with(Errc::unavailable));
   EXPECT_EQ(f.http.request_count(), 1u);

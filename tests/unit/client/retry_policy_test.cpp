@@ -10,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using testing::FakeHttpClient;
 
-struct Fixture {
+struct RetryFixture {
   FakeHttpClient http;
   Executor executor{{.name = "test", .threads = 1}};
   RetryPolicy policy{.first = milliseconds(0), .most_attempts = 3};
@@ -33,39 +33,39 @@ TEST(RetryPolicy, grows_to_its_bound) {
 
 TEST(SendWithRetries, repeats_transient_failures_only) {
   for (const int status : {429, 502, 503, 504}) {
-    Fixture f;
+    RetryFixture f;
     f.http.answer(status);
     f.http.answer(200);
     EXPECT_EQ(f.send()->status, 200);
   }
   for (const int status : {400, 401, 404, 412, 500, 507}) {
-    Fixture f;
+    RetryFixture f;
     f.http.answer(status);
     EXPECT_EQ(f.send()->status, status);
     EXPECT_EQ(f.http.request_count(), 1u);
   }
-  Fixture f;
+  RetryFixture f;
   f.http.fail_with(Errc::too_large);
   EXPECT_TRUE(f.send().failed_with(Errc::too_large));
   EXPECT_EQ(f.http.request_count(), 1u);
 }
 
 TEST(SendWithRetries, ends_with_its_attempts) {
-  Fixture f;
+  RetryFixture f;
   for (int i = 0; i < 5; ++i) f.http.fail_with(Errc::unavailable);
   EXPECT_TRUE(f.send().failed_with(Errc::unavailable));
   EXPECT_EQ(f.http.request_count(), 3u);
 }
 
 TEST(SendWithRetries, does_not_wait_beyond_its_time) {
-  Fixture f;
+  RetryFixture f;
   f.http.answer(503, "", {{"Retry-After", "3600"}});
   EXPECT_EQ(f.send()->status, 503);
   EXPECT_EQ(f.http.request_count(), 1u);
 }
 
 TEST(SendWithRetries, a_date_in_retry_after_is_ignored) {
-  Fixture f;
+  RetryFixture f;
   f.http.answer(503, "", {{"Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT"}});
   f.http.answer(200);
   EXPECT_EQ(f.send()->status, 200);
@@ -74,7 +74,7 @@ TEST(SendWithRetries, a_date_in_retry_after_is_ignored) {
 }
 
 TEST(SendWithRetries, a_cancelled_call_is_not_repeated) {
-  Fixture f;
+  RetryFixture f;
   const CancelToken cancel;
   cancel.cancel();
   const auto got = run_blocking(send_with_retries(

@@ -5,8 +5,6 @@
 namespace aster::testing {
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
-
 DriveOptions small_limit(uint64_t bytes) {
   DriveOptions options;
   options.io.dirty_limit = bytes;

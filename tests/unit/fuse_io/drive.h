@@ -17,6 +17,8 @@
 
 namespace aster::testing {
 
+inline constexpr uint64_t kMiB = 1 << 20;
+
 /// A BlockCache over a map that forgets everything when full. `slow` plays a cache on disk.
 class FakeCache final : public BlockCache {
  public:

@@ -9,8 +9,6 @@
 namespace aster::testing {
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
-
 /// Random operations on one file beside a plain string, with flushes that go on meanwhile.
 class Model {
  public:

@@ -6,7 +6,6 @@
 namespace aster::testing {
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
 using Served = std::optional<Result<HttpClientResponse>>;
 
 DriveOptions impatient() {

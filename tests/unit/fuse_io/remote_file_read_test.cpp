@@ -8,8 +8,6 @@
 namespace aster::testing {
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
-
 // Reads the whole file in steps, as the kernel does.
 std::string read_through(FileContent& file, std::shared_ptr<ReadAhead> ahead, uint64_t step) {
   std::string all;

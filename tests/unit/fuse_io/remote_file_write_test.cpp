@@ -7,8 +7,6 @@
 namespace aster::testing {
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
-
 TEST(FileWrite, new_file_reads_back_in_every_phase) {
   Drive drive;
   const fs::Attr attr = drive.primary.create();

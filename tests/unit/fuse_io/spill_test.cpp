@@ -9,7 +9,6 @@
 namespace aster::testing {
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kBudget = 2 * kMiB;
 
 class Spill : public ::testing::Test {

@@ -12,7 +12,7 @@ namespace aster::testing {
 namespace {
 
 constexpr std::chrono::milliseconds kPatience{20000};
-constexpr uint64_t kLease = 5;
+constexpr uint64_t kWriteLease = 5;
 
 /// What is sent before a lease is given back.
 class NotedContent final : public KeptContent {
@@ -34,7 +34,7 @@ class NotedContent final : public KeptContent {
 class LocalLeases : public ::testing::Test {
  protected:
   LocalLeases() {
-    primary.set_lease(kLease);
+    primary.set_lease(kWriteLease);
     start();
     dir = std::get<fs::Attr>(*primary.as_other(create_of(primary.root(), "d", true))).ino;
     old = std::get<fs::Attr>(*primary.as_other(create_of(dir, "old", false))).ino;
@@ -55,11 +55,12 @@ class LocalLeases : public ::testing::Test {
     names->serve(content, primary);
     ASSERT_TRUE(run_blocking(names->prepare()).ok());
     names->on_state(true);
-    names->on_lease(kLease);
+    names->on_lease(kWriteLease);
     renew();
   }
   void renew() {
-    ASSERT_TRUE(run_blocking(names->acknowledge({SessionId(), kLease, "", {}}, kPatience)).ok());
+    ASSERT_TRUE(
+        run_blocking(names->acknowledge({SessionId(), kWriteLease, "", {}}, kPatience)).ok());
   }
   static fs::Create create_of(InodeNo parent, const std::string& name, bool directory) {
     fs::Create create;
@@ -117,7 +118,7 @@ TEST_F(LocalLeases, a_directory_of_somebody_else_is_leased_at_the_second_name) {
   EXPECT_TRUE(primary.lease_requests().empty());
   ASSERT_TRUE(make(dir, "second").ok());
   ASSERT_EQ(primary.lease_requests().size(), 1u);
-  EXPECT_EQ(primary.lease_requests()[0].lease, kLease);
+  EXPECT_EQ(primary.lease_requests()[0].lease, kWriteLease);
   primary.stall();
   ASSERT_TRUE(make(dir, "third").ok()) << "made here";
   EXPECT_TRUE(make(dir, "old").failed_with(Errc::exists));
@@ -233,8 +234,8 @@ TEST_F(LocalLeases, another_number_means_that_all_leases_are_lost) {
   take_dir();
   primary.stall();
   ASSERT_TRUE(make(dir, "late").ok());
-  primary.set_lease(kLease + 1);
-  names->on_lease(kLease + 1);
+  primary.set_lease(kWriteLease + 1);
+  names->on_lease(kWriteLease + 1);
   EXPECT_EQ(names->lease_state().writes, 0u);
   primary.resume();
   const auto told = [&] {
@@ -253,7 +254,7 @@ TEST_F(LocalLeases, late_changes_of_a_fenced_mount_take_nothing_from_others) {
   const InodeNo mine = make(dir, "both")->ino;
   ASSERT_TRUE(call<fs::Removed>(fs::Unlink{dir, "old"}).ok());
   ASSERT_TRUE(call<fs::Renamed>(fs::Rename{dir, "first", dir, "target"}).ok());
-  names->on_lease(kLease + 1);  // somebody waited in vain
+  names->on_lease(kWriteLease + 1);  // somebody waited in vain
   ASSERT_TRUE(primary.as_other(create_of(dir, "both", false)).ok());
   ASSERT_TRUE(primary.as_other(create_of(dir, "target", false)).ok());
   ASSERT_TRUE(primary.as_other(fs::Unlink{dir, "old"}).ok());

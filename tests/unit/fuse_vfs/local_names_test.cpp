@@ -8,7 +8,7 @@
 namespace aster::testing {
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{20000};
+constexpr std::chrono::milliseconds kSendPatience{20000};
 
 /// crash() forgets all memory, as kill -9 would: only the journal and the primary are left.
 class LocalNamesTest : public ::testing::Test {
@@ -45,7 +45,7 @@ class LocalNamesTest : public ::testing::Test {
   InodeNo directory(const std::string& name) {
     return make(primary.root(), name, fs::FileType::directory).value().ino;
   }
-  Result<void> settle() { return run_blocking(names->settle(kPatience)); }
+  Result<void> settle() { return run_blocking(names->settle(kSendPatience)); }
   Result<fs::Attr> at_primary(InodeNo parent, const std::string& name) {
     Result<fs::Answer> answer = primary.as_other(fs::Lookup{parent, name});
     if (!answer.ok()) return answer.error();
