@@ -311,6 +311,8 @@ void InodeTable::trim_closed(State& state) {
     if (it->second.content->dirty()) {
       state.closed.push_back(oldest);
     } else {
+      // Our own commits changed them, and only the content knows.
+      it->second.attr = it->second.content->overlay(it->second.attr);
       it->second.content.reset();
     }
   }

@@ -101,8 +101,12 @@ def check(content, target):
     """Side by side: one after the other would take some round trips for each file."""
     def one(item):
         name, data = item
-        if pathlib.Path(target, name).read_bytes() != data:
-            raise AssertionError(f"{name} is not what was unpacked")
+        found = pathlib.Path(target, name).read_bytes()
+        if found != data:
+            wrong = next((at for at, pair in enumerate(zip(found, data)) if pair[0] != pair[1]),
+                         min(len(found), len(data)))
+            raise AssertionError(f"{name} is not what was unpacked: {len(found)} bytes instead of "
+                                 f"{len(data)}, wrong from {wrong} on")
 
     with concurrent.futures.ThreadPoolExecutor(UNPACKERS) as pool:
         list(pool.map(one, content.items()))

@@ -256,6 +256,16 @@ TEST_F(Files, closed_handles_are_stale) {
   fs().release(file.opened.handle);
 }
 
+TEST_F(Files, attributes_outlive_what_is_kept_of_closed_files) {
+  const Created first = create("first");
+  write(first.opened.handle, 0, "12345");
+  ASSERT_TRUE(run(fs().flush(first.opened.handle, who)).ok());
+  fs().release(first.opened.handle);
+  for (int i = 0; i < 8200; ++i) fs().release(create("f" + std::to_string(i)).opened.handle);
+  EXPECT_EQ(size_of(first.entry.attr.ino), 5u);
+  EXPECT_EQ(lookup(root(), "first")->entry->attr.size, 5u);
+}
+
 TEST_F(Files, writes_past_the_largest_offset_are_refused) {
   const Created file = create("a");
   EXPECT_TRUE(run(fs().write(file.opened.handle, Bytes::from_string("xx"),
