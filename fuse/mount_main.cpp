@@ -158,7 +158,7 @@ class MountedDrive {
     const uint64_t lost = io_->stats().dirty_bytes;
     io_->stop();
     if (failed > 0) {
-      ASTER_LOG(error, "ended_with_unsent_data", {"files", failed}, {"bytes", lost});
+      ASTER_LOG(error, "ended_with_unsent_data", {"files_and_names", failed}, {"bytes", lost});
       return kFailure;
     }
     stop_events();
@@ -305,12 +305,13 @@ class MountedDrive {
     io.parallel_downloads = options_.downloads;
     io.timeout = options_.timeout;
     PrimaryClient* front = gathered_.get();
-    if (journal_) {
+    const bool leases = options_.leases && session_answer_.lease_ms > 0;
+    if (journal_ || (leases && !options_.read_only)) {
+      // What an earlier mount left in its journal is sent, and nothing new is made of it.
+      const bool take_new = options_.local_durability || !journal_;
       names_ = std::make_unique<LocalNames>(
-          LocalNamesOptions{host_name(), session_answer_.root, options_.timeout,
-                            options_.local_durability,
-                            options_.leases && session_answer_.lease_ms > 0},
-          *gathered_, *journal_, executor_, boot_clock_);
+          LocalNamesOptions{host_name(), session_answer_.root, options_.timeout, take_new, leases},
+          *gathered_, journal_.get(), executor_, boot_clock_);
       front = names_.get();
     }
     io_ = make_file_io(io, *front, *http_, *cache_, executor_);
@@ -394,7 +395,7 @@ class MountedDrive {
   std::unique_ptr<PrimaryClient> gathered_;  // the same, for operations
   fs::SessionAnswer session_answer_;
   std::unique_ptr<WritebackJournal> journal_;
-  std::unique_ptr<LocalNames> names_;  // with a journal
+  std::unique_ptr<LocalNames> names_;  // with a journal or leases
   std::unique_ptr<FileIo> io_;
   Notifier notifier_;
   std::unique_ptr<Filesystem> filesystem_;

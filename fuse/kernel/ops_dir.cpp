@@ -168,7 +168,7 @@ void on_releasedir(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
 
 void on_fsyncdir(fuse_req_t req, fuse_ino_t, int, fuse_file_info*) {
   Dispatch& d = Dispatch::of(req);
-  d.serve(req, "fsyncdir", [&](Caller) { return d.filesystem().fsyncdir(); });
+  d.serve(req, "fsyncdir", [&](Caller who) { return d.filesystem().fsyncdir(std::move(who)); });
 }
 
 }  // namespace

@@ -131,7 +131,7 @@ class Filesystem final : public KeptContent {
   Task<Result<void>> flush(HandleId handle, Caller who, uint64_t lock_owner = 0);
   Task<Result<void>> fsync(HandleId handle, Caller who);
   /// Names that were made in directories are durable when it returns.
-  Task<Result<void>> fsyncdir();
+  Task<Result<void>> fsyncdir(Caller who);
   /// Never fails; data that is still unsent goes on in the background.
   void release(HandleId handle);
   struct RangeArgs {
@@ -188,8 +188,8 @@ class Filesystem final : public KeptContent {
   std::vector<UnsentFile> unsent_files();
 
   // ---- end
-  /// Sends everything unsent; how many files could not be flushed (each is logged). Files whose
-  /// data is in the journal do not count: the next mount sends it.
+  /// Sends everything unsent; how many files (each is logged) and names could not be sent. What is
+  /// in the journal does not count: the next mount sends it.
   Task<size_t> flush_all();
   /// Ends repetitions for ever (`hard`, background flushes).
   void stop();
@@ -293,6 +293,8 @@ class Filesystem final : public KeptContent {
   Task<Result<void>> conflict_copy(std::shared_ptr<const RecoveredWrites> writes,
                                    std::optional<fs::Attr> original);
   void name_for_journal(InodeNo ino, FileContent& content);
+  Task<Result<void>> name_kept(InodeNo ino, Caller who);
+  size_t unsent_names() const;
   bool waits_in_journal(InodeNo ino) const;
   /// "remote", "local" or "no": where the content is safe; of a directory: of the whole mount.
   std::string durability(InodeNo ino);

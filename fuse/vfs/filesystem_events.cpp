@@ -171,8 +171,12 @@ Task<size_t> Filesystem::flush_all() {
   if (options_.journal != nullptr) {
     (void)co_await flush_files(true);
     (void)co_await parts_.primary.settle(options_.timeout);
+    co_return failed;
   }
-  co_return failed;
+  const Result<void> settled = co_await parts_.primary.settle(options_.timeout);
+  const size_t names = settled.ok() ? 0 : unsent_names();
+  if (names > 0) ASTER_LOG(error, "unsent_names_lost", {"names", names});
+  co_return failed + names;
 }
 
 Task<size_t> Filesystem::flush_files(bool to_servers) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "fuse/vfs/filesystem.h"
+#include "fuse/vfs/write_leases.h"
 #include "protocol/base/log.h"
 
 namespace aster {
@@ -168,6 +169,8 @@ Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileCo
                                              bool sealed, Caller who) {
   const bool was_dirty = content->dirty();
   name_for_journal(ino, *content);
+  // On its way while the data is.
+  if (options_.write_leases && !options_.journal) options_.write_leases->hurry();
   const InodeTable::Ticket ticket = inodes_.ticket();
   std::function<Task<Result<void>>()> attempt = [content, sealed] {
     return content->flush(sealed);
@@ -181,7 +184,7 @@ Task<Result<void>> Filesystem::flush_content(InodeNo ino, std::shared_ptr<FileCo
     note_refusal(ino, flushed);
   }
   if (!flushed.ok()) co_return flushed;
-  const Result<void> named = co_await fsyncdir();  // of what use is data without its name
+  const Result<void> named = co_await name_kept(ino, who);  // of what use is data without it
   co_return named;
 }
 

@@ -5,7 +5,7 @@
 #include "protocol/base/log.h"
 #include "protocol/fs/json.h"
 
-// durability=local: what the journal of an earlier mount holds, and what is still on its way.
+// What the journal of an earlier mount holds (durability=local), and what is still on its way.
 namespace aster {
 namespace {
 
@@ -131,13 +131,37 @@ void Filesystem::name_for_journal(InodeNo ino, FileContent& content) {
   if (const auto name = inodes_.any_name(ino)) content.known_as(name->first, name->second);
 }
 
-Task<Result<void>> Filesystem::fsyncdir() {
-  if (options_.journal == nullptr) co_return ok();
+Task<Result<void>> Filesystem::fsyncdir(Caller who) {
+  if (options_.journal == nullptr) {
+    std::function<Task<Result<void>>()> attempt = [this] {
+      return parts_.primary.settle(options_.timeout);
+    };
+    const Result<void> settled = co_await remote_.persist<void>(std::move(attempt), who);
+    co_return settled;
+  }
   const Result<void> synced = co_await options_.journal->sync();
   if (synced.ok()) co_return ok();
   // Without the journal the primary has to have them.
   const Result<void> settled = co_await parts_.primary.settle(options_.timeout);
   co_return settled.ok() ? settled : synced;
+}
+
+// The names of a file survive a crash: of the mount without a journal, of the machine with one.
+Task<Result<void>> Filesystem::name_kept(InodeNo ino, Caller who) {
+  if (options_.journal != nullptr) {
+    const Result<void> synced = co_await fsyncdir(who);
+    co_return synced;
+  }
+  if (options_.write_leases == nullptr) co_return ok();
+  std::function<Task<Result<void>>()> attempt = [this, ino] {
+    return options_.write_leases->sent(ino, options_.timeout);
+  };
+  const Result<void> sent = co_await remote_.persist<void>(std::move(attempt), who);
+  co_return sent;
+}
+
+size_t Filesystem::unsent_names() const {
+  return options_.write_leases != nullptr ? options_.write_leases->lease_state().unsent : 0;
 }
 
 // What others can see, they must see as it is when close or fsync returns: as long as they can ask.
@@ -259,8 +283,13 @@ std::string Filesystem::durability(InodeNo ino) {
   if (attr && attr->type == fs::FileType::directory) {
     size_t unsafe = 0;
     for (const auto& [file, unsent] : inodes_.dirty()) unsafe += waits_in_journal(file) ? 0 : 1;
-    WritebackJournal::Stats journal;
-    if (options_.journal != nullptr) journal = options_.journal->stats();
+    if (options_.journal == nullptr) {
+      const size_t names = unsent_names();
+      if (unsafe + names == 0) return "remote";
+      return "no: " + std::to_string(unsafe) + " files and " + std::to_string(names) +
+             " names unsent";
+    }
+    const WritebackJournal::Stats journal = options_.journal->stats();
     if (unsafe + journal.files + journal.names == 0) return "remote";
     return (unsafe > 0 ? "no: " : "local: ") + std::to_string(unsafe) + " files unsent, " +
            std::to_string(journal.files) + " files and " + std::to_string(journal.names) +
@@ -268,7 +297,8 @@ std::string Filesystem::durability(InodeNo ino) {
   }
   const bool named = options_.journal != nullptr && options_.journal->holds_name(ino);
   if (waits_in_journal(ino) || named) return "local";
-  return content && content->dirty() ? "no" : "remote";
+  const bool unsent = options_.write_leases != nullptr && options_.write_leases->unsent(ino);
+  return unsent || (content && content->dirty()) ? "no" : "remote";
 }
 
 Task<Result<void>> Filesystem::sync_to_servers(InodeNo ino, Caller who) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "fuse/vfs/local_names.h"
 #include "fuse/vfs/named_inodes.h"
@@ -184,7 +185,7 @@ Task<bool> LocalNames::prepare_for(Concern concern) {
     auto state = state_.lock();
     for (const InodeNo ino : concern.all) {
       const bool known = state->own.contains(ino.value) || state->leased.contains(ino.value);
-      lost = lost || (known && !state->stream && !believed(*state));
+      lost = lost || (journal_ && known && !state->stream && !believed(*state));
     }
     for (const InodeNo directory : concern.directories) {
       const auto asking = state->asking.find(directory.value);
@@ -211,9 +212,11 @@ Task<void> LocalNames::take(InodeNo ino) {
   if (!alive) co_return;
   std::optional<Completion<bool>> idle;
   uint64_t needed = 0;
+  bool numbers = false;
   fs::LeaseRequest request;
   {
     auto state = state_.lock();
+    numbers = state->inos_left == 0 && !std::exchange(state->reserving, true);
     if (state->forwarding.contains(ino.value)) {
       idle.emplace();
       state->asking[ino.value].idle = *idle;
@@ -222,6 +225,10 @@ Task<void> LocalNames::take(InodeNo ino) {
     if (last != state->last.end()) needed = last->second;
     request.lease = state->lease;
     request.take = ino;
+  }
+  if (numbers) {  // of what use is the lease without
+    const Result<void> reserved = co_await reserve();
+    if (!reserved.ok()) ASTER_LOG(debug, "no_inode_numbers", {"err", reserved.error()});
   }
   // What the answer lists must have everything that was done before.
   if (idle) (void)co_await *idle;
@@ -240,6 +247,13 @@ Task<void> LocalNames::take(InodeNo ino) {
     executor_.post([done] { done.set(true); });
   }
   if (!unwanted.empty()) give_in_background(std::move(unwanted), false);
+}
+
+// Whoever makes a name in it meanwhile waits for the answer.
+void LocalNames::take_in_background(InodeNo ino) {
+  executor_.post([this, line = lifeline_, ino] {
+    if (line->enter()) start(take(ino));
+  });
 }
 
 // What is to be given back at once.
@@ -375,7 +389,7 @@ Task<void> LocalNames::give_back(std::vector<InodeNo> inodes, bool all) {
   if (!alive) co_return;
   const uint64_t lease = state_.lock()->lease;
   std::vector<InodeNo> kept = inodes;
-  if (all) kept = journal_.files();
+  if (all && journal_ != nullptr) kept = journal_->files();
   ASTER_FAULT_POINT("leases.before_give");
   const Result<void> sent = co_await send_kept(std::move(kept), lease);
   if (!sent.ok()) co_return;  // stopped, or the lease is lost: there is nothing to give back

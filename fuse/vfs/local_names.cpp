@@ -38,7 +38,7 @@ fs::Attr attr_of(const fs::Create& op, const fs::Attr& parent, int64_t now) {
 
 }  // namespace
 
-LocalNames::LocalNames(LocalNamesOptions options, PrimaryClient& next, WritebackJournal& journal,
+LocalNames::LocalNames(LocalNamesOptions options, PrimaryClient& next, WritebackJournal* journal,
                        Executor& executor, const Clock& clock)
     : options_(std::move(options)),
       next_(next),
@@ -122,7 +122,9 @@ Task<Result<fs::BatchAnswer>> LocalNames::batch(std::vector<fs::BatchItem> items
     ask = !state->leased.contains(made->ino.value) && worth_asking(*state, made->ino, false);
     if (ask) state->asking[made->ino.value];
   }
-  if (ask) co_await take(made->ino);
+  // With a journal it can be filled without servers from now on.
+  if (ask && journal_ != nullptr) co_await take(made->ino);
+  if (ask && journal_ == nullptr) take_in_background(made->ino);
   co_return answer;
 }
 
@@ -286,11 +288,13 @@ bool LocalNames::enqueue(State& state, fs::Operation operation,
                          std::initializer_list<InodeNo> inodes) {
   Queued queued;
   queued.item = {std::move(operation), OperationId::random()};
-  fs::BatchRequest request;
-  request.items.push_back(queued.item);
-  const Result<uint64_t> note = journal_.note_name(*inodes.begin(), fs::encode(request));
-  if (!note.ok()) return false;
-  queued.note = *note;
+  if (journal_ != nullptr) {
+    fs::BatchRequest request;
+    request.items.push_back(queued.item);
+    const Result<uint64_t> note = journal_->note_name(*inodes.begin(), fs::encode(request));
+    if (!note.ok()) return false;
+    queued.note = *note;
+  }
   queued.number = ++state.given;
   for (const InodeNo ino : inodes) state.last[ino.value] = queued.number;
   state.queue.push_back(std::move(queued));

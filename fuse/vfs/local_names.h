@@ -31,10 +31,10 @@ struct LocalNamesOptions {
   bool leases = false;
 };
 
-/// The primary as a mount with durability=local sees it: changes of names and attributes that
-/// nobody else can see are made here. They are answered at once, noted in the journal, and sent to
-/// the primary in order, many in one batch. Everything else goes to `next`; what needs something
-/// that the primary does not know yet waits until it does.
+/// The primary as a mount sees it: changes of names and attributes that nobody else can see are
+/// made here. They are answered at once, noted in the journal if there is one (durability=local),
+/// and sent to the primary in order, many in one batch. Everything else goes to `next`; what needs
+/// something that the primary does not know yet waits until it does.
 ///
 /// What nobody else can see: what the primary does not know yet, and what is leased to this mount
 /// for writing (fs::LeaseRequest), while the lease is held. A directory is asked for at the second
@@ -51,18 +51,22 @@ struct LocalNamesOptions {
 ///
 /// The life of a change: noted (in order, not synchronised; the next durable write to the journal,
 /// or WritebackJournal::sync, makes it durable) -> sent -> answered -> note removed.
+/// Without a journal (durability=remote) a change is in memory until it is sent, a moment later:
+/// fsync and close wait for it with sent(), kill -9 takes what nobody waited for, the last ones
+/// first. Then nothing is believed without a lease, also when the primary is down.
 ///
 /// Thread-safe. `next`, `journal`, `executor` and `clock` must outlive it. The clock must go on
 /// while the machine sleeps.
 class LocalNames final : public PrimaryClient, public Reachability, public WriteLeases {
  public:
-  LocalNames(LocalNamesOptions options, PrimaryClient& next, WritebackJournal& journal,
+  /// `journal` may be null.
+  LocalNames(LocalNamesOptions options, PrimaryClient& next, WritebackJournal* journal,
              Executor& executor, const Clock& clock);
   /// Waits for a request under way.
   ~LocalNames() override;
 
-  /// Takes up and sends what an earlier mount noted, then reserves inode numbers. How many names
-  /// were sent.
+  /// Takes up and sends what an earlier mount noted, then reserves inode numbers; without a journal
+  /// it does nothing. How many names were sent.
   Task<Result<size_t>> prepare();
   /// No more attempts to send.
   void stop();
@@ -89,6 +93,11 @@ class LocalNames final : public PrimaryClient, public Reachability, public Write
   bool covers(InodeNo ino) const override;
   void unreachable() override;
   LeaseState lease_state() const override;
+
+  // ---- WriteLeases (local_names_send.cpp)
+  bool unsent(InodeNo ino) const override;
+  void hurry() override;
+  Task<Result<void>> sent(InodeNo ino, std::chrono::milliseconds deadline) override;
 
   // ---- PrimaryClient
   Task<Result<fs::BatchAnswer>> batch(std::vector<fs::BatchItem> items,
@@ -146,6 +155,7 @@ class LocalNames final : public PrimaryClient, public Reachability, public Write
     bool reserving = false;
     bool sending = false;
     bool stopped = false;
+    std::optional<Completion<bool>> gathering;  // set: the next batch leaves at once
 
     uint64_t lease = 0;          // last noticed
     bool stream = false;         // it lives
@@ -206,6 +216,7 @@ class LocalNames final : public PrimaryClient, public Reachability, public Write
   Task<bool> prepare_for(Concern concern);
   bool worth_asking(State& state, InodeNo ino, bool directory);
   Task<void> take(InodeNo ino);
+  void take_in_background(InodeNo ino);
   std::vector<InodeNo> taken(State& state, InodeNo ino, uint64_t lease,
                              const Result<fs::LeaseAnswer>& answer);
   void install(State& state, const fs::LeaseAnswer& answer, const Asking& asking);
@@ -219,6 +230,8 @@ class LocalNames final : public PrimaryClient, public Reachability, public Write
   // local_names_send.cpp: what is sent
   Task<Result<void>> wait_for(uint64_t number, SteadyTime until);
   void kick(State& state);
+  void hurry(State& state);
+  uint64_t unsettled(const State& state, InodeNo ino) const;
   Task<void> send();
   std::vector<fs::BatchItem> next_items();
   bool take_in(const std::vector<Result<fs::Answer>>& answers);
@@ -235,7 +248,7 @@ class LocalNames final : public PrimaryClient, public Reachability, public Write
 
   const LocalNamesOptions options_;
   PrimaryClient& next_;
-  WritebackJournal& journal_;
+  WritebackJournal* const journal_;
   Executor& executor_;
   const Clock& clock_;
   PrimaryClient& way(const State& state) const;

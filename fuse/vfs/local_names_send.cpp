@@ -41,6 +41,7 @@ Task<Result<void>> LocalNames::wait_for(uint64_t number, SteadyTime until) {
     if (number <= state->settled) co_return ok();
     if (state->stopped) co_return fail(Errc::unavailable, "the mount is ending");
     state->waiting.emplace(number, done);
+    hurry(*state);
   }
   executor_.post_after(until - clock_.steady(), [done] { done.set(false); });
   const bool settled = co_await done;
@@ -52,6 +53,34 @@ Task<Result<void>> LocalNames::settle(std::chrono::milliseconds deadline) {
   const uint64_t number = state_.lock()->given;
   const Result<void> settled = co_await wait_for(number, clock_.steady() + deadline);
   co_return settled;
+}
+
+// 0 when the primary has everything that concerns it.
+uint64_t LocalNames::unsettled(const State& state, InodeNo ino) const {
+  const auto last = state.last.find(ino.value);
+  return last != state.last.end() && last->second > state.settled ? last->second : 0;
+}
+
+bool LocalNames::unsent(InodeNo ino) const {
+  auto state = state_.lock();
+  return unsettled(*state, ino) != 0;
+}
+
+Task<Result<void>> LocalNames::sent(InodeNo ino, std::chrono::milliseconds deadline) {
+  const uint64_t number = unsettled(*state_.lock(), ino);
+  const Result<void> settled = co_await wait_for(number, clock_.steady() + deadline);
+  co_return settled;
+}
+
+void LocalNames::hurry() {
+  auto state = state_.lock();
+  hurry(*state);
+}
+
+// Called with the state locked.
+void LocalNames::hurry(State& state) {
+  if (!state.gathering) return;
+  executor_.post([done = *std::exchange(state.gathering, std::nullopt)] { done.set(true); });
 }
 
 // Called with the state locked.
@@ -72,12 +101,18 @@ Task<void> LocalNames::send() {
   if (!alive) co_return;
   std::chrono::milliseconds pause = kRetryFirst;
   for (;;) {
-    bool gather = false;
+    std::optional<Completion<bool>> gathering;
     {
       auto state = state_.lock();
-      gather = !state->stopped && state->waiting.empty() && state->queue.size() < kBatchMax;
+      if (!state->stopped && state->waiting.empty() && state->queue.size() < kBatchMax) {
+        gathering = state->gathering.emplace();
+      }
     }
-    if (gather) co_await executor_.sleep(kGather);
+    if (gathering) {
+      executor_.post_after(kGather, [done = *gathering] { done.set(true); });
+      (void)co_await *gathering;
+      state_.lock()->gathering.reset();
+    }
     std::vector<fs::BatchItem> items = next_items();
     if (items.empty()) co_return;
     ASTER_FAULT_POINT("names.before_send");
@@ -180,7 +215,7 @@ void LocalNames::drop_first(State& state) {
   if (const auto* create = std::get_if<fs::Create>(&first.item.operation))
     known_now(state, *create);
   state.settled = first.number;
-  journal_.retire_name(first.note);
+  if (journal_ != nullptr) journal_->retire_name(first.note);
   state.queue.pop_front();
   if (state.queue.empty()) {
     state.last.clear();
@@ -234,9 +269,10 @@ void LocalNames::take_conflict_name(State& state, Queued& first, bool lost_paren
     moved->no_replace = true;
   }
   first.item = {std::move(operation), OperationId::random()};
+  if (journal_ == nullptr) return;
   fs::BatchRequest request;
   request.items.push_back(first.item);
-  journal_.replace_name(first.note, ino, fs::encode(request));
+  journal_->replace_name(first.note, ino, fs::encode(request));
 }
 
 // Called with the state locked.
@@ -270,7 +306,7 @@ Task<Result<void>> LocalNames::reserve() {
 }
 
 Result<size_t> LocalNames::load_notes() {
-  ASTER_TRY(const std::vector<WritebackJournal::Note> notes, journal_.names());
+  ASTER_TRY(const std::vector<WritebackJournal::Note> notes, journal_->names());
   auto state = state_.lock();
   for (const WritebackJournal::Note& note : notes) {
     ASTER_TRY(fs::BatchRequest request, fs::decode_batch_request(note.text));
@@ -290,6 +326,7 @@ Result<size_t> LocalNames::load_notes() {
 }
 
 Task<Result<size_t>> LocalNames::prepare() {
+  if (journal_ == nullptr) co_return size_t{0};  // the first lease asks for inode numbers
   ASTER_CO_TRY(const size_t noted, load_notes());
   if (noted > 0) {
     ASTER_CO_TRY(co_await settle(options_.timeout));

@@ -83,7 +83,8 @@ struct VfsOptions {
   std::chrono::milliseconds lease_term{0};
   /// With durability=local: what fsync and close wait for. Outlives the file system.
   WritebackJournal* journal = nullptr;
-  /// With a journal: what may wait there. Null: everything. Outlives the file system.
+  /// What may stay here for a while. Null: everything in a journal, nothing without one. Outlives
+  /// the file system.
   WriteLeases* write_leases = nullptr;
   std::string client;  ///< part of the names of conflict copies
 };

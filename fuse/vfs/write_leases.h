@@ -1,7 +1,10 @@
 #pragma once
 
+#include <chrono>
+
 #include "fuse/vfs/lease_state.h"
 #include "protocol/base/ids.h"
+#include "protocol/base/result.h"
 #include "protocol/base/task.h"
 
 namespace aster {
@@ -18,6 +21,13 @@ class WriteLeases {
   virtual bool covers(InodeNo ino) const = 0;
   /// The servers could not be reached: for a while everything may stay here.
   virtual void unreachable() = 0;
+  /// Names and attributes of it were changed here and are not at the primary yet.
+  virtual bool unsent(InodeNo ino) const = 0;
+  /// They are on their way at once: somebody is about to wait for them.
+  virtual void hurry() = 0;
+  /// Until the primary has what was changed of it before. unavailable after `deadline`: it is sent
+  /// later.
+  virtual Task<Result<void>> sent(InodeNo ino, std::chrono::milliseconds deadline) = 0;
   virtual LeaseState lease_state() const = 0;
 };
 

@@ -22,9 +22,9 @@ from processes import Drive, wait_until  # noqa: E402
 
 # The arrows, in the order in which a write passes them: component, fault point. Those of the
 # journal are passed with durability=local only.
-JOURNAL_POINTS = [("mount", "journal.before_write"), ("mount", "journal.after_write"),
-                  ("mount", "names.before_send"), ("mount", "names.after_answer")]
-POINTS = [("mount", "upload.before_put"), ("follower", "object.before_rename"),
+JOURNAL_POINTS = [("mount", "journal.before_write"), ("mount", "journal.after_write")]
+POINTS = [("mount", "names.before_send"), ("mount", "names.after_answer"),
+          ("mount", "upload.before_put"), ("follower", "object.before_rename"),
           ("follower", "object.after_rename"), ("mount", "upload.after_put"),
           ("mount", "commit.before_send"), ("primary", "db.before_commit"),
           ("primary", "db.after_commit"), ("mount", "commit.after_answer")]

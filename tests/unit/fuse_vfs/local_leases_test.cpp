@@ -42,16 +42,18 @@ class LocalLeases : public ::testing::Test {
   ~LocalLeases() override {
     if (names) names->close();
   }
-  void start() {
+  void start(bool journaled = true) {
     if (names) names->close();
     names.reset();
     journal.reset();
-    auto opened = WritebackJournal::open({temp / "j", 1 << 30, "test"}, executor);
-    EXPECT_TRUE(opened.ok());
-    journal = std::move(*opened);
+    if (journaled) {
+      auto opened = WritebackJournal::open({temp / "j", 1 << 30, "test"}, executor);
+      EXPECT_TRUE(opened.ok());
+      journal = std::move(*opened);
+    }
     names = std::make_unique<LocalNames>(
         LocalNamesOptions{"host", primary.root(), std::chrono::milliseconds(2000), true, true},
-        primary, *journal, executor, clock);
+        primary, journal.get(), executor, clock);
     names->serve(content, primary);
     ASSERT_TRUE(run_blocking(names->prepare()).ok());
     names->on_state(true);
@@ -319,11 +321,75 @@ TEST_F(LocalLeases, while_the_primary_is_away_held_directories_are_changed_here)
 
 TEST_F(LocalLeases, a_directory_that_was_made_here_is_leased_before_it_is_filled) {
   const InodeNo made = make(dir, "mine", true)->ino;
-  ASSERT_EQ(primary.lease_requests().size(), 1u);
+  while (primary.lease_requests().empty()) std::this_thread::yield();
   EXPECT_EQ(primary.lease_requests()[0].take, made);
+  EXPECT_TRUE(make(made, "first").ok()) << "waits for the lease";
   primary.stall();
   EXPECT_TRUE(make(made, "f").ok());
   primary.resume();
+}
+
+/// durability=remote.
+class LeasesWithoutJournal : public LocalLeases {
+ protected:
+  LeasesWithoutJournal() { start(false); }
+  Result<void> sent(InodeNo ino, std::chrono::milliseconds deadline = kPatience) {
+    return run_blocking(names->sent(ino, deadline));
+  }
+};
+
+TEST_F(LeasesWithoutJournal, names_are_made_here_and_sent_for_whoever_waits) {
+  take_dir();
+  primary.stall();
+  const Result<fs::Attr> third = make(dir, "third");
+  ASSERT_TRUE(third.ok());
+  EXPECT_TRUE(call<fs::Renamed>(fs::Rename{dir, "old", dir, "new"}).ok());
+  EXPECT_TRUE(call<fs::Removed>(fs::Unlink{dir, "first"}).ok());
+  EXPECT_TRUE(names->unsent(third->ino));
+  EXPECT_TRUE(names->unsent(old));
+  EXPECT_EQ(names->lease_state().unsent, 3u);
+  EXPECT_TRUE(sent(third->ino, std::chrono::milliseconds(10)).failed_with(Errc::unavailable));
+  primary.resume();
+  ASSERT_TRUE(sent(third->ino).ok());
+  EXPECT_EQ(at_primary(dir, "third")->ino, third->ino);
+  ASSERT_TRUE(settle().ok());
+  EXPECT_FALSE(names->unsent(old));
+  EXPECT_EQ(at_primary(dir, "new")->ino, old);
+  EXPECT_TRUE(at_primary(dir, "first").failed_with(Errc::not_found));
+}
+
+TEST_F(LeasesWithoutJournal, what_nobody_waits_for_is_sent_all_the_same) {
+  take_dir();
+  ASSERT_TRUE(make(dir, "third").ok());
+  while (!at_primary(dir, "third").ok()) std::this_thread::yield();
+}
+
+TEST_F(LeasesWithoutJournal, what_is_wanted_is_sent_and_given_back) {
+  take_dir();
+  primary.stall();
+  ASSERT_TRUE(make(dir, "late").ok());
+  names->on_wanted({{}, true});
+  primary.resume();
+  wait_until_given(dir);
+  EXPECT_TRUE(at_primary(dir, "late").ok());
+}
+
+TEST_F(LeasesWithoutJournal, nothing_is_believed_while_the_primary_is_down) {
+  take_dir();
+  primary.set_away(true);
+  const Result<fs::Attr> held = make(dir, "held");
+  ASSERT_TRUE(held.ok()) << "the lease lasts";
+  names->on_state(false);
+  const auto refused = [&](fs::Operation operation) {
+    const std::chrono::milliseconds deadline(20);
+    return run_blocking(names->call<fs::Attr>(std::move(operation), deadline))
+        .failed_with(Errc::unavailable);
+  };
+  EXPECT_TRUE(refused(create_of(dir, "down", false)));
+  EXPECT_TRUE(refused(fs::Lookup{dir, "old"}));
+  primary.set_away(false);
+  ASSERT_TRUE(sent(held->ino).ok());
+  EXPECT_TRUE(at_primary(dir, "held").ok());
 }
 
 }  // namespace

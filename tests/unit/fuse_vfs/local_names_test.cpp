@@ -23,7 +23,7 @@ class LocalNamesTest : public ::testing::Test {
     journal = std::move(*opened);
     names = std::make_unique<LocalNames>(
         LocalNamesOptions{"host", primary.root(), std::chrono::milliseconds(500), take_new},
-        primary, *journal, executor, clock);
+        primary, journal.get(), executor, clock);
     const Result<size_t> prepared = run_blocking(names->prepare());
     ASSERT_TRUE(prepared.ok()) << prepared.error().message();
     sent_at_start = *prepared;
@@ -204,7 +204,7 @@ TEST_F(LocalNamesTest, AFullJournalMakesNamesAtThePrimary) {
   journal = std::move(*opened);
   names = std::make_unique<LocalNames>(
       LocalNamesOptions{"host", primary.root(), std::chrono::milliseconds(500), true}, primary,
-      *journal, executor, clock);
+      journal.get(), executor, clock);
   ASSERT_TRUE(run_blocking(names->prepare()).ok());
   const InodeNo own = make(parent, "own", fs::FileType::directory)->ino;
   ASSERT_TRUE(make(own, "f").ok());
