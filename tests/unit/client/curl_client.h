@@ -1,0 +1,36 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <string>
+
+#include "protocol/client/curl_http_client.h"
+
+namespace aster::testing {
+
+/// A client with an executor of its own.
+struct Client {
+  Executor executor{{.name = "test", .threads = 2}};
+  CurlHttpClient http;
+  explicit Client(CurlHttpClientOptions options = {}) : http(std::move(options), executor) {}
+
+  Result<HttpClientResponse> send(HttpClientRequest request, CancelToken cancel = {}) {
+    return run_blocking(http.send(std::move(request), std::move(cancel)));
+  }
+  Result<HttpClientResponse> get(const std::string& url) { return send({.url = url}); }
+};
+
+/// Bytes that do not repeat; `size` is a multiple of 8.
+inline std::string pattern(size_t size) {
+  std::mt19937_64 generator(7);
+  std::string out(size, '\0');
+  for (size_t i = 0; i + 8 <= size; i += 8) {
+    const uint64_t word = generator();
+    std::memcpy(out.data() + i, &word, 8);
+  }
+  return out;
+}
+
+}  // namespace aster::testing
