@@ -177,7 +177,7 @@ Task<void> LocalNames::check_down() {
   if (down) state_.lock()->down_until = clock_.steady() + time;
 }
 
-Task<bool> LocalNames::prepare_for(Concern concern) {
+Task<bool> LocalNames::prepare_for(Concern concern, SteadyTime until) {
   InodeNo ask;
   bool lost = false;
   std::vector<Completion<bool>> answers;
@@ -198,12 +198,18 @@ Task<bool> LocalNames::prepare_for(Concern concern) {
       if (whole || ask || !answers.empty()) continue;
       if (worth_asking(*state, directory, true)) ask = directory;
     }
-    if (ask) state->asking[ask.value];
+    if (ask) {
+      answers.emplace_back();
+      state->asking[ask.value].waiting.push_back(answers.back());
+    }
   }
   if (lost) co_await check_down();
-  for (const Completion<bool>& done : answers) (void)co_await done;
-  if (ask) co_await take(ask);
-  co_return lost || ask || !answers.empty();
+  if (ask) take_in_background(ask);
+  for (const Completion<bool>& done : answers) {
+    executor_.post_after(until - clock_.steady(), [done] { done.set(false); });
+    (void)co_await done;
+  }
+  co_return lost || !answers.empty();
 }
 
 // The caller has put it into State::asking.
@@ -249,7 +255,7 @@ Task<void> LocalNames::take(InodeNo ino) {
   if (!unwanted.empty()) give_in_background(std::move(unwanted), false);
 }
 
-// Whoever makes a name in it meanwhile waits for the answer.
+// Whoever changes a name in it meanwhile waits for the answer.
 void LocalNames::take_in_background(InodeNo ino) {
   executor_.post([this, line = lifeline_, ino] {
     if (line->enter()) start(take(ino));

@@ -91,7 +91,7 @@ Task<Result<fs::BatchAnswer>> LocalNames::batch(std::vector<fs::BatchItem> items
   const SteadyTime until = clock_.steady() + deadline;
   if (options_.leases && !items.empty()) {
     Concern concern = concern_of<Concern>(items[0].operation);
-    const bool changed = co_await prepare_for(std::move(concern));
+    const bool changed = co_await prepare_for(std::move(concern), until);
     if (changed) {
       if (std::optional<fs::BatchAnswer> here = answer_here(items)) co_return std::move(*here);
     }

@@ -212,8 +212,9 @@ class LocalNames final : public PrimaryClient, public Reachability, public Write
     std::vector<InodeNo> directories;  // of which it changes names
     std::vector<InodeNo> all;
   };
-  /// True when something has changed, and it may be answered here now.
-  Task<bool> prepare_for(Concern concern);
+  /// True when something has changed, and it may be answered here now. Back at `until` at the
+  /// latest, whatever the primary does.
+  Task<bool> prepare_for(Concern concern, SteadyTime until);
   bool worth_asking(State& state, InodeNo ino, bool directory);
   Task<void> take(InodeNo ino);
   void take_in_background(InodeNo ino);

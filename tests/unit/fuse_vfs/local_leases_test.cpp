@@ -364,6 +364,18 @@ TEST_F(LeasesWithoutJournal, what_nobody_waits_for_is_sent_all_the_same) {
   while (!at_primary(dir, "third").ok()) std::this_thread::yield();
 }
 
+TEST_F(LeasesWithoutJournal, nobody_waits_for_a_lease_beyond_the_deadline) {
+  ASSERT_TRUE(make(dir, "first").ok());
+  primary.stall();
+  std::jthread late([&] {
+    // The lease is asked for, and the name waits for it; when that takes too long it goes itself.
+    while (primary.calls("create") < 2) std::this_thread::yield();
+    primary.resume();
+  });
+  const std::chrono::milliseconds deadline(50);
+  EXPECT_TRUE(run_blocking(names->call<fs::Attr>(create_of(dir, "second", false), deadline)).ok());
+}
+
 TEST_F(LeasesWithoutJournal, what_is_wanted_is_sent_and_given_back) {
   take_dir();
   primary.stall();
