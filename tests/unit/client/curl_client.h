@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "protocol/client/curl_http_client.h"
+#include "tests/unit/client/socket_server.h"
 
 namespace aster::testing {
 
@@ -20,6 +23,21 @@ struct Client {
     return run_blocking(http.send(std::move(request), std::move(cancel)));
   }
   Result<HttpClientResponse> get(const std::string& url) { return send({.url = url}); }
+};
+
+/// Answers whatever it is asked with the bytes of its turn, and hangs up.
+class ScriptedServer {
+ public:
+  explicit ScriptedServer(std::vector<std::string> answers) : answers_(std::move(answers)) {}
+  std::string url() const { return server_.url(); }
+  std::atomic<size_t> turn = 0;
+
+ private:
+  const std::vector<std::string> answers_;
+  SocketServer server_{[this](Peer& peer) {
+    peer.read_head();
+    peer.write(answers_[turn]);
+  }};
 };
 
 /// Bytes that do not repeat; `size` is a multiple of 8.

@@ -12,6 +12,7 @@ namespace {
 using testing::Client;
 using testing::pattern;
 using testing::Peer;
+using testing::ScriptedServer;
 using testing::SocketServer;
 
 TEST(CurlHttpClient, sends_the_target_and_headers_as_they_are) {
@@ -211,13 +212,10 @@ TEST(CurlHttpClient, large_bodies_are_refused_before_and_while_they_come) {
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x') +
           "\r\n0\r\n\r\n",
       "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n"};
-  std::atomic<size_t> turn = 0;
-  SocketServer server([&](Peer& peer) {
-    peer.read_head();
-    peer.write(answers[turn]);
-  });
+  ScriptedServer server(answers);
   Client client;
-  for (turn = 0; turn < answers.size(); ++turn) {
+  for (size_t turn = 0; turn < answers.size(); ++turn) {
+    server.turn = turn;
     const auto got = client.send({.url = server.url(), .max_body = 100});
     EXPECT_FALSE(got.ok());
     if (turn < 2) {

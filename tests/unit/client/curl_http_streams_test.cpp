@@ -13,6 +13,7 @@ namespace {
 using testing::Client;
 using testing::pattern;
 using testing::Peer;
+using testing::ScriptedServer;
 using testing::SocketServer;
 
 /// Gives out a text in pieces of changing size, each from another thread turn.
@@ -224,13 +225,10 @@ TEST(CurlHttpClient, a_body_that_ends_early_is_never_a_success) {
       "HTTP/1.1 200 OK\r\nContent-Le",
       "nonsense\r\n\r\n",
       ""};
-  std::atomic<size_t> turn = 0;
-  SocketServer server([&](Peer& peer) {
-    peer.read_head();
-    peer.write(answers[turn]);
-  });
+  ScriptedServer server(answers);
   Client client;
-  for (turn = 0; turn < answers.size(); ++turn) {
+  for (size_t turn = 0; turn < answers.size(); ++turn) {
+    server.turn = turn;
     EXPECT_TRUE(client.get(server.url()).failed_with(Errc::unavailable)) << answers[turn];
     const auto sink = std::make_shared<SlowSink>(client.executor);
     EXPECT_TRUE(client.send({.url = server.url(), .sink = sink}).failed_with(Errc::unavailable));
