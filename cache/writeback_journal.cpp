@@ -523,6 +523,11 @@ void WritebackJournal::give_back(uint64_t amount) {
   state_->aside -= amount;
 }
 
+bool WritebackJournal::half_full() const {
+  std::lock_guard lock(state_->mutex);
+  return !state_->fits(state_->options.limit_bytes / 2);
+}
+
 bool WritebackJournal::takes_new() const {
   return state_->options.limit_bytes > 0;
 }

@@ -87,6 +87,8 @@ class WritebackJournal {
   bool set_aside(uint64_t amount);
   void give_back(uint64_t amount);
 
+  /// It is time to send what it holds.
+  bool half_full() const;
   /// False: opened only to send what an earlier mount left (limit_bytes 0).
   bool takes_new() const;
   /// A name that is answered before the primary knows it, to be sent later; in the words of the

@@ -309,6 +309,9 @@ class Filesystem final : public KeptContent {
   Task<Result<void>> commit_range(std::shared_ptr<FileHandle> file, fs::Commit commit, Caller who);
   /// Sends what a closed file has left, after `pause`, as often as it takes.
   void finish_in_background(InodeNo ino, std::chrono::milliseconds pause);
+  /// The same for what is in the journal: it may wait a moment for more.
+  void finish_with_others(InodeNo ino);
+  void finish(InodeNo ino, std::chrono::milliseconds pause);
   void finished(InodeNo ino, const FileContent& content, const Result<void>& done,
                 std::chrono::milliseconds pause);
   Task<Result<void>> flush_last(InodeNo ino, std::shared_ptr<FileContent> content, bool to_servers);
@@ -341,7 +344,11 @@ class Filesystem final : public KeptContent {
     std::unordered_map<uint64_t, std::pair<uint64_t, Error>> by_inode;  // number, why
   };
   Guarded<Refusals> refusals_;
-  Guarded<std::unordered_set<uint64_t>> finishing_;  // files with a finish_in_background to come
+  struct Finishing {
+    std::unordered_set<uint64_t> due;  // files with a finish() to come
+    std::vector<InodeNo> gathered;     // those of them that travel together
+  };
+  Guarded<Finishing> finishing_;
   std::shared_ptr<Lifeline> lifeline_ = std::make_shared<Lifeline>();
 };
 

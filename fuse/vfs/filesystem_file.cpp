@@ -239,30 +239,56 @@ void Filesystem::release(HandleId handle) {
 }
 
 void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pause) {
-  const bool first = finishing_.lock()->insert(ino.value).second;
+  const bool first = finishing_.lock()->due.insert(ino.value).second;
   if (!first) return;
   parts_.executor.post_after(pause, [this, lifeline = lifeline_, ino, pause] {
-    std::optional<Lifeline::Guard> alive = lifeline->enter();
-    if (!alive || remote_.stopped()) return;
-    finishing_.lock()->erase(ino.value);
-    auto guard = std::make_shared<Lifeline::Guard>(std::move(*alive));
-    // The table keeps an inode that is dirty; what is gone by now has nothing to send.
-    const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
-    if (!content) return;
-    const InodeTable::Ticket ticket = inodes_.ticket();
-    start<Result<void>>(content->drain(inodes_.writers(ino) == 0),
-                        [this, guard, ino, content, pause, ticket](Result<void> done) {
-                          if (done.ok()) inodes_.committed(ino, ticket);
-                          finished(ino, *content, done, pause);
-                        });
+    if (lifeline->enter()) finish(ino, pause);
   });
+}
+
+// Packs and batches cost the servers little more than a file alone does, and what is written again
+// or removed meanwhile need not travel at all.
+void Filesystem::finish_with_others(InodeNo ino) {
+  if (options_.journal->half_full()) {
+    finish_in_background(ino, std::chrono::milliseconds(0));
+    return;
+  }
+  {
+    auto finishing = finishing_.lock();
+    if (!finishing->due.insert(ino.value).second) return;
+    finishing->gathered.push_back(ino);
+    if (finishing->gathered.size() > 1) return;
+  }
+  parts_.executor.post_after(options_.gather, [this, lifeline = lifeline_] {
+    const std::optional<Lifeline::Guard> alive = lifeline->enter();
+    if (!alive) return;
+    for (const InodeNo next : std::exchange(finishing_.lock()->gathered, {})) {
+      finish(next, std::chrono::milliseconds(0));
+    }
+  });
+}
+
+void Filesystem::finish(InodeNo ino, std::chrono::milliseconds pause) {
+  std::optional<Lifeline::Guard> alive = lifeline_->enter();
+  if (!alive || remote_.stopped()) return;
+  finishing_.lock()->due.erase(ino.value);
+  auto guard = std::make_shared<Lifeline::Guard>(std::move(*alive));
+  // The table keeps an inode that is dirty; what is gone by now has nothing to send.
+  const std::shared_ptr<FileContent> content = inodes_.content_if_any(ino);
+  if (!content) return;
+  const InodeTable::Ticket ticket = inodes_.ticket();
+  start<Result<void>>(content->drain(inodes_.writers(ino) == 0),
+                      [this, guard, ino, content, pause, ticket](Result<void> done) {
+                        if (done.ok()) inodes_.committed(ino, ticket);
+                        finished(ino, *content, done, pause);
+                      });
 }
 
 void Filesystem::finished(InodeNo ino, const FileContent& content, const Result<void>& done,
                           std::chrono::milliseconds pause) {
   note_refusal(ino, done);
   if (done.ok() && waits_in_journal(ino) && !remote_.stopped()) {
-    finish_in_background(ino, std::chrono::milliseconds(0));  // journaled meanwhile
+    finish_with_others(ino);  // journaled meanwhile
     return;
   }
   if (done.ok() || inodes_.unlinked(ino) || !content.dirty() || remote_.stopped()) {

@@ -175,7 +175,7 @@ Task<void> Filesystem::send_unless_covered(InodeNo ino, std::shared_ptr<FileCont
     note_refusal(ino, sent);
     if (!sent.ok() && Remote::transient(sent.error())) options_.write_leases->unreachable();
   }
-  if (waits_in_journal(ino)) finish_in_background(ino, std::chrono::milliseconds(0));
+  if (waits_in_journal(ino)) finish_with_others(ino);
 }
 
 Task<void> Filesystem::send_content(std::vector<InodeNo> inodes) {

@@ -83,6 +83,8 @@ struct VfsOptions {
   std::chrono::milliseconds lease_term{0};
   /// With durability=local: what fsync and close wait for. Outlives the file system.
   WritebackJournal* journal = nullptr;
+  /// What goes to the journal within this time is sent together.
+  std::chrono::milliseconds gather{1000};
   /// What may stay here for a while. Null: everything in a journal, nothing without one. Outlives
   /// the file system.
   WriteLeases* write_leases = nullptr;

@@ -88,6 +88,35 @@ TEST_F(Files, what_is_refused_after_a_local_flush_is_told_to_every_handle_once) 
   filesystem.reset();
 }
 
+TEST_F(Files, what_is_in_the_journal_waits_for_more_until_it_is_half_full) {
+  TempDir dir;
+  constexpr uint64_t kLimit = 1 << 20;
+  auto journal = WritebackJournal::open({dir / "j", kLimit, "test"}, executor);
+  ASSERT_TRUE(journal.ok());
+  VfsOptions options;
+  options.journal = journal->get();
+  options.gather = std::chrono::hours(1);
+  remount(options);
+  const auto close_journaled = [&](const std::string& name, size_t size) {
+    const Created file = create(name);
+    write(file.opened.handle, 0, name);
+    JournaledWrite write;
+    write.ino = file.entry.attr.ino;
+    write.pieces.push_back({0, Bytes::from_string(std::string(size, '.'))});
+    EXPECT_TRUE(run((*journal)->append(std::move(write))).ok());
+    EXPECT_TRUE(run(fs().flush(file.opened.handle, who)).ok());
+    return file.entry.attr.ino;
+  };
+  io.refuse_drains(Errc::unavailable);
+  const InodeNo first = close_journaled("first", 100);
+  const InodeNo second = close_journaled("second", kLimit / 2);
+  io.refuse_drains(std::nullopt);
+  while (primary.content(second).value() != "second") {
+  }
+  EXPECT_EQ(primary.content(first).value(), "") << "nobody asked for it";
+  filesystem.reset();
+}
+
 TEST_F(Files, what_a_failed_close_left_is_flushed_at_the_end) {
   const Created file = create("a");
   write(file.opened.handle, 0, "hello");
