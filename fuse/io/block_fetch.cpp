@@ -31,18 +31,15 @@ Task<Result<void>> get_blocks(std::shared_ptr<IoContext> context, ObjectAccessPt
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - context->clock.steady());
   if (left.count() <= 0) co_return fail(Errc::timeout, "reading an object");
-  auto sink = std::make_shared<BlockSink>(context->pool, object, first, count, std::move(on_block));
+  auto sink = std::make_shared<BlockSink>(context->pool, context->bytes_read_remote, object, first,
+                                          count, std::move(on_block));
   HttpClientRequest request;
   request.url = context->primary.absolute(object->url);
   request.headers.emplace_back("Range", sink->range_header());
-  request.sink = sink;
-  request.on_headers = [sink](int status, const HeaderList& headers) {
-    sink->on_headers(status, headers);
-  };
+  request.receiver = sink;
   request.max_body = 64 << 10;  // of an error answer
   request.total_timeout = left;
   Result<HttpClientResponse> response = co_await context->exchange(std::move(request));
-  context->bytes_read_remote += sink->received();
   if (!response.ok()) co_return std::move(response).error();
   if (response->status < 200 || response->status > 299) co_return refusal(*response);
   co_return sink->finished();

@@ -15,9 +15,11 @@ constexpr size_t kPooledFrom = kBlockSize / 2;
 
 }  // namespace
 
-BlockSink::BlockSink(BlockPool& pool, std::shared_ptr<const fs::ObjectAccess> object,
-                     uint32_t first, uint32_t count, OnBlock on_block)
+BlockSink::BlockSink(BlockPool& pool, std::atomic<uint64_t>& received,
+                     std::shared_ptr<const fs::ObjectAccess> object, uint32_t first, uint32_t count,
+                     OnBlock on_block)
     : pool_(pool),
+      received_in_all_(received),
       object_(std::move(object)),
       on_block_(std::move(on_block)),
       begin_(first * kBlockSize),
@@ -29,20 +31,19 @@ std::string BlockSink::range_header() const {
   return "bytes=" + std::to_string(begin_) + "-" + std::to_string(end_ - 1);
 }
 
-void BlockSink::on_headers(int status, const HeaderList& headers) {
-  if (status < 200 || status > 299) return;
-  if (status == 200 && begin_ == 0 && end_ == object_->size) return;
+Result<void> BlockSink::begin(int status, const HeaderList& headers) {
+  if (status == 200 && begin_ == 0 && end_ == object_->size) return ok();
   const std::string wanted = "bytes " + std::to_string(begin_) + "-" + std::to_string(end_ - 1) +
                              "/" + std::to_string(object_->size);
   const std::string* range = find_header(headers, "Content-Range");
-  if (status == 206 && range != nullptr && *range == wanted) return;
-  refused_ = Error{Errc::io_error, "the answer is not the range that was asked for"};
+  if (status == 206 && range != nullptr && *range == wanted) return ok();
+  return fail(Errc::io_error, "the answer is not the range that was asked for");
 }
 
-Task<Result<void>> BlockSink::write(ByteView piece) {
-  if (refused_) co_return *refused_;
+Result<void> BlockSink::receive(ByteView piece) {
   received_ += piece.size();
-  if (received_ > end_ - begin_) co_return fail(Errc::io_error, "the body is longer than asked");
+  received_in_all_ += piece.size();
+  if (received_ > end_ - begin_) return fail(Errc::io_error, "the body is longer than asked");
   while (!piece.empty()) {
     if (memory_ == nullptr) start_block();
     const size_t n = std::min(piece.size(), block_.size() - filled_);
@@ -51,11 +52,10 @@ Task<Result<void>> BlockSink::write(ByteView piece) {
     piece = piece.subspan(n);
     if (filled_ == block_.size()) end_block();
   }
-  co_return ok();
+  return ok();
 }
 
 Result<void> BlockSink::finished() const {
-  if (refused_) return *refused_;
   if (received_ != end_ - begin_) return fail(Errc::io_error, "the body is shorter than asked");
   return ok();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,20 +12,22 @@
 
 namespace aster {
 
-/// Takes the body of a ranged GET and cuts it into verified blocks. Used by one exchange.
-class BlockSink final : public ByteSink {
+/// Takes the body of a ranged GET and cuts it into verified blocks, where it arrives: while the
+/// bytes are in the processor's cache. Used by one exchange.
+class BlockSink final : public ByteReceiver {
  public:
-  /// `index` of the object with its verified bytes, or corrupt.
+  /// `index` of the object with its verified bytes, or corrupt. On the transfer thread.
   using OnBlock = std::function<void(uint32_t index, Result<Bytes> block)>;
-  BlockSink(BlockPool& pool, std::shared_ptr<const fs::ObjectAccess> object, uint32_t first,
-            uint32_t count, OnBlock on_block);
+  /// `received` counts bytes as they come.
+  BlockSink(BlockPool& pool, std::atomic<uint64_t>& received,
+            std::shared_ptr<const fs::ObjectAccess> object, uint32_t first, uint32_t count,
+            OnBlock on_block);
 
-  /// To be called with the head of the answer: only exactly the asked range is taken.
-  void on_headers(int status, const HeaderList& headers);
-  Task<Result<void>> write(ByteView piece) override;
+  /// Only exactly the asked range is taken.
+  Result<void> begin(int status, const HeaderList& headers) override;
+  Result<void> receive(ByteView piece) override;
   /// After the exchange: io_error when the body was shorter than asked.
   Result<void> finished() const;
-  uint64_t received() const noexcept { return received_; }
   /// "bytes=FIRST-LAST" for the request.
   std::string range_header() const;
 
@@ -33,6 +36,7 @@ class BlockSink final : public ByteSink {
   void end_block();
 
   BlockPool& pool_;
+  std::atomic<uint64_t>& received_in_all_;
   const std::shared_ptr<const fs::ObjectAccess> object_;
   const OnBlock on_block_;
   const uint64_t begin_;
@@ -43,7 +47,6 @@ class BlockSink final : public ByteSink {
   std::byte* memory_ = nullptr;  // its memory; nobody else has it before the block is full
   size_t filled_ = 0;
   uint64_t received_ = 0;
-  std::optional<Error> refused_;
 };
 
 }  // namespace aster

@@ -145,7 +145,7 @@ void CurlExchange::set_limits() {
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 25L);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(request_.connect_timeout.count()));
-  if (request_.sink || request_.max_body >= kBulkFrom) {
+  if (request_.sink || request_.receiver || request_.max_body >= kBulkFrom) {
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kBulkBuffer);
   }
 }
@@ -285,7 +285,11 @@ bool CurlExchange::headers_end() {
     return fail_with(fail(Errc::unavailable, "the answer does not say how long it is"));
   }
   if (request_.on_headers) start_write();
-  if (wants_sink() || request_.method == "HEAD") return true;
+  if (streams(request_.receiver)) {
+    const Result<void> wanted = request_.receiver->begin(response_.status, response_.headers);
+    return wanted.ok() || fail_with(wanted.error());
+  }
+  if (streams(request_.sink) || request_.method == "HEAD") return true;
   const uint64_t length = expected_length_.value_or(0);
   if (length > request_.max_body) return fail_with(fail(Errc::too_large, "the answer's body"));
   body_.reserve(length);
@@ -302,7 +306,13 @@ bool CurlExchange::refused_early() {
 }
 
 size_t CurlExchange::body_piece(ByteView piece) {
-  if (!wants_sink()) {
+  if (streams(request_.receiver)) {
+    const Result<void> taken = request_.receiver->receive(piece);
+    if (!taken.ok()) fail_with(taken.error());
+    response_.body_length += piece.size();
+    return taken.ok() ? piece.size() : 0;
+  }
+  if (!streams(request_.sink)) {
     if (body_.size() + piece.size() > request_.max_body) {
       fail_with(fail(Errc::too_large, "the answer's body"));
       return 0;

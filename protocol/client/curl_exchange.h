@@ -98,7 +98,7 @@ class CurlExchange : public std::enable_shared_from_this<CurlExchange> {
   bool fail_with(Error error);
   Error error_for(CURLcode code) const;
   void set_paused(bool& flag, bool paused);
-  bool wants_sink() const { return request_.sink && response_.status / 100 == 2; }
+  bool streams(const auto& target) const { return target && response_.status / 100 == 2; }
 
   void begin_work();
   void end_work(Event event);

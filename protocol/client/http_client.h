@@ -40,6 +40,16 @@ class ByteSink {
   virtual Task<Result<void>> write(ByteView piece) = 0;
 };
 
+/// Takes a body where it arrives, on the transfer thread: for what goes to memory that is there
+/// already. It must not wait for anything: all exchanges would wait with it.
+class ByteReceiver {
+ public:
+  virtual ~ByteReceiver() = default;
+  /// Before the first piece, also when there is none. An error ends the exchange, as below.
+  virtual Result<void> begin(int status, const HeaderList& headers) = 0;
+  virtual Result<void> receive(ByteView piece) = 0;
+};
+
 struct HttpClientRequest {
   std::string method = "GET";
   std::string url;     ///< absolute; sent as it is, never normalised again (signatures cover it)
@@ -52,12 +62,14 @@ struct HttpClientRequest {
   uint64_t source_length = 0;
   bool send_empty_body = false;  ///< sends Content-Length: 0
 
-  /// Where a 2xx body goes: to `sink` when set, else into HttpClientResponse::body. Bodies of other
-  /// statuses always go into `body`.
+  /// Where a 2xx body goes: to `sink` or `receiver` when set, else into HttpClientResponse::body.
+  /// Bodies of other statuses always go into `body`.
   std::shared_ptr<ByteSink> sink;
+  std::shared_ptr<ByteReceiver> receiver;
   /// Called once with status and headers before the first byte reaches `sink`.
   std::function<void(int status, const HeaderList&)> on_headers;
-  uint64_t max_body = 8 << 20;  ///< larger bodies fail with too_large (not applied to `sink`)
+  uint64_t max_body =
+      8 << 20;  ///< larger bodies fail with too_large (not applied to the two above)
 
   std::chrono::milliseconds connect_timeout{5000};
   std::chrono::milliseconds total_timeout{30000};  ///< zero = none (event streams)
@@ -69,7 +81,7 @@ struct HttpClientResponse {
   int status = 0;
   HeaderList headers;
   Bytes body;
-  uint64_t body_length = 0;  ///< bytes received, also when they went to a sink
+  uint64_t body_length = 0;  ///< bytes received, also when they went elsewhere
 };
 
 /// Lets the owner of exchanges end them early, from any thread. They then fail with `interrupted`.
@@ -98,8 +110,8 @@ class CancelToken {
 
 /// One HTTP exchange: no retries, no redirects, no cookies. Thread-safe. Any HTTP status is a
 /// success here; errors are unavailable (cannot connect, connection lost), timeout, interrupted,
-/// too_large, or whatever a ByteSource or ByteSink returned. The task goes on on the executor
-/// handed to the implementation, never on its transfer thread.
+/// too_large, or whatever a ByteSource, ByteSink or ByteReceiver returned. The task goes on on the
+/// executor handed to the implementation, never on its transfer thread.
 class HttpClient {
  public:
   virtual ~HttpClient() = default;

@@ -6,7 +6,7 @@
 #include "tests/unit/client/curl_client.h"
 #include "tests/unit/client/socket_server.h"
 
-// Bodies that come from a ByteSource and go to a ByteSink.
+// Bodies that come from a ByteSource and go to a ByteSink or a ByteReceiver.
 namespace aster {
 namespace {
 
@@ -87,6 +87,61 @@ class GateSink final : public ByteSink {
   }
   const Completion<bool> entered, gate;
 };
+
+/// Collects up to `most` bytes.
+class Receiver final : public ByteReceiver {
+ public:
+  explicit Receiver(size_t most = SIZE_MAX) : most_(most) {}
+  Result<void> begin(int status, const HeaderList& headers) override {
+    EXPECT_EQ(std::exchange(begun_, true), false);
+    EXPECT_EQ(status, 200);
+    if (find_header(headers, "content-length") == nullptr) return fail(Errc::io_error, "length");
+    return ok();
+  }
+  Result<void> receive(ByteView piece) override {
+    EXPECT_TRUE(begun_);
+    if (text_.size() + piece.size() > most_) return fail(Errc::no_space, "receiver is full");
+    text_ += as_text(piece);
+    return ok();
+  }
+  bool begun() const { return begun_; }
+  const std::string& text() const { return text_; }
+
+ private:
+  const size_t most_;
+  bool begun_ = false;
+  std::string text_;
+};
+
+TEST(CurlHttpClient, a_receiver_gets_the_body_and_may_refuse_it) {
+  const std::string body = pattern(3 << 20);
+  SocketServer server([&](Peer& peer) {
+    peer.read_head();
+    peer.answer(body);
+  });
+  Client client;
+  const auto all = std::make_shared<Receiver>();
+  const auto got = client.send({.url = server.url(), .receiver = all, .max_body = 1});
+  ASSERT_TRUE(got.ok()) << got.error().message();
+  EXPECT_TRUE(all->text() == body);
+  EXPECT_EQ(got->body_length, body.size());
+  EXPECT_TRUE(got->body.empty());
+  const auto half = std::make_shared<Receiver>(body.size() / 2);
+  EXPECT_TRUE(client.send({.url = server.url(), .receiver = half}).failed_with(Errc::no_space));
+}
+
+TEST(CurlHttpClient, a_receiver_gets_no_error_answers) {
+  SocketServer server([](Peer& peer) {
+    peer.read_head();
+    peer.answer("why not", "403 Forbidden");
+  });
+  Client client;
+  const auto receiver = std::make_shared<Receiver>();
+  const auto got = client.send({.url = server.url(), .receiver = receiver});
+  ASSERT_TRUE(got.ok());
+  EXPECT_EQ(as_text(got->body.view()), "why not");
+  EXPECT_FALSE(receiver->begun());
+}
 
 TEST(CurlHttpClient, streams_both_ways_with_back_pressure) {
   const std::string up = pattern(20 << 20);

@@ -224,10 +224,10 @@ class FakeFollower final : public HttpClient {
     response.headers.emplace_back("content-range", "bytes " + std::to_string(exchange.first) + "-" +
                                                        std::to_string(exchange.last) + "/" +
                                                        std::to_string(size));
-    if (request.on_headers) request.on_headers(206, response.headers);
+    ASTER_CO_TRY(request.receiver->begin(206, response.headers));
     for (size_t at = 0; at < bytes.size();) {  // in odd pieces, as networks do
       const size_t n = std::min<size_t>(bytes.size() - at, 100'000);
-      ASTER_CO_TRY(co_await request.sink->write(as_bytes(std::string_view(bytes).substr(at, n))));
+      ASTER_CO_TRY(request.receiver->receive(as_bytes(std::string_view(bytes).substr(at, n))));
       at += n;
     }
     response.body_length = bytes.size();
