@@ -383,7 +383,7 @@ class MountedDrive {
   std::vector<std::filesystem::path> session_files_;
   const SystemClock clock_;
   const BootClock boot_clock_;
-  BlockPool pool_{64 << 20};
+  BlockPool pool_{8 << 20};
   Executor executor_{{"core", 8, 65536}};
   std::unique_ptr<CurlHttpClient> http_;
   std::unique_ptr<CurlHttpClient> control_http_;  // events and acknowledgements

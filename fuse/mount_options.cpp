@@ -52,14 +52,15 @@ Result<void> set_allow_other(MountOptions& options, bool allow) {
   return ok();
 }
 
-/// One budget for everything that holds data in memory. Half for blocks, a quarter for what is
-/// unsent, an eighth for read-ahead; the rest is left to the program itself.
+/// One budget for the whole process. A quarter for blocks, which the kernel's pages hold again, a
+/// quarter for what is unsent, an eighth for read-ahead; the rest is left to the program itself:
+/// blocks on their way to the disk, buffers of connections, the index of the cache.
 Result<void> set_memory(MountOptions& options, Value value) {
   constexpr uint64_t kLeast = 64 << 20;
   uint64_t memory = 0;
   ASTER_TRY(set_size(memory, value));
   if (memory < kLeast) return fail(Errc::bad_request, "64M at least");
-  options.memory_cache = memory / 2;
+  options.memory_cache = memory / 4;
   options.dirty_limit = memory / 4;
   options.read_ahead = memory / 8;
   return ok();
@@ -96,7 +97,7 @@ constexpr Row kRows[] = {
     {"memory", "SIZE",
      "Buffers and cache together, instead of the next two and read-ahead (default: 256M)",
      set_memory},
-    {"memory-cache", "SIZE", "Memory for blocks (default: 128M)",
+    {"memory-cache", "SIZE", "Memory for blocks (default: 64M)",
      [](MountOptions& o, Value v) { return set_size(o.memory_cache, v); }},
     {"dirty-limit", "SIZE", "Unsent writes in memory; more goes to journal-dir (default: 64M)",
      [](MountOptions& o, Value v) { return set_size(o.dirty_limit, v); }},

@@ -25,8 +25,8 @@ struct MountOptions {
   std::string workspace;
 
   std::optional<std::string> cache_dir;
-  uint64_t cache_size = 10ull << 30;     ///< bytes on disk; 0: no disk cache
-  uint64_t memory_cache = 128ull << 20;  ///< bytes; with the next two a budget of 256 MiB
+  uint64_t cache_size = 10ull << 30;    ///< bytes on disk; 0: no disk cache
+  uint64_t memory_cache = 64ull << 20;  ///< bytes; see set_memory for the shares of 256 MiB
   uint64_t dirty_limit = 64ull << 20;
   bool local_durability = false;  ///< fsync and close wait for the journal, not for the servers
   std::string journal_dir;        ///< empty: the default

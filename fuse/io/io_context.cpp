@@ -9,7 +9,7 @@ namespace aster {
 namespace {
 
 // Idle block memory that is kept for reuse.
-constexpr size_t kPoolIdle = 16 << 20;
+constexpr size_t kPoolIdle = 8 << 20;
 // Bad blocks that are remembered as reported.
 constexpr size_t kReportedMax = 4096;
 

@@ -120,7 +120,7 @@ TEST(MountOptions, sizes_and_times_have_units) {
 
 TEST(MountOptions, one_budget_for_memory_is_shared_out) {
   const MountOptions options = parsed({"-o", "memory=256M,read_ahead=16M", "/m"});
-  EXPECT_EQ(options.memory_cache, 128ull << 20);
+  EXPECT_EQ(options.memory_cache, 64ull << 20);
   EXPECT_EQ(options.dirty_limit, 64ull << 20);
   EXPECT_EQ(options.read_ahead, 16ull << 20);
   EXPECT_NE(refusal({"-o", "memory=63M", "/m"}).find("64M at least"), std::string::npos);
