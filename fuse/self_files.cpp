@@ -39,7 +39,6 @@ std::string configuration(const SelfSources& s) {
                                              : "relatime");
   lines.add("allow_other", s.allow_other);
   lines.add("timeout_ms", static_cast<uint64_t>(o.timeout.count()));
-  lines.add("memory", o.memory_cache + o.dirty_limit + o.read_ahead);
   lines.add("memory_cache", o.memory_cache).add("dirty_limit", o.dirty_limit);
   lines.add("read_ahead", o.read_ahead);
   lines.add("cache_size", o.cache_size).add("cache_dir", o.cache_size == 0 ? "" : s.cache_dir);

@@ -242,7 +242,7 @@ void Filesystem::finish_in_background(InodeNo ino, std::chrono::milliseconds pau
   const bool first = finishing_.lock()->due.insert(ino.value).second;
   if (!first) return;
   parts_.executor.post_after(pause, [this, lifeline = lifeline_, ino, pause] {
-    if (lifeline->enter()) finish(ino, pause);
+    if (const auto alive = lifeline->enter()) finish(ino, pause);
   });
 }
 

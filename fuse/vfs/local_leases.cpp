@@ -258,7 +258,7 @@ Task<void> LocalNames::take(InodeNo ino) {
 // Whoever changes a name in it meanwhile waits for the answer.
 void LocalNames::take_in_background(InodeNo ino) {
   executor_.post([this, line = lifeline_, ino] {
-    if (line->enter()) start(take(ino));
+    if (const auto alive = line->enter()) start(take(ino));
   });
 }
 
@@ -370,7 +370,7 @@ LeaseState LocalNames::lease_state() const {
 
 void LocalNames::give_in_background(std::vector<InodeNo> inodes, bool all) {
   executor_.post([this, line = lifeline_, inodes = std::move(inodes), all] {
-    if (line->enter()) start(give_back(inodes, all));
+    if (const auto alive = line->enter()) start(give_back(inodes, all));
   });
 }
 

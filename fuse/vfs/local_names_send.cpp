@@ -88,7 +88,7 @@ void LocalNames::kick(State& state) {
   if (state.sending || state.stopped || state.queue.empty()) return;
   state.sending = true;
   executor_.post([this, line = lifeline_] {
-    if (line->enter()) start(send());
+    if (const auto alive = line->enter()) start(send());
   });
 }
 
@@ -281,7 +281,7 @@ void LocalNames::reserve_more(State& state) {
   if (enough || state.reserving || state.stopped || !options_.take_new) return;
   state.reserving = true;
   executor_.post([this, line = lifeline_] {
-    if (line->enter()) start(reserve_in_background());
+    if (const auto alive = line->enter()) start(reserve_in_background());
   });
 }
 
