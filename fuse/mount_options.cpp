@@ -95,7 +95,7 @@ constexpr Row kRows[] = {
     {"cache-size", "SIZE", "Most that the block cache takes on disk; 0: none (default: 10G)",
      [](MountOptions& o, Value v) { return set_size(o.cache_size, v); }},
     {"memory", "SIZE",
-     "Buffers and cache together, instead of the next two and read-ahead (default: 256M)",
+     "Memory of the program, shared out to the next two and read-ahead (default: 256M)",
      set_memory},
     {"memory-cache", "SIZE", "Memory for blocks (default: 64M)",
      [](MountOptions& o, Value v) { return set_size(o.memory_cache, v); }},
