@@ -407,12 +407,9 @@ class MountedDrive {
 };
 
 Result<std::string> place_of(const std::string& mountpoint) {
+  ASTER_TRY(clear_dead_mount(mountpoint));
   char* real = ::realpath(mountpoint.c_str(), nullptr);
-  if (real == nullptr) {
-    // A dead mount cannot be resolved; check_place() knows the words for it.
-    ASTER_TRY(check_place(mountpoint));
-    return fail_errno("mount point " + mountpoint);
-  }
+  if (real == nullptr) return fail_errno("mount point " + mountpoint);
   const std::string directory(real);
   std::free(real);
   ASTER_TRY(check_place(directory));

@@ -1,6 +1,7 @@
 #include "fuse/kernel/session.h"
 
 #include <fcntl.h>
+#include <mntent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <spawn.h>
@@ -15,6 +16,8 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <memory>
 
 #include "fuse/kernel/receive_buffer.h"
 #include "protocol/base/log.h"
@@ -84,6 +87,38 @@ void unmount_as_user(const std::string& directory) {
   }
 }
 
+bool is_dead_mount(const std::string& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) != 0 && errno == ENOTCONN;
+}
+
+/// Absolute and without symbolic links, though `path` itself cannot be looked at.
+std::string resolved_by_parent(const std::string& path) {
+  std::error_code failed;
+  std::filesystem::path full = std::filesystem::absolute(path, failed).lexically_normal();
+  if (!full.has_filename()) full = full.parent_path();
+  const auto parent = std::filesystem::canonical(full.parent_path(), failed);
+  return failed ? path : (parent / full.filename()).string();
+}
+
+/// Whether the uppermost mount at `directory` is one of Aster: getmntent(3) lists in order of
+/// mounting.
+bool is_mount_of_aster(const std::string& directory) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> table(::setmntent("/proc/self/mounts", "re"),
+                                                    ::endmntent);
+  if (table == nullptr) return false;
+  bool ours = false;
+  while (const mntent* entry = ::getmntent(table.get())) {
+    if (directory == entry->mnt_dir) ours = std::strcmp(entry->mnt_type, "fuse.aster") == 0;
+  }
+  return ours;
+}
+
+void detach(const std::string& directory) {
+  if (::umount2(directory.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return;
+  if (errno == EPERM) unmount_as_user(directory);
+}
+
 void add_one(const UniqueFd& event) {
   const uint64_t one = 1;
   while (::write(event.get(), &one, sizeof one) < 0 && errno == EINTR) {
@@ -92,15 +127,22 @@ void add_one(const UniqueFd& event) {
 
 }  // namespace
 
+Result<void> clear_dead_mount(const std::string& path) {
+  if (!is_dead_mount(path)) return ok();
+  const std::string directory = resolved_by_parent(path);
+  // One may lie on the other; the limit is for one that does not go away.
+  for (int i = 0; i < 16 && is_dead_mount(directory) && is_mount_of_aster(directory); ++i) {
+    ASTER_LOG(warn, "dead_mount_detached", {"mountpoint", directory});
+    detach(directory);
+  }
+  if (!is_dead_mount(directory)) return ok();
+  return Error{Errc::precondition_failed,
+               directory + " holds a dead mount; run: umount -l " + directory};
+}
+
 Result<void> check_place(const std::string& directory) {
   struct stat st {};
-  if (::stat(directory.c_str(), &st) != 0) {
-    if (errno == ENOTCONN) {
-      return Error{Errc::precondition_failed,
-                   directory + " holds a dead mount; run: umount -l " + directory};
-    }
-    return fail_errno("mount point " + directory);
-  }
+  if (::stat(directory.c_str(), &st) != 0) return fail_errno("mount point " + directory);
   if (!S_ISDIR(st.st_mode)) return fail(Errc::not_directory, directory + " is not a directory");
   if (::access("/dev/fuse", F_OK) != 0) {
     return fail(Errc::unavailable, "/dev/fuse is missing; load the module with: modprobe fuse");

@@ -25,8 +25,12 @@ struct MountPlace {
   std::vector<std::string> flags;
 };
 
-/// Whether something can be mounted there: an existing directory, no dead or other Aster mount on
-/// it, /dev/fuse at hand. The error is one clear line.
+/// Detaches mounts of Aster at `path` whose process was killed: they stay in the table and answer
+/// ENOTCONN (fuse(4)). A dead mount of another program is an error that names the way out.
+Result<void> clear_dead_mount(const std::string& path);
+
+/// Whether something can be mounted there: an existing directory, /dev/fuse at hand. The error is
+/// one clear line.
 Result<void> check_place(const std::string& directory);
 
 /// A mount and the one thread that reads its requests (the wake-up between threads, not the work,

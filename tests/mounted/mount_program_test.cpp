@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/xattr.h>
 
@@ -233,6 +234,51 @@ TEST_F(MountProgram, keeps_its_own_directory_hidden_and_unchanged) {
   EXPECT_EQ(::listxattr((place() + "/f").c_str(), nullptr, 0), 0);
   EXPECT_EQ(::listxattr((self + "/state").c_str(), nullptr, 0), 0);
   unmount();
+}
+
+TEST_F(MountProgram, takes_the_place_of_a_mount_that_was_killed) {
+  set_up_drive();
+  Process mounted = start({primary_url(), place(), "-f", "-o",
+                           "token_file=" + (dir / "token").string() + ",cache_size=0"});
+  ASSERT_TRUE(mounted.wait_for_output("event=mounted").ok()) << output();
+  write_file(place() + "/f", "kept");
+  mounted.kill();
+  struct stat st {};
+  ASSERT_EQ(::stat(place().c_str(), &st), -1);
+  ASSERT_EQ(errno, ENOTCONN);
+  ASSERT_EQ(mount_drive(), 0) << output();
+  EXPECT_EQ(read_file(place() + "/f"), "kept");
+  unmount();
+  EXPECT_FALSE(is_mounted()) << "the dead mount lay below";
+}
+
+TEST_F(MountProgram, a_write_without_a_default_target_fails_and_says_why) {
+  set_up_accounts();
+  enroll_follower();
+  add_policy("presigned");
+  secret("token", user_token);
+  ASSERT_EQ(mount_drive(",timeout=2s"), 0) << output();
+  const UniqueFd file(::open((place() + "/f").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+  ASSERT_TRUE(file) << std::strerror(errno);
+  ASSERT_EQ(::pwrite(file.get(), "content", 7, 0), 7);
+  EXPECT_EQ(::fsync(file.get()), -1);
+  EXPECT_EQ(errno, EIO);
+  EXPECT_NE(log().find("managed_ingress.required"), std::string::npos) << log();
+  EXPECT_NE(read_file(place() + "/.aster/errors").find("/f"), std::string::npos);
+}
+
+TEST_F(MountProgram, leaves_the_dead_mount_of_another_program_alone) {
+  set_up_drive();
+  UniqueFd server(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(server) << std::strerror(errno);
+  const std::string options =
+      "fd=" + std::to_string(server.get()) + ",rootmode=40000,user_id=0,group_id=0";
+  ASSERT_EQ(::mount("other", place().c_str(), "fuse.other", 0, options.c_str()), 0)
+      << std::strerror(errno);
+  server.reset();
+  EXPECT_EQ(mount_drive(), 1);
+  EXPECT_NE(output().find("holds a dead mount; run: umount -l "), std::string::npos) << output();
+  EXPECT_EQ(::umount2(place().c_str(), MNT_DETACH), 0);
 }
 
 /// The mount reaches its servers through a proxy, also for data, so that both can be cut off.
