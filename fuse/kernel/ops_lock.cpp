@@ -51,7 +51,7 @@ void on_setlk(fuse_req_t req, fuse_ino_t node, fuse_file_info* info, struct floc
               int sleep) {
   Dispatch& d = Dispatch::of(req);
   d.serve(req, "setlk", [&](Caller who) {
-    return d.filesystem().locks().set(wish_of(req, node, *info, *lock), sleep != 0, who);
+    return d.filesystem().set_lock(wish_of(req, node, *info, *lock), sleep != 0, who);
   });
 }
 
@@ -65,7 +65,7 @@ void on_flock(fuse_req_t req, fuse_ino_t node, fuse_file_info* info, int operati
   wish.unlock = (operation & LOCK_UN) != 0;
   wish.range.exclusive = (operation & LOCK_EX) != 0;
   d.serve(req, "flock", [&](Caller who) {
-    return d.filesystem().locks().set(wish, (operation & LOCK_NB) == 0, who);
+    return d.filesystem().set_lock(wish, (operation & LOCK_NB) == 0, who);
   });
 }
 

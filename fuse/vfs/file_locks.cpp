@@ -1,5 +1,7 @@
 #include "fuse/vfs/file_locks.h"
 
+#include <algorithm>
+
 #include "protocol/base/log.h"
 
 namespace aster {
@@ -88,6 +90,17 @@ bool FileLocks::holds(InodeNo ino, bool whole, uint64_t owner) const {
     if (held.owner == owner) return true;
   }
   return false;
+}
+
+bool FileLocks::gives_up(const Wish& wish) const {
+  if (!wish.unlock && wish.range.exclusive) return false;
+  const auto state = state_.lock();
+  const auto found = state->locks.find({wish.ino.value, wish.whole});
+  if (found == state->locks.end()) return false;
+  const auto& all = found->second.all();
+  return std::any_of(all.begin(), all.end(), [&](const auto& held) {
+    return held.owner == wish.owner && held.lock.exclusive;
+  });
 }
 
 void FileLocks::note(const Wish& wish) {

@@ -50,6 +50,8 @@ class FileLocks {
   /// Claims everything again.
   void reclaim();
   size_t held() const;
+  /// Whether `wish` gives up an exclusive lock, or a part of one: others may then write or read.
+  bool gives_up(const Wish& wish) const;
   /// No more repetitions.
   void stop() { stopping_ = true; }
 

@@ -130,6 +130,9 @@ class Filesystem final : public KeptContent {
   /// `lock_owner`: of the kernel; its fcntl(2) locks on the file end.
   Task<Result<void>> flush(HandleId handle, Caller who, uint64_t lock_owner = 0);
   Task<Result<void>> fsync(HandleId handle, Caller who);
+  /// FileLocks::set(). What was written under an exclusive lock is where others find it before they
+  /// can have the lock, as with fsync; a failure of that is left to the next fsync or close.
+  Task<Result<void>> set_lock(FileLocks::Wish wish, bool wait, Caller who);
   /// Names that were made in directories are durable when it returns.
   Task<Result<void>> fsyncdir(Caller who);
   /// Never fails; data that is still unsent goes on in the background.

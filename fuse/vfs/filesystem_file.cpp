@@ -223,6 +223,18 @@ Task<Result<void>> Filesystem::fsync(HandleId handle, Caller who) {
   co_return flushed.ok() ? unseen_refusal(*file) : flushed;
 }
 
+Task<Result<void>> Filesystem::set_lock(FileLocks::Wish wish, bool wait, Caller who) {
+  const std::shared_ptr<FileContent> content = inodes_.content_if_any(wish.ino);
+  if (content && content->dirty() && !inodes_.unlinked(wish.ino) && locks_.gives_up(wish)) {
+    const Result<void> sent = co_await flush_content(wish.ino, content, false, who);
+    if (!sent.ok()) {
+      ASTER_LOG(warn, "not_sent_before_unlock", {"ino", wish.ino.value}, {"err", sent.error()});
+    }
+  }
+  const Result<void> done = co_await locks_.set(wish, wait, who);
+  co_return done;
+}
+
 void Filesystem::release(HandleId handle) {
   const std::shared_ptr<FileHandle> file = files_.remove(handle);
   if (!file) return;

@@ -242,6 +242,19 @@ class Locks(ThreeMounts):
         fcntl.flock(one, fcntl.LOCK_UN)
         fcntl.flock(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def test_what_was_written_under_a_lock_is_read_under_the_next(self):
+        one, two = self.open("a"), self.open("b")
+        for turn in range(10):  # nobody closes or syncs
+            for mine, kind, lock in ((one, b"f", fcntl.flock), (two, b"p", fcntl.lockf)):
+                other = two if mine == one else one
+                said = kind * 50 + str(turn).encode() * 50
+                lock(mine, fcntl.LOCK_EX)
+                os.pwrite(mine, said, 0)
+                lock(mine, fcntl.LOCK_UN)
+                lock(other, fcntl.LOCK_SH)
+                self.assertEqual(os.pread(other, 100, 0), said)
+                lock(other, fcntl.LOCK_UN)
+
     def test_flock_ends_with_the_last_close(self):
         one, two = self.open("a"), self.open("b")
         fcntl.flock(one, fcntl.LOCK_EX)

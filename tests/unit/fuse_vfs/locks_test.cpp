@@ -55,6 +55,25 @@ TEST_F(MountLocks, a_lock_whose_answer_was_lost_is_given_back_by_the_close) {
   EXPECT_EQ(primary.calls("lock"), 1u);
 }
 
+TEST_F(MountLocks, what_was_written_is_sent_before_the_lock_is_given_up) {
+  const auto file = run(fs().open(wish_.ino, O_RDWR, who)).value();
+  const auto put = [&](const char* text) {
+    return run(fs().write(file.handle, Bytes::from_string(text), {0, O_RDWR}, who)).ok();
+  };
+  FileLocks::Wish shared = wish_;
+  shared.range.exclusive = false;
+  ASSERT_TRUE(put("one"));
+  ASSERT_TRUE(run(fs().set_lock(shared, false, who)).ok());
+  ASSERT_TRUE(run(fs().set_lock(wish_, false, who)).ok());
+  EXPECT_EQ(primary.content(wish_.ino).value(), "") << "nothing was given up";
+  ASSERT_TRUE(run(fs().set_lock(shared, false, who)).ok());
+  EXPECT_EQ(primary.content(wish_.ino).value(), "one") << "others may read now";
+  ASSERT_TRUE(run(fs().set_lock(wish_, false, who)).ok());
+  ASSERT_TRUE(put("two"));
+  ASSERT_TRUE(run(fs().set_lock(unlock(), false, who)).ok());
+  EXPECT_EQ(primary.content(wish_.ino).value(), "two");
+}
+
 TEST_F(MountLocks, others_exclude_and_are_named) {
   ASSERT_TRUE(set(wish_).ok());
   FileLocks::Wish other = wish_;
