@@ -182,7 +182,8 @@ start_mount() {
   [[ -z $(ls -A "$mount") ]] || fail "$mount is not empty; choose another one with --mount"
   mkdir -p "$state/mount/cache"
   spawn mount "$programs/fuse/mount.aster" "$(url_of primary)" "$mount" --foreground \
-    --token-file "$state/user.token" --cache-dir "$state/mount/cache"
+    --token-file "$state/user.token" --cache-dir "$state/mount/cache" \
+    --journal-dir "$state/mount/journal"
   wait_for_service mount is_mounted
 }
 
