@@ -346,6 +346,26 @@ TEST_F(AsterCli, enrolment_tokens_work_once) {
   EXPECT_EQ(again.status, 1) << again.text;
 }
 
+TEST_F(AsterCli, the_printed_command_enrols) {
+  log_in();
+  ASSERT_EQ(aster({"node", "add", "a", "--namespace", "a"}).status, 0);
+  const Outcome printed = aster({"node", "enroll-command", "a"});
+  ASSERT_EQ(printed.status, 0) << printed.text;
+  std::filesystem::create_directory(dir_ / "bin");
+  std::filesystem::create_symlink(ASTER_DRIVE, dir_ / "bin/aster_drive");
+  // As somebody pastes it into a shell, with the database where --database-url says.
+  const std::string database = (dir_ / "follower/elsewhere.db").string();
+  std::string command = printed.text.substr(0, printed.text.find('\n'));
+  command += " --database-url sqlite://" + database;
+  const Outcome enrolled = run({"/bin/sh", "-c", command},
+                               {{"PATH", (dir_ / "bin").string() + ":/usr/bin:/bin"},
+                                {"ASTER__SERVER__START_MODE", "follower"}},
+                               "follower");
+  EXPECT_EQ(enrolled.status, 0) << command << ": " << enrolled.text;
+  EXPECT_TRUE(std::filesystem::exists(database));
+  EXPECT_EQ(json_of({"node", "show", "a"}).at("enrollment_status").as_string(), "completed");
+}
+
 TEST_F(AsterCli, primary_cannot_be_enrolled) {
   log_in();
   ASSERT_EQ(aster({"node", "add", "a", "--namespace", "a"}).status, 0);

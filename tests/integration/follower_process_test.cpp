@@ -144,6 +144,10 @@ TEST_F(FollowerProcess, enrolment_failures_are_clear) {
   FakePrimary primary;
   EXPECT_EQ(enroll(primary.url(), "enr_bad"), 1);
   EXPECT_NE(output().find("invalid enrollment token"), std::string::npos) << output();
+  primary.script.lock()->refusal = "enrollment token has expired";
+  EXPECT_EQ(enroll(primary.url(), "enr_good"), 1);
+  EXPECT_NE(output().find("enrollment token has expired"), std::string::npos) << output();
+  primary.script.lock()->refusal.clear();
   EXPECT_EQ(enroll("ftp://x", "enr_good"), 1);
   EXPECT_NE(output().find("\"ok\":false"), std::string::npos) << output();
   primary.refuse_ack = true;
