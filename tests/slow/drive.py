@@ -118,8 +118,6 @@ class Drive:
     def kill9(self, component):
         os.kill(self.pid(component), signal.SIGKILL)
         wait_until(f"{component} is gone", lambda: not pathlib.Path(f"/proc/{self.pid(component)}/exe").exists())
-        if component == "mount":
-            subprocess.run(["umount", "-l", str(self.mount)], check=False)
 
     def start(self, component):
         self.quickstart("start", component)
