@@ -11,9 +11,13 @@ namespace aster::db {
 namespace {
 
 constexpr int64_t kAuditRowsKept = 10'000;
-/// Of these anybody can make as many as the throttle lets: they do not push out the others.
-constexpr int64_t kRefusedRowsKept = 2'000;
-constexpr std::string_view kRefused = "login.refused";
+/// Of each of these groups anybody, or any user, can make as many as the throttle lets: they do not
+/// push out the others.
+constexpr int64_t kLoginRowsKept = 2'000;
+constexpr std::string_view kAuditGroup =
+    "CASE WHEN action IN ('login.refused', 'login.throttled') THEN 1"
+    " WHEN action = 'login.accepted' THEN 2 ELSE 0 END";
+constexpr int kAuditGroups = 3;
 constexpr int64_t kPruneEvery = 64;  // rows: the old ones are looked for all over the table
 
 UserRow read_user(const Query& q, int first = 0) {
@@ -234,12 +238,12 @@ Task<Result<void>> AccountStore::audit(UserId actor, std::string action, std::st
     txn.exec("INSERT INTO admin_audit(at, actor, action, subject, detail) VALUES(?1,?2,?3,?4,?5)",
              now, actor, action, subject, detail);
     if (txn.last_insert_id() % kPruneEvery != 0) return ok();
-    for (const bool refused : {true, false}) {
-      txn.exec(
-          "DELETE FROM admin_audit WHERE (action = ?1) = ?2 AND id <= ("
-          " SELECT id FROM admin_audit WHERE (action = ?1) = ?2 ORDER BY id DESC LIMIT 1 OFFSET "
-          "?3)",
-          kRefused, refused, refused ? kRefusedRowsKept : kAuditRowsKept);
+    const std::string in_group = "WHERE " + std::string(kAuditGroup) + " = ?1";
+    const std::string prune = "DELETE FROM admin_audit " + in_group +
+                              " AND id <= (SELECT id FROM admin_audit " + in_group +
+                              " ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+    for (int group = 0; group < kAuditGroups; ++group) {
+      txn.exec(prune, group, group == 0 ? kAuditRowsKept : kLoginRowsKept);
     }
     return ok();
   });

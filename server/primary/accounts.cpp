@@ -59,7 +59,7 @@ Accounts::Accounts(AccountOptions options, db::AccountStore& store, NamespaceSer
       executor_(executor),
       clock_(clock),
       hasher_(options.cost, options.hash_threads),
-      throttle_(clock),
+      throttle_(clock, options.throttle),
       making_workspace_(executor) {}
 
 Task<Result<db::UserRow>> Accounts::create_user(NewUser user) {
@@ -73,6 +73,16 @@ Task<Result<db::UserRow>> Accounts::create_user(NewUser user) {
   ASTER_CO_TRY(row, co_await store_.create_user(std::move(row), user.only_if_first));
   ASTER_CO_TRY(row.workspace, co_await workspace_of(row));
   co_return row;
+}
+
+Task<Result<db::UserRow>> Accounts::set_up(NewUser user, std::string peer) {
+  const std::string nobody;
+  ASTER_CO_TRY(co_await begin_try(nobody, peer, "(set-up)"));
+  user.role = db::UserRole::admin;
+  user.only_if_first = true;
+  ASTER_CO_TRY(db::UserRow made, co_await create_user(std::move(user)));
+  throttle_.succeeded(nobody, peer);
+  co_return made;
 }
 
 Task<Result<db::UserRow>> Accounts::update_user(UserId id, Change change) {
@@ -99,19 +109,37 @@ Task<Result<void>> Accounts::prove(std::string name, std::optional<std::string> 
   if (!check_user_name(name).ok() || password.size() > kPasswordMax) {
     co_return fail(Errc::credentials_failed, kLoginRefused);
   }
-  ASTER_CO_TRY(throttle_.begin(name, peer));
   // A name that nobody has may be a password that was typed in the wrong place.
   const std::string subject = hash ? name : std::string("(no such account)");
+  ASTER_CO_TRY(co_await begin_try(name, peer, subject));
   ASTER_CO_TRY(const bool right, co_await hasher_.verify(std::move(hash), std::move(password)));
   co_await executor_.hop();
   if (!right) {
-    const Result<void> noted =
-        co_await store_.audit(UserId(), "login.refused", subject, "from " + peer);
-    if (!noted.ok()) ASTER_LOG(warn, "audit_not_written", {"err", noted.error()});
+    co_await note(UserId(), "login.refused", subject, "from " + peer);
     co_return fail(Errc::credentials_failed, kLoginRefused);
   }
   throttle_.succeeded(name, peer);
   co_return ok();
+}
+
+Task<Result<void>> Accounts::begin_try(const std::string& name, const std::string& peer,
+                                       std::string subject) {
+  const LoginThrottle::Verdict verdict = throttle_.begin(name, peer);
+  if (verdict.ok()) co_return ok();
+  // Once, not per try: a stranger is not to fill the log.
+  if (verdict.begins) {
+    std::string detail = "from " + peer + ", limit=" + std::string(verdict.limit);
+    co_await note(UserId(), "login.throttled", std::move(subject), std::move(detail));
+  }
+  co_return fail(Errc::rate_limited, "too many failed logins; try again in " +
+                                         std::to_string(verdict.wait.count()) + " s");
+}
+
+Task<void> Accounts::note(UserId actor, std::string action, std::string subject,
+                          std::string detail) {
+  const Result<void> noted =
+      co_await store_.audit(actor, std::move(action), std::move(subject), std::move(detail));
+  if (!noted.ok()) ASTER_LOG(warn, "audit_not_written", {"err", noted.error()});
 }
 
 Task<Result<std::string>> Accounts::hash_password(std::string password) {

@@ -41,6 +41,7 @@ struct AccountOptions {
   /// A cached proof is looked up again after this long: revocations by another process.
   std::chrono::seconds recheck{10};
   size_t cached_tokens = 10000;
+  LoginThrottle::Options throttle = {};
 };
 
 /// What other users may see of an account: 1 to 64 of letters, digits and "._@-", no leading '-'.
@@ -62,6 +63,9 @@ class Accounts {
   };
   /// bad_request, conflict.
   Task<Result<db::UserRow>> create_user(NewUser user);
+  /// The first administrator, by somebody at `peer` who has proven nothing. As create_user();
+  /// precondition_failed when there is any user already, rate_limited.
+  Task<Result<db::UserRow>> set_up(NewUser user, std::string peer);
 
   struct Change {
     std::optional<std::string> password;
@@ -71,7 +75,8 @@ class Accounts {
   };
   Task<Result<db::UserRow>> update_user(UserId id, Change change);
 
-  /// credentials_failed with one text whatever was wrong; rate_limited while `peer` is held back.
+  /// credentials_failed with one text whatever was wrong; rate_limited while the name or `peer` is
+  /// held back.
   Task<Result<LoginAnswer>> login(std::string name, std::string password, std::string peer);
   Task<Result<void>> logout(Identity who);
   /// A random token for `row`, which gets its hash; the row is still to be stored.
@@ -103,6 +108,10 @@ class Accounts {
   };
 
   Task<Result<db::UserRow>> user_with(std::string name, std::string password, std::string peer);
+  /// rate_limited while `name` or `peer` is held back; `subject` is who is named in the log.
+  Task<Result<void>> begin_try(const std::string& name, const std::string& peer,
+                               std::string subject);
+  Task<void> note(UserId actor, std::string action, std::string subject, std::string detail);
   Task<Result<Identity>> as_identity(db::UserRow user);
   Task<Result<uint64_t>> workspace_of(db::UserRow user);
   Task<Result<Identity>> look_up(std::string hash);

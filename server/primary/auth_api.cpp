@@ -63,9 +63,9 @@ Task<ApiResult<ApiReply>> AuthApi::setup(ApiCall call) {
   ASTER_CO_TRY(const auto users, co_await store_.list_users({.limit = 1}));
   if (users.total != 0) co_return ApiError(ApiCode::precondition_failed, "set-up is done already");
   ASTER_CO_TRY(Credentials given, read_credentials(call.body, "username"));
-  Accounts::NewUser user{std::move(given.name), std::move(given.password), db::UserRole::admin,
-                         true};
-  ASTER_CO_TRY(const db::UserRow made, co_await accounts_.create_user(std::move(user)));
+  Accounts::NewUser user{.name = std::move(given.name), .password = std::move(given.password)};
+  ASTER_CO_TRY(const db::UserRow made,
+               co_await accounts_.set_up(std::move(user), call.request.peer));
   ASTER_LOG(info, "first_administrator_created", {"user", made.id.value});
   ASTER_CO_TRY(co_await store_.audit(made.id, "user.create", made.name,
                                      "the first administrator, from " + call.request.peer));

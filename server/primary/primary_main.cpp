@@ -75,6 +75,16 @@ KeepOptions keep_options(const Config& config) {
   return keep;
 }
 
+LoginThrottle::Options throttle_options(const Config& config) {
+  LoginThrottle::Options throttle;
+  if (!config.boolean("rate_limit.enabled")) return throttle;
+  throttle.address.burst = static_cast<int>(config.integer("rate_limit.auth.burst_size"));
+  throttle.address.interval =
+      std::chrono::seconds(config.integer("rate_limit.auth.seconds_per_request"));
+  throttle.count_successes = true;
+  return throttle;
+}
+
 }  // namespace
 
 /// In order of construction; destroyed in reverse.
@@ -169,6 +179,7 @@ Result<void> Primary::Parts::open() {
   AccountOptions account_options{.cost = options.password_cost};
   account_options.hash_threads =
       static_cast<size_t>(config.integer("auth.password_hash_max_concurrency"));
+  account_options.throttle = throttle_options(config);
   accounts.emplace(account_options, *account_store, namespaces.get(), work, clock);
   token_store.emplace(*database, work, clock);
   team_store.emplace(*database, work, clock);

@@ -8,12 +8,16 @@ namespace {
 /// A drive behind a proxy on this machine that takes https.
 class Proxied : public DriveFixture {
  protected:
-  Proxied()
-      : DriveFixture(DriveSettings{
-            .front_ends = {webdav::make_front_end},
-            .variables = {{"ASTER__NETWORK_TRUST__TRUSTED_PROXIES", "127.0.0.1"},
-                          {"ASTER__SERVER__PLAIN_HTTP", "redirect"},
-                          {"ASTER__SERVER__PUBLIC_URL", "https://drive.example.com"}}}) {}
+  explicit Proxied(Config::Environment more = {})
+      : DriveFixture(DriveSettings{.front_ends = {webdav::make_front_end},
+                                   .variables = with_proxy(std::move(more))}) {}
+
+  static Config::Environment with_proxy(Config::Environment more) {
+    more.insert(more.end(), {{"ASTER__NETWORK_TRUST__TRUSTED_PROXIES", "127.0.0.1"},
+                             {"ASTER__SERVER__PLAIN_HTTP", "redirect"},
+                             {"ASTER__SERVER__PUBLIC_URL", "https://drive.example.com"}});
+    return more;
+  }
 
   /// As the proxy hands it on.
   ApiAnswer from(const std::string& client, const std::string& method, const std::string& path,
@@ -42,6 +46,45 @@ TEST_F(Proxied, failed_logins_slow_down_their_own_address_only) {
   EXPECT_EQ(status, 429);
   EXPECT_EQ(from("203.0.113.1, 203.0.113.2", "POST", "/api/v1/auth/login", wrong).status, 401)
       << "another client, which claims to be the first";
+}
+
+TEST_F(Proxied, an_address_that_tries_many_names_is_slowed_down_at_every_door) {
+  set_up_ann();
+  const auto login = [&](const std::string& client, int i) {
+    const std::string body =
+        R"({"identifier":"name)" + std::to_string(i) + R"(","password":"spring 2026"})";
+    return from(client, "POST", "/api/v1/auth/login", body).status;
+  };
+  const auto webdav = [&](const std::string& client, int i) {
+    const std::string pair = "name" + std::to_string(i) + ":spring 2026";
+    return from(client, "GET", "/webdav/", {}, {{"Authorization", "Basic " + encode_base64(pair)}})
+        .status;
+  };
+  int status = 401;
+  for (int i = 0; status == 401 && i < 200; ++i) {
+    status = i % 2 == 0 ? login("203.0.113.1", i) : webdav("203.0.113.1", i);
+  }
+  EXPECT_EQ(status, 429);
+  EXPECT_EQ(login("203.0.113.2", 0), 401);
+  EXPECT_EQ(webdav("203.0.113.2", 0), 401);
+}
+
+class ProxiedWithRates : public Proxied {
+ protected:
+  ProxiedWithRates()
+      : Proxied({{"ASTER__RATE_LIMIT__ENABLED", "true"},
+                 {"ASTER__RATE_LIMIT__AUTH__BURST_SIZE", "3"},
+                 {"ASTER__RATE_LIMIT__AUTH__SECONDS_PER_REQUEST", "3600"}}) {}
+};
+
+TEST_F(ProxiedWithRates, logins_have_the_limit_of_the_configuration) {
+  set_up_ann();
+  const std::string right = R"({"identifier":"ann","password":"ann's password"})";
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(from("203.0.113.1", "POST", "/api/v1/auth/login", right).status, 200) << i;
+  }
+  EXPECT_EQ(from("203.0.113.1", "POST", "/api/v1/auth/login", right).status, 429);
+  EXPECT_EQ(from("203.0.113.2", "POST", "/api/v1/auth/login", right).status, 200);
 }
 
 TEST_F(Proxied, requests_that_did_not_come_over_tls_are_sent_there) {

@@ -1,5 +1,7 @@
 #include "server/primary/accounts.h"
 
+#include <map>
+
 #include "tests/unit/primary/admin_fixture.h"
 
 namespace aster::primary {
@@ -86,6 +88,62 @@ TEST_F(AccountsTest, slows_down_guessing) {
   EXPECT_TRUE(login("ann", kPassword).failed_with(Errc::rate_limited));
   clock.advance(std::chrono::seconds(1));
   EXPECT_TRUE(login("ann", kPassword).ok());
+}
+
+TEST_F(AccountsTest, slows_down_an_address_that_tries_many_names_and_says_so_once) {
+  ASSERT_TRUE(add("ann").ok());
+  const int burst = LoginThrottle::Options().address.burst;
+  for (int i = 0; i < burst; ++i) {
+    const std::string name = "name" + std::to_string(i);
+    ASSERT_TRUE(login(name, "wrong password").failed_with(Errc::credentials_failed)) << i;
+  }
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(login("ann", kPassword).failed_with(Errc::rate_limited));
+  }
+  EXPECT_TRUE(run_blocking(accounts.login("ann", kPassword, "10.0.0.2")).ok());
+  const auto log = run_blocking(accounts_store->list_audit({.limit = 100}));
+  ASSERT_TRUE(log.ok());
+  std::map<std::string, int> rows;
+  for (const db::AuditRow& row : log->items) ++rows[row.action];
+  EXPECT_EQ(rows["login.refused"], burst);
+  EXPECT_EQ(rows["login.throttled"], 1);
+}
+
+TEST_F(AccountsTest, slows_down_set_ups_of_one_address) {
+  const auto set_up = [&](const std::string& password) {
+    return run_blocking(accounts.set_up({.name = "root", .password = password}, "10.0.0.1"));
+  };
+  for (int i = 0; i < LoginThrottle::kFreeTries; ++i) {
+    EXPECT_TRUE(set_up("short").failed_with(Errc::bad_request));
+  }
+  EXPECT_TRUE(set_up(kPassword).failed_with(Errc::rate_limited));
+  clock.advance(std::chrono::seconds(1));
+  const auto made = set_up(kPassword);
+  ASSERT_TRUE(made.ok()) << made.error().message();
+  EXPECT_EQ(made->role, db::UserRole::admin);
+  EXPECT_TRUE(set_up(kPassword).failed_with(Errc::precondition_failed));
+}
+
+TEST_F(AccountsTest, what_strangers_write_into_the_log_pushes_out_nothing_else) {
+  ASSERT_TRUE(run_blocking(accounts_store->audit(UserId(1), "node.create", "f1")).ok());
+  ASSERT_TRUE(run_blocking(accounts_store->audit(UserId(1), "login.accepted", "ann")).ok());
+  const auto strangers = [](db::Txn& txn) -> Result<void> {
+    for (int i = 0; i < 3000; ++i) {
+      txn.exec(
+          "INSERT INTO admin_audit(at, actor, action, subject, detail) VALUES(1, 0, ?1, '', '')",
+          i % 2 == 0 ? "login.refused" : "login.throttled");
+    }
+    return ok();
+  };
+  ASSERT_TRUE(run_blocking(database->write(strangers)).ok());
+  for (int i = 0; i < 64; ++i) {  // so often they are looked for
+    ASSERT_TRUE(run_blocking(accounts_store->audit(UserId(), "login.refused", "x")).ok());
+  }
+  const auto log = run_blocking(accounts_store->list_audit({.limit = 3000}));
+  ASSERT_TRUE(log.ok());
+  EXPECT_LT(log->total, 2100u);
+  EXPECT_GE(log->total, 2002u);
+  EXPECT_EQ(log->items.back().action, "node.create");
 }
 
 TEST_F(AccountsTest, refuses_unknown_expired_and_logged_out_tokens) {
