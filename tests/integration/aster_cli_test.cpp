@@ -240,6 +240,36 @@ TEST_F(AsterCli, users_may_not_administer) {
   EXPECT_EQ(aster({"status", "--token-file", token}).status, 0);
 }
 
+TEST_F(AsterCli, accounts_are_disabled_enabled_and_given_roles) {
+  log_in();
+  ASSERT_EQ(aster({"user", "add", "ann", "--password-file", password()}).status, 0);
+  const auto token = dir_ / "ann.token";
+  const auto log_in_ann = [&] {
+    return aster({"login", "--user", "ann", "--password-file", password(), "--token-file", token});
+  };
+  ASSERT_EQ(log_in_ann().status, 0);
+  const auto list_users = [&] { return aster({"user", "list", "--token-file", token}); };
+  EXPECT_TRUE(says(list_users().text, "administrator"));
+  const Outcome promoted = aster({"user", "set", "ann", "--role", "admin"});
+  ASSERT_EQ(promoted.status, 0) << promoted.text;
+  EXPECT_EQ(list_users().status, 0);
+  ASSERT_EQ(aster({"user", "set", "ann", "--role", "user"}).status, 0);
+  EXPECT_EQ(list_users().status, 1);
+  const Outcome disabled = aster({"user", "set", "ann", "--disable"});
+  ASSERT_EQ(disabled.status, 0) << disabled.text;
+  EXPECT_TRUE(says(aster({"status", "--token-file", token}).text, "aster login"));
+  EXPECT_EQ(log_in_ann().status, 1);
+  EXPECT_TRUE(says(aster({"user", "list"}).text, "disabled"));
+  ASSERT_EQ(aster({"user", "set", "ann", "--enable"}).status, 0);
+  EXPECT_EQ(log_in_ann().status, 0);
+  EXPECT_EQ(aster({"user", "set", "root", "--disable"}).status, 1) << "the last administrator";
+  EXPECT_EQ(aster({"user", "set", "root", "--role", "user"}).status, 1);
+  EXPECT_EQ(aster({"user", "set", "ann", "--enable", "--disable"}).status, 2);
+  const Outcome log = aster({"audit", "list"});
+  EXPECT_TRUE(says(log.text, "status=disabled"));
+  EXPECT_TRUE(says(log.text, "role=admin"));
+}
+
 TEST_F(AsterCli, tokens_with_limits_are_made_listed_and_revoked) {
   log_in();
   const auto file = dir_ / "limited";

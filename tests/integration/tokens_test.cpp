@@ -16,6 +16,16 @@ class Tokens : public PeopleFixture {
     ASSERT_EQ(api("PUT", "/api/v1/files/a/f", "of a").status, 201);
     ASSERT_EQ(api("PUT", "/api/v1/files/b/f", "of b").status, 201);
   }
+  /// Of administration.
+  std::string user_path(const std::string& name) {
+    const ApiAnswer users = with(admin_token, "GET", "/api/v1/admin/users");
+    for (const json::value& user : users.data.at("items").as_array()) {
+      if (user.at("username").as_string() == name) {
+        return "/api/v1/admin/users/" + std::to_string(user.at("id").to_number<uint64_t>());
+      }
+    }
+    return "/api/v1/admin/users/999";
+  }
 };
 
 TEST_F(Tokens, are_shown_once_listed_and_revoked) {
@@ -208,6 +218,59 @@ TEST_F(Tokens, that_are_revoked_end_event_streams_and_sessions) {
   events.wait_for_end();
   const std::string session = "/api/v1/fs/events?session=" + std::to_string(opened->session.value);
   EXPECT_EQ(api("GET", session).status, 410);
+}
+
+TEST_F(Tokens, of_a_disabled_user_end_with_all_that_uses_them) {
+  const std::string ann = user_path("ann");
+  const std::string limits = limited("ro", true, {});
+  ASSERT_EQ(
+      api("POST", "/api/v1/webdav-accounts", R"({"username":"annsdav","password":"dav password"})")
+          .status,
+      201);
+  PrimaryClient& client = client_of(user_token);
+  const auto opened = run_blocking(client.open_session({"test", ""}));
+  ASSERT_TRUE(opened.ok());
+  const std::string events_path =
+      "/api/v1/fs/events?session=" + std::to_string(opened->session.value);
+  const std::vector<std::string> pairs = {"ann:ann's password", "annsdav:dav password",
+                                          "ann:" + limits};
+  for (const std::string& pair : pairs) EXPECT_EQ(basic(pair, "GET", "/webdav/a/f"), 200) << pair;
+  Following events(client);
+
+  EXPECT_EQ(status(admin_token, "PATCH", ann, R"({"status":"disabled"})"), 200);
+  events.wait_for_end();
+  for (const std::string& bearer : {user_token, limits}) {
+    EXPECT_EQ(status(bearer, "GET", "/api/v1/files/a/f"), 401);
+    EXPECT_EQ(status(bearer, "GET", "/webdav/a/f"), 401);
+    EXPECT_EQ(status(bearer, "GET", "/api/v1/auth/me"), 401);
+    EXPECT_EQ(status(bearer, "GET", events_path), 401);
+  }
+  for (const std::string& pair : pairs) EXPECT_EQ(basic(pair, "GET", "/webdav/a/f"), 401) << pair;
+  EXPECT_EQ(login("ann", "ann's password"), "");
+  EXPECT_TRUE(run_blocking(client.open_session({"test", ""})).failed_with(Errc::token_invalid));
+
+  EXPECT_EQ(status(admin_token, "PATCH", ann, R"({"status":"active"})"), 200);
+  EXPECT_EQ(status(user_token, "GET", "/api/v1/files/a/f"), 401) << "ended is ended";
+  const std::string fresh = login("ann", "ann's password");
+  ASSERT_NE(fresh, "");
+  EXPECT_EQ(with(fresh, "GET", "/api/v1/files/a/f").body, "of a");
+  EXPECT_EQ(status(fresh, "GET", events_path), 410) << "the session of the mount, too";
+  EXPECT_EQ(basic("ann:ann's password", "GET", "/webdav/a/f"), 200);
+  EXPECT_EQ(basic("annsdav:dav password", "GET", "/webdav/a/f"), 200);
+  const std::string log = audit_log();
+  EXPECT_NE(log.find("root|user.update|ann|status=disabled|"), std::string::npos) << log;
+}
+
+TEST_F(Tokens, have_the_role_that_their_user_has_now) {
+  const std::string ann = user_path("ann");
+  const auto users = [&] { return status(user_token, "GET", "/api/v1/admin/users"); };
+  EXPECT_EQ(users(), 403);
+  EXPECT_EQ(status(admin_token, "PATCH", ann, R"({"role":"admin"})"), 200);
+  EXPECT_EQ(users(), 200);
+  EXPECT_EQ(status(admin_token, "PATCH", ann, R"({"role":"user"})"), 200);
+  EXPECT_EQ(users(), 403);
+  EXPECT_EQ(status(user_token, "PATCH", ann, R"({"role":"admin"})"), 403);
+  EXPECT_EQ(api("GET", "/api/v1/files/a/f").body, "of a") << "files are as before";
 }
 
 TEST_F(Tokens, and_failed_logins_are_in_the_audit_log) {
