@@ -69,6 +69,22 @@ TEST_F(Proxied, an_address_that_tries_many_names_is_slowed_down_at_every_door) {
   EXPECT_EQ(webdav("203.0.113.2", 0), 401);
 }
 
+TEST_F(Proxied, a_stolen_token_does_not_guess_the_password) {
+  set_up_ann();
+  const ApiAnswer login = from("192.0.2.1", "POST", "/api/v1/auth/login",
+                               R"({"identifier":"ann","password":"ann's password"})");
+  ASSERT_EQ(login.status, 200);
+  const std::string bearer = "Bearer " + std::string(login.data.at("token").as_string());
+  int status = 401;
+  for (int tries = 0; status == 401 && tries < 50; ++tries) {
+    status = from("203.0.113.1", "PUT", "/api/v1/auth/password",
+                  R"({"current_password":"guessed","new_password":"mine from now on"})",
+                  {{"Authorization", bearer}})
+                 .status;
+  }
+  EXPECT_EQ(status, 429);
+}
+
 class ProxiedWithRates : public Proxied {
  protected:
   ProxiedWithRates()
