@@ -184,13 +184,13 @@ Task<Result<Identity>> Accounts::as_identity(db::UserRow user) {
 
 Task<Result<LoginAnswer>> Accounts::login(std::string name, std::string password,
                                           std::string peer) {
-  ASTER_CO_TRY(db::UserRow user,
-               co_await user_with(std::move(name), std::move(password), std::move(peer)));
+  ASTER_CO_TRY(db::UserRow user, co_await user_with(std::move(name), std::move(password), peer));
   db::TokenRow token{.user = user.id, .name = "login"};
   LoginAnswer answer{.token = make_token(token)};
   answer.expires_at = clock_.now_seconds() + options_.token_lifetime.count();
   token.expires_at = answer.expires_at;
   ASTER_CO_TRY(token, co_await store_.create_token(std::move(token)));
+  co_await note(user.id, "login.accepted", user.name, "from " + peer);
   answer.user = std::move(user);
   co_return answer;
 }

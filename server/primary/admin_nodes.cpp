@@ -5,6 +5,7 @@
 #include "protocol/json_reader.h"
 #include "server/primary/admin_api.h"
 #include "server/primary/api_json.h"
+#include "server/primary/audit_text.h"
 
 namespace aster::primary {
 namespace {
@@ -126,7 +127,7 @@ Task<ApiResult<ApiReply>> AdminApi::update_node(ApiCall call) {
   ASTER_CO_TRY(const NodeId id, node_of(call));
   ASTER_CO_TRY(db::NodeChange change, read_node_change(call.body));
   ASTER_CO_TRY(const db::NodeRow row, co_await parts_.registry.update(id, std::move(change)));
-  co_await audit(call.who, "node.update", row.name);
+  co_await audit(call.who, "node.update", row.name, changes_text(call.body));
   ASTER_CO_TRY(std::string text, co_await node_text(row));
   co_return ApiReply{200, std::move(text)};
 }
@@ -182,7 +183,7 @@ Task<ApiResult<ApiReply>> AdminApi::update_target(ApiCall call) {
   ASTER_CO_TRY(TargetUpdate change, from_json<TargetUpdate>(call.body));
   ASTER_CO_TRY(const TargetInfo changed,
                co_await parts_.targets.update(id, std::move(key), std::move(change)));
-  co_await audit(call.who, "target.update", changed.name);
+  co_await audit(call.who, "target.update", changed.name, changes_text(call.body));
   co_return ApiReply{200, to_json(changed)};
 }
 

@@ -2,6 +2,7 @@
 
 #include "server/primary/admin_api.h"
 #include "server/primary/api_json.h"
+#include "server/primary/audit_text.h"
 #include "server/primary/memory_source.h"
 
 namespace aster::primary {
@@ -66,8 +67,9 @@ Task<ApiResult<ApiReply>> AdminApi::get_policy(ApiCall call) {
 
 Task<ApiResult<ApiReply>> AdminApi::update_policy(ApiCall call) {
   ASTER_CO_TRY(const PolicyId id, policy_of(call));
+  std::string changes = changes_text(call.body);
   ASTER_CO_TRY(const db::PolicyRow row, co_await parts_.policies.update(id, std::move(call.body)));
-  co_await audit(call.who, "policy.update", row.name);
+  co_await audit(call.who, "policy.update", row.name, std::move(changes));
   co_return ApiReply{200, policy_json(row)};
 }
 

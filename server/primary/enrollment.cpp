@@ -57,7 +57,8 @@ RedeemAnswer answer_of(const db::NodeRow& node, std::string master_url, std::str
 }  // namespace
 
 Enrollment::Enrollment(db::NodeStore& nodes, std::function<Result<std::string>()> master_url,
-                       const Clock& clock, std::function<Task<void>(NodeId)> on_enrolled)
+                       const Clock& clock,
+                       std::function<Task<void>(NodeId, bool first)> on_enrolled)
     : nodes_(nodes),
       master_url_(std::move(master_url)),
       clock_(clock),
@@ -100,14 +101,16 @@ Task<Result<RedeemAnswer>> Enrollment::redeem(std::string token, Dialect caller)
 Task<Result<void>> Enrollment::acknowledge(std::string token) {
   if (token.size() > kTokenMax) co_return fail(Errc::bad_request, kUnknown);
   const int64_t now = clock_.now_seconds();
+  bool first = false;
   db::NodeStore::Decide decide = [&](std::optional<db::EnrollmentRow>& session) -> Result<void> {
     ASTER_TRY(may_acknowledge(session, now));
-    if (session->completed_at == 0) session->completed_at = now;
+    first = session->completed_at == 0;
+    if (first) session->completed_at = now;
     return ok();
   };
   ASTER_CO_TRY(const db::EnrollmentRow session,
                co_await nodes_.change_enrollment(hash_of(token), std::move(decide)));
-  co_await on_enrolled_(session.node);
+  co_await on_enrolled_(session.node, first);
   co_return ok();
 }
 

@@ -21,9 +21,10 @@ class Enrollment {
   static constexpr std::chrono::seconds kLifetime{30 * 60};
 
   /// `master_url` is where followers find this server; precondition_failed while nobody can say.
-  /// `on_enrolled` is told of each node whose enrolment was completed; it may take its time.
+  /// `on_enrolled` is told of each node whose enrolment was completed; it may take its time. An
+  /// acknowledgement that comes again tells it again, with `first` false.
   Enrollment(db::NodeStore& nodes, std::function<Result<std::string>()> master_url,
-             const Clock& clock, std::function<Task<void>(NodeId)> on_enrolled);
+             const Clock& clock, std::function<Task<void>(NodeId, bool first)> on_enrolled);
 
   struct Issued {
     std::string master_url;
@@ -46,7 +47,7 @@ class Enrollment {
   db::NodeStore& nodes_;
   const std::function<Result<std::string>()> master_url_;
   const Clock& clock_;
-  const std::function<Task<void>(NodeId)> on_enrolled_;
+  const std::function<Task<void>(NodeId, bool first)> on_enrolled_;
 };
 
 }  // namespace aster::primary

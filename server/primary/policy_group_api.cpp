@@ -5,6 +5,7 @@
 #include "protocol/base/log.h"
 #include "protocol/json_reader.h"
 #include "server/primary/api_json.h"
+#include "server/primary/audit_text.h"
 
 namespace aster::primary {
 namespace {
@@ -77,9 +78,10 @@ std::string PolicyGroupApi::text_of(const db::PolicyGroupRow& row) const {
                                       {"updated_at", rfc3339(row.updated_at)}});
 }
 
-Task<void> PolicyGroupApi::audit(const Identity& who, std::string action, std::string subject) {
+Task<void> PolicyGroupApi::audit(const Identity& who, std::string action, std::string subject,
+                                 std::string detail) {
   const Result<void> noted =
-      co_await accounts_.audit(who.user, std::move(action), std::move(subject));
+      co_await accounts_.audit(who.user, std::move(action), std::move(subject), std::move(detail));
   if (!noted.ok()) ASTER_LOG(warn, "audit_not_written", {"err", noted.error()});
 }
 
@@ -107,8 +109,9 @@ PolicyGroupApi::Reply PolicyGroupApi::get(ApiCall call) {
 
 PolicyGroupApi::Reply PolicyGroupApi::update(ApiCall call) {
   ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
+  std::string changes = changes_text(call.body);
   ASTER_CO_TRY(const db::PolicyGroupRow row, co_await groups_.update(id, std::move(call.body)));
-  co_await audit(call.who, "policy_group.update", row.name);
+  co_await audit(call.who, "policy_group.update", row.name, std::move(changes));
   co_return ApiReply{200, text_of(row)};
 }
 

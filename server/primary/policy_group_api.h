@@ -31,7 +31,8 @@ class PolicyGroupApi {
   Reply unassign(ApiCall call);
 
   std::string text_of(const db::PolicyGroupRow& row) const;
-  Task<void> audit(const Identity& who, std::string action, std::string subject);
+  Task<void> audit(const Identity& who, std::string action, std::string subject,
+                   std::string detail = {});
 
   const ApiGate& gate_;
   PolicyGroups& groups_;

@@ -98,7 +98,7 @@ struct Primary::Parts {
   Task<Result<void>> prove_admin(http::Request& request);
   std::string metrics_text();
   Task<Result<void>> check_ready();
-  Task<void> take_over_enrollment();
+  Task<void> take_over_enrollment(NodeId node, bool first);
 
   const Config config;
   const PrimaryOptions options;
@@ -187,7 +187,7 @@ Result<void> Primary::Parts::open() {
   workspaces.emplace(*teams, *namespaces);
   enrollment.emplace(
       *node_store, [this] { return public_url(config, port); }, clock,
-      [this](NodeId) { return take_over_enrollment(); });
+      [this](NodeId node, bool first) { return take_over_enrollment(node, first); });
   return ok();
 }
 
@@ -268,9 +268,15 @@ std::string Primary::Parts::metrics_text() {
   return out.take();
 }
 
-Task<void> Primary::Parts::take_over_enrollment() {
+Task<void> Primary::Parts::take_over_enrollment(NodeId node, bool first) {
   const Result<void> refreshed = co_await registry->refresh();
   if (!refreshed.ok()) ASTER_LOG(error, "nodes_not_reloaded", {"err", refreshed.error()});
+  if (!first) co_return;
+  const auto follower = registry->find(node);
+  std::string name = follower.ok() ? (*follower)->row.name : std::to_string(node.value);
+  const Result<void> noted =
+      co_await account_store->audit(UserId(), "node.enrolled", std::move(name));
+  if (!noted.ok()) ASTER_LOG(warn, "audit_not_written", {"err", noted.error()});
 }
 
 Result<void> Primary::Parts::listen() {

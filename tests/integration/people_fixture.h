@@ -61,10 +61,14 @@ class PeopleFixture : public DriveFixture {
     const ApiAnswer log = with(admin_token, "GET", "/api/v1/admin/audit-logs?limit=100");
     std::string text;
     for (const boost::json::value& event : log.data.at("items").as_array()) {
-      for (const char* member : {"actor_name", "action", "subject", "detail"}) {
-        text += std::string(event.at(member).as_string()) + "|";
-      }
-      text += "\n";
+      text += row_text(event) + "\n";
+    }
+    return text;
+  }
+  static std::string row_text(const boost::json::value& event) {
+    std::string text;
+    for (const char* member : {"actor_name", "action", "subject", "detail"}) {
+      text += std::string(event.at(member).as_string()) + "|";
     }
     return text;
   }

@@ -281,6 +281,7 @@ TEST_F(Tokens, and_failed_logins_are_in_the_audit_log) {
   EXPECT_EQ(basic("ann:wrong again", "GET", "/webdav/a/f"), 401);
   const std::string text = audit_log();
   EXPECT_NE(text.find("ann|token.create|ro|read-only /a|"), std::string::npos) << text;
+  EXPECT_NE(text.find("ann|login.accepted|ann|from 127.0.0.1|"), std::string::npos) << text;
   EXPECT_NE(text.find("|login.refused|ann|from 127.0.0.1|\n|login.refused|(no such account)|"),
             std::string::npos)
       << text;

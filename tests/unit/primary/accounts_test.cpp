@@ -107,6 +107,7 @@ TEST_F(AccountsTest, slows_down_an_address_that_tries_many_names_and_says_so_onc
   for (const db::AuditRow& row : log->items) ++rows[row.action];
   EXPECT_EQ(rows["login.refused"], burst);
   EXPECT_EQ(rows["login.throttled"], 1);
+  EXPECT_EQ(rows["login.accepted"], 1);
 }
 
 TEST_F(AccountsTest, slows_down_set_ups_of_one_address) {

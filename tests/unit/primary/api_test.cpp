@@ -113,7 +113,7 @@ class ApiTest : public AdminFixture {
   Accounts accounts{
       {.cost = {.memory_kib = 64, .passes = 1}}, *accounts_store, &namespaces, executor, clock};
   Enrollment enrollment{*node_store, [] { return Result<std::string>("http://primary"); }, clock,
-                        [this](NodeId) { return reload(); }};
+                        [this](NodeId, bool) { return reload(); }};
   Task<void> reload() {
     const auto done = co_await registry.refresh();
     EXPECT_TRUE(done.ok());

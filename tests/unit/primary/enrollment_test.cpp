@@ -19,16 +19,17 @@ class EnrollmentTest : public AdminFixture {
     const auto nodes = run_blocking(node_store->nodes());
     return enrollment.status(nodes->at(0), *latest);
   }
-  Task<void> note(NodeId id) {
-    enrolled.push_back(id);
+  Task<void> note(NodeId id, bool first) {
+    enrolled.emplace_back(id, first);
     co_return;
   }
 
-  std::vector<NodeId> enrolled;
+  using Told = std::vector<std::pair<NodeId, bool>>;
+  Told enrolled;
   db::NodeRow node = add_node("f1");
   Enrollment enrollment{*node_store,
                         [] { return Result<std::string>("https://drive.example.com"); }, clock,
-                        [this](NodeId id) { return note(id); }};
+                        [this](NodeId id, bool first) { return note(id, first); }};
 };
 
 TEST_F(EnrollmentTest, leads_from_token_to_completion) {
@@ -49,7 +50,7 @@ TEST_F(EnrollmentTest, leads_from_token_to_completion) {
   EXPECT_EQ(status(), "redeemed");
   ASSERT_TRUE(acknowledge(answer->ack_token).ok());
   EXPECT_EQ(status(), "completed");
-  EXPECT_EQ(enrolled, std::vector<NodeId>{node.id});
+  EXPECT_EQ(enrolled, (Told{{node.id, true}}));
 }
 
 TEST_F(EnrollmentTest, takes_an_acknowledgement_again_and_by_the_raw_token) {
@@ -57,6 +58,7 @@ TEST_F(EnrollmentTest, takes_an_acknowledgement_again_and_by_the_raw_token) {
   ASSERT_TRUE(redeem(issued.token).ok());
   EXPECT_TRUE(acknowledge(issued.token).ok());
   EXPECT_TRUE(acknowledge(issued.token).ok());
+  EXPECT_EQ(enrolled, (Told{{node.id, true}, {node.id, false}}));
 }
 
 TEST_F(EnrollmentTest, refuses_unknown_tokens) {
