@@ -58,14 +58,14 @@ Task<Result<http::Response>> Dav::lock(Exchange& exchange) {
   if (!deep && depth != "0") co_return fail(Errc::bad_request, "Depth is 0 or infinity");
   ASTER_CO_TRY(const std::string body,
                co_await primary::read_body(exchange.request, options_.xml_limit));
+  if (exchange.visitor.caller.read_only)
+    co_return fail(Errc::read_only, "this account may only read");
   if (body.empty()) {
     ASTER_CO_TRY(content::Spot spot, co_await exchange.tree.find(exchange.path));
     co_return co_await refresh_lock(exchange, std::move(spot));
   }
   ASTER_CO_TRY(LockRequest wanted, parse_lock(body));
   if (wanted.owner_xml.size() > kOwnerMax) co_return fail(Errc::too_large, "the lock's owner");
-  if (exchange.visitor.caller.read_only)
-    co_return fail(Errc::read_only, "this account may only read");
   bool created = false;
   ASTER_CO_TRY(const content::Spot spot, co_await lockable(exchange, created));
   if (!spot.node) co_return fail(Errc::conflict, "it was removed meanwhile");
@@ -90,6 +90,8 @@ Task<Result<http::Response>> Dav::unlock(Exchange& exchange) {
   if (token.size() < 3 || !token.starts_with('<') || !token.ends_with('>')) {
     co_return fail(Errc::bad_request, "a Lock-Token is needed");
   }
+  if (exchange.visitor.caller.read_only)
+    co_return fail(Errc::read_only, "this account may only read");
   token = token.substr(1, token.size() - 2);
   ASTER_CO_TRY(const content::Spot spot, co_await exchange.tree.find(exchange.path));
   if (!spot.node) co_return fail(Errc::not_found, "nothing is there");

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <set>
 
+#include "tests/integration/answers.h"
 #include "tests/integration/people_fixture.h"
 #include "tests/support/raw_client.h"
 
@@ -21,8 +22,9 @@ enum class Door {
   token,  ///< any token; what it is limited to is told by the row
 };
 
-/// Answers of 0 are not asked for. In paths and bodies $U, $T, $W, $S, $R stand for ann's upload,
-/// token, WebDAV account, session and root.
+/// Answers of 0 are not asked for. In paths, bodies and headers $U, $V, $T, $W, $S, $R, $L stand
+/// for ann's upload that has just begun, her upload that has all its parts, and her token, WebDAV
+/// account, session, root and lock of /b/locked. Several rows may be of one route.
 struct Row {
   const char* route;
   Door door;
@@ -32,6 +34,7 @@ struct Row {
   int read_only = 0;           ///< with a read-only token of ann's
   int scoped = 0;              ///< with a token of ann's for /a
   const char* says = "";       ///< in the answer to the read-only token
+  const char* header = "";     ///< "Name: value", one more
 };
 
 constexpr const char* kUser = R"({"username":"x","password":"xxxxxxxxx"})";
@@ -41,6 +44,14 @@ constexpr const char* kBatch =
     R"("name":"a"}]})";
 constexpr const char* kDataPath =
     "/api/v1/data/objects/00112233445566778899aabbccddeeff?policy=1&expires=99999999999&sig=00";
+constexpr const char* kProperty =
+    R"(<D:propertyupdate xmlns:D="DAV:"><D:set><D:prop><x xmlns="y">1</x></D:prop></D:set>)"
+    R"(</D:propertyupdate>)";
+constexpr const char* kLock =
+    R"(<D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope><D:locktype>)"
+    R"(<D:write/></D:locktype></D:lockinfo>)";
+constexpr const char* kInto = "Destination: /webdav/a/x";
+constexpr const char* kUnlock = "Lock-Token: <$L>";
 constexpr const char* kMember = R"({"identifier":"bob","role":"owner"})";
 
 constexpr Row kRows[] = {
@@ -167,6 +178,8 @@ constexpr Row kRows[] = {
     {"PUT /api/v1/uploads/{}/{}", Door::token, "/api/v1/uploads/$U/0", "abc", 404, 403, 404},
     {"POST /api/v1/uploads/{}/complete", Door::token, "/api/v1/uploads/$U/complete", "", 404, 412,
      404},
+    {"POST /api/v1/uploads/{}/complete", Door::token, "/api/v1/uploads/$V/complete", "", 404, 403,
+     404},
     {"DELETE /api/v1/uploads/{}", Door::token, "/api/v1/uploads/$U", "", 404, 403, 404},
 
     {"POST /api/v1/fs/session", Door::token, nullptr, R"({"client":"x","workspace":"team:crew"})",
@@ -185,33 +198,66 @@ constexpr Row kRows[] = {
     {"DELETE /webdav", Door::token, nullptr, "", 403, 403, 403},
     {"MKCOL /webdav", Door::token, nullptr, "", 405, 405, 403},
     {"PROPFIND /webdav", Door::token, nullptr, "", 207, 207, 403},
-    {"PROPPATCH /webdav", Door::token, nullptr, "<x/>", 400, 400, 400},
-    {"COPY /webdav", Door::token, nullptr, "", 400, 400, 400},
-    {"MOVE /webdav", Door::token, nullptr, "", 400, 400, 400},
-    {"LOCK /webdav", Door::token, nullptr, "<x/>", 400, 400, 400},
-    {"UNLOCK /webdav", Door::token, nullptr, "", 400, 400, 400},
+    {"PROPPATCH /webdav", Door::token, nullptr, kProperty, 207, 403, 403},
+    {"COPY /webdav", Door::token, nullptr, "", 403, 403, 403, "", kInto},
+    {"MOVE /webdav", Door::token, nullptr, "", 403, 403, 403, "", kInto},
+    {"LOCK /webdav", Door::token, nullptr, kLock, 200, 403, 403, "", "Depth: 0"},
+    {"UNLOCK /webdav", Door::token, nullptr, "", 409, 403, 403, "", kUnlock},
     {"GET /webdav/{...}", Door::token, nullptr, "", 404, 200, 403},
     {"HEAD /webdav/{...}", Door::token, nullptr, "", 404, 200, 403},
     {"PUT /webdav/{...}", Door::token, nullptr, "x", 409, 403, 403},
     {"DELETE /webdav/{...}", Door::token, nullptr, "", 404, 403, 403},
     {"MKCOL /webdav/{...}", Door::token, "/webdav/b/x", "", 409, 403, 403},
     {"PROPFIND /webdav/{...}", Door::token, nullptr, "", 404, 207, 403},
-    {"PROPPATCH /webdav/{...}", Door::token, nullptr,
-     R"(<D:propertyupdate xmlns:D="DAV:"><D:set><D:prop><x xmlns="y">1</x></D:prop></D:set>)"
-     R"(</D:propertyupdate>)",
-     404, 403, 403},
-    {"COPY /webdav/{...}", Door::token, nullptr, "", 400, 400, 400},
-    {"MOVE /webdav/{...}", Door::token, nullptr, "", 400, 400, 400},
-    {"LOCK /webdav/{...}", Door::token, nullptr,
-     R"(<D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope><D:locktype>)"
-     R"(<D:write/></D:locktype></D:lockinfo>)",
-     409, 403, 403},
-    {"UNLOCK /webdav/{...}", Door::token, nullptr, "", 400, 400, 400},
+    {"PROPPATCH /webdav/{...}", Door::token, nullptr, kProperty, 404, 403, 403},
+    {"COPY /webdav/{...}", Door::token, nullptr, "", 404, 403, 403, "", kInto},
+    {"MOVE /webdav/{...}", Door::token, nullptr, "", 404, 403, 403, "", kInto},
+    {"LOCK /webdav/{...}", Door::token, nullptr, kLock, 409, 403, 403},
+    {"LOCK /webdav/{...}", Door::token, "/webdav/b/locked", "", 412, 403, 403, "", "If: (<$L>)"},
+    {"UNLOCK /webdav/{...}", Door::token, "/webdav/b/locked", "", 404, 403, 403, "", kUnlock},
 
     // Last: what ends tokens and sessions.
     {"GET /api/v1/auth/me", Door::token, nullptr, "", 200, 200, 200},
     {"DELETE /api/v1/fs/session/{}", Door::token, "/api/v1/fs/session/$S", "", 410, 200, 403},
     {"POST /api/v1/auth/logout", Door::token, nullptr, "", 200, 200, 200},
+};
+
+/// Places outside of the token's folder, or none at all; $F is the name of what is there.
+constexpr const char* kTricks[] = {"/a/../b/$F",   "/a/%2e%2e/b/$F", "/a%2f..%2fb%2f$F",
+                                   "/../b/$F",     "../b/$F",        "a/../b/$F",
+                                   "/a/./../b/$F", "/a/%00/../b/$F", "/b/../b/$F",
+                                   "/%2e/b/$F",    "/a/%2E%2E/b/$F", "/./b/$F"};
+/// The same, written so that it is a good path where the token may go there.
+constexpr const char* kScopeTricks[] = {"/b/$F", "/%62/$F", "//b/$F", "/b//$F", "/b/$F/"};
+
+/// A member of a body, or a header, that is a path: $P.
+struct PathInside {
+  const char* route;
+  const char* path;  ///< to be called; nullptr: the route's own
+  const char* body;
+  const char* header;
+  const char* name;  ///< $F: what is there, or nothing that is; empty for a folder
+  bool admin = false;
+};
+constexpr PathInside kPathsInside[] = {
+    {"POST /api/v1/copy", nullptr, R"({"from":"$P","to":"/a/x"})", "", "secret.txt"},
+    {"POST /api/v1/copy", nullptr, R"({"from":"/a/mine","to":"$P"})", "", "new"},
+    {"POST /api/v1/move", nullptr, R"({"from":"$P","to":"/a/x"})", "", "secret.txt"},
+    {"POST /api/v1/move", nullptr, R"({"from":"/a/mine","to":"$P"})", "", "new"},
+    {"POST /api/v1/move", nullptr, R"({"from":"/a/mine","to":"$P","overwrite":true})", "",
+     "secret.txt"},
+    {"POST /api/v1/uploads", nullptr, R"({"path":"$P","total_size":3})", "", "new"},
+    {"COPY /webdav/{...}", "/webdav/a/mine", "", "Destination: /webdav$P", "new"},
+    {"COPY /webdav/{...}", "/webdav/a/mine", "", "Destination: $H/webdav$P", "secret.txt"},
+    {"MOVE /webdav/{...}", "/webdav/a/mine", "", "Destination: /webdav$P", "new"},
+    {"MOVE /webdav/{...}", "/webdav/a/mine", "", "Destination: $H/webdav$P", "secret.txt"},
+    {"POST /api/v1/webdav-accounts", nullptr, R"({"username":"evil","root_path":"$P"})", "", ""},
+    {"POST /api/v1/admin/storage-migrations", nullptr, R"({"path":"$P","policy_id":1,"user_id":2})",
+     "", "", true},
+    {"POST /api/v1/admin/tree-quotas", nullptr, R"({"path":"$P","quota":1,"user_id":2})", "", "",
+     true},
+    {"POST /api/v1/admin/tree-quotas/remove", nullptr, R"({"path":"$P","user_id":2})", "", "",
+     true},
 };
 
 /// Methods that WebDAV answers with 405, and OPTIONS, before it asks who is there.
@@ -232,12 +278,19 @@ class Security : public PeopleFixture {
       ASSERT_EQ(api("POST", std::string("/api/v1/folders/") + folder).status, 201);
     }
     ASSERT_EQ(api("PUT", "/api/v1/files/b/secret.txt", kSecret).status, 201);
+    for (const char* file : {"a/mine", "b/locked"}) {
+      ASSERT_EQ(api("PUT", std::string("/api/v1/files/") + file, "x").status, 201);
+    }
+    const ApiAnswer lock = with(user_token, "LOCK", "/webdav/b/locked", kLock);
+    ASSERT_EQ(lock.status, 200) << lock.body;
+    const std::string lock_token = header_of(lock, "Lock-Token");
+    names["$L"] = lock_token.substr(1, lock_token.size() - 2);
     ASSERT_EQ(status(admin_token, "POST", "/api/v1/admin/teams",
                      R"({"name":"crew","admin_identifier":"ann"})"),
               201);
-    const ApiAnswer upload = api("POST", "/api/v1/uploads", R"({"path":"/b/up","total_size":3})");
-    ASSERT_EQ(upload.status, 201);
-    names["$U"] = upload.data.at("upload_id").as_string().c_str();
+    names["$U"] = begin_upload("/b/up");
+    names["$V"] = begin_upload("/b/whole");
+    ASSERT_EQ(api("PUT", "/api/v1/uploads/" + names["$V"] + "/0", "abc").status, 200);
     names["$T"] = number(make_token({{"name", "anns"}}).at("id"));
     const ApiAnswer account = api("POST", "/api/v1/webdav-accounts", R"({"username":"annsdav"})");
     ASSERT_EQ(account.status, 201);
@@ -252,6 +305,12 @@ class Security : public PeopleFixture {
     admin_read_only = limited("read-only", true, {});
     admin_scoped = limited("scoped", false, {"/a"});
     std::swap(token, admin_token);
+  }
+  std::string begin_upload(const std::string& path) {
+    const json::object body{{"path", path}, {"total_size", 3}};
+    const ApiAnswer upload = api("POST", "/api/v1/uploads", json::serialize(body));
+    EXPECT_EQ(upload.status, 201) << upload.body;
+    return upload.data.at("upload_id").as_string().c_str();
   }
   static std::string number(const json::value& value) {
     return std::to_string(value.to_number<uint64_t>());
@@ -288,6 +347,10 @@ class Security : public PeopleFixture {
               const std::string& body, int expected) {
     HeaderList headers;
     if (!bearer.empty()) headers.emplace_back("Authorization", "Bearer " + bearer);
+    const std::string header = filled(row.header);
+    if (const size_t colon = header.find(": "); colon != std::string::npos) {
+      headers.emplace_back(header.substr(0, colon), header.substr(colon + 2));
+    }
     const ApiAnswer answer = send(method_of(row), primary_url() + path, body, std::move(headers));
     report(row, what, answer.status);
     if (expected != 0) {
@@ -356,6 +419,34 @@ class Security : public PeopleFixture {
     }
   }
 
+  /// The same for paths in bodies and headers.
+  void try_tricks(const PathInside& inside) {
+    std::vector<std::string> tricks(std::begin(kTricks), std::end(kTricks));
+    const bool limited_may = std::string_view(inside.name) != "";
+    if (limited_may) tricks.insert(tricks.end(), std::begin(kScopeTricks), std::end(kScopeTricks));
+    const std::string& bearer = inside.admin ? admin_token : limited_may ? scoped : token;
+    for (std::string trick : tricks) {
+      if (*inside.header != '\0' && trick.front() != '/') continue;  // a prefix of its own
+      const auto put = [](std::string& text, const std::string& name, const std::string& value) {
+        if (const size_t at = text.find(name); at != std::string::npos) text.replace(at, 2, value);
+      };
+      put(trick, "$F", inside.name);
+      if (!limited_may) trick.pop_back();  // the slash before it
+      std::string body = inside.body;
+      std::string header = inside.header;
+      put(body, "$P", trick);
+      put(header, "$P", trick);
+      put(header, "$H", primary_url());
+      Row row{inside.route, Door::token};
+      row.header = header.c_str();
+      const std::string route = inside.route;
+      const std::string path =
+          inside.path != nullptr ? inside.path : route.substr(route.find(' ') + 1);
+      SCOPED_TRACE(body + header);
+      expect(row, "path tricks inside", bearer, path, body, 0);
+    }
+  }
+
   void try_bodies(const Row& row) {
     const std::string& bearer = row.door == Door::admin ? admin_token : token;
     const bool takes_json = *row.body == '{';
@@ -393,7 +484,8 @@ class Security : public PeopleFixture {
 
 TEST_F(Security, every_endpoint_has_a_row) {
   std::set<std::string> known;
-  for (const Row& row : kRows) EXPECT_TRUE(known.insert(row.route).second) << row.route;
+  for (const Row& row : kRows) known.insert(row.route);
+  for (const PathInside& inside : kPathsInside) EXPECT_EQ(known.count(inside.route), 1u);
   for (const std::string& route : primary->routes()) {
     if (refused_by_method(route)) continue;
     EXPECT_EQ(known.erase(route), 1u) << "no row for " << route;
@@ -402,6 +494,7 @@ TEST_F(Security, every_endpoint_has_a_row) {
 }
 
 TEST_F(Security, every_endpoint_refuses_who_may_not) {
+  for (const PathInside& inside : kPathsInside) try_tricks(inside);
   for (const Row& row : kRows) {
     if (std::string_view(row.route) != "POST /api/v1/auth/logout") {
       try_tricks(row);
@@ -417,9 +510,60 @@ TEST_F(Security, every_endpoint_refuses_who_may_not) {
   // Nothing was changed.
   token = login("ann", "ann's password");
   EXPECT_EQ(api("GET", "/api/v1/files/b/secret.txt").body, kSecret);
-  EXPECT_EQ(api("GET", "/api/v1/folders/b").data.at("items").as_array().size(), 1u);
-  EXPECT_EQ(api("GET", "/api/v1/folders/a").data.at("items").as_array().size(), 0u);
+  EXPECT_EQ(api("GET", "/api/v1/folders/b").data.at("items").as_array().size(), 2u);
+  EXPECT_EQ(api("GET", "/api/v1/folders/a").data.at("items").as_array().size(), 1u);
   EXPECT_EQ(api("GET", "/api/v1/folders").data.at("items").as_array().size(), 2u);
+  EXPECT_EQ(api("GET", "/api/v1/webdav-accounts").data.at("total").to_number<int>(), 1);
+  EXPECT_EQ(status(token, "PUT", "/webdav/b/locked", "y"), 423) << "the lock is there";
+  EXPECT_EQ(status(token, "PUT", "/webdav/b/locked", "y", {{"If", "(<" + names["$L"] + ">)"}}),
+            204);
+  const std::string whole = "/api/v1/uploads/" + names["$V"] + "/complete";
+  EXPECT_EQ(api("POST", whole).status, 201) << "whoever may can complete it";
+}
+
+/// The door of mounts to objects: what is signed is one object, one method and a time.
+TEST_F(Security, signed_urls_are_good_for_what_was_signed_only) {
+  ASSERT_EQ(
+      status(admin_token, "PATCH", "/api/v1/admin/policies/1", R"({"max_file_size":1048576})"),
+      200);
+  PrimaryClient& client = client_of(user_token);
+  const auto opened = run_blocking(client.open_session({"test", ""}));
+  ASSERT_TRUE(opened.ok());
+  fs::Grant grant{};
+  grant.ino = opened->root;
+  grant.count = 2;
+  const auto granted = run_blocking(client.call<fs::UploadGrants>(grant));
+  ASSERT_TRUE(granted.ok()) << granted.error().message();
+  ASSERT_EQ(granted->grants.size(), 2u);
+  const auto path = [&](size_t i) {
+    const std::string& url = granted->grants[i].url;
+    return url.substr(url.find("/api/"));
+  };
+  const auto put = [&](const std::string& where, uint64_t length) {
+    testing::RawClient raw(primary->port());
+    std::string request = "PUT " + where +
+                          " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(length) +
+                          "\r\n\r\n";
+    if (length < 10) request += std::string(length, 'x');
+    const auto answer = raw.exchange(request);
+    return answer ? answer->status : 0;
+  };
+  EXPECT_EQ(put(path(0), 1'048'577), 413);
+  EXPECT_EQ(put(path(0), 1ull << 40), 413);
+  std::string other = path(0);
+  other.replace(other.find("objects/") + 8, 32, granted->grants[1].object.hex());
+  EXPECT_EQ(put(other, 3), 401) << "another object";
+  std::string later = path(0);
+  later.insert(later.find("expires=") + 8, "9");
+  EXPECT_EQ(put(later, 3), 401) << "another time";
+  EXPECT_EQ(send("GET", primary_url() + path(0)).status, 401) << "another method";
+  testing::RawClient endless(primary->port());
+  const auto answer = endless.exchange("PUT " + path(0) +
+                                       " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked"
+                                       "\r\n\r\n");
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->status, 400) << "no size";
+  EXPECT_EQ(put(path(0), 3), 200);
 }
 
 }  // namespace
