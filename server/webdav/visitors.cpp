@@ -55,8 +55,9 @@ std::optional<Visitor> Visitors::believed(const std::string& key) const {
   const auto found = beliefs->find(key);
   if (found == beliefs->end()) return std::nullopt;
   const Belief& belief = found->second;
-  const bool holds =
-      parts_.clock.steady() < belief.until && belief.revocations == parts_.accounts.revocations();
+  const bool expired = belief.expires_at != 0 && belief.expires_at <= parts_.clock.now_seconds();
+  const bool holds = !expired && parts_.clock.steady() < belief.until &&
+                     belief.revocations == parts_.accounts.revocations();
   if (!holds) return std::nullopt;
   return belief.visitor;
 }
@@ -65,18 +66,20 @@ Task<Result<Visitor>> Visitors::prove(Offer offer) {
   const uint64_t before = parts_.accounts.revocations();
   auto account = co_await store_.account_by_name(offer.name);
   if (!account.ok() && !account.failed_with(Errc::not_found)) co_return account.error();
-  Task<Result<Visitor>> proof =
+  Task<Result<Proven>> proof =
       account.ok() ? prove_account(std::move(*account), offer) : prove_user(offer);
-  ASTER_CO_TRY(Visitor visitor, co_await std::move(proof));
+  ASTER_CO_TRY(Proven proven, co_await std::move(proof));
+  Visitor visitor = std::move(proven.visitor);
   visitor.principal = offer.name;
   const auto beliefs = beliefs_.lock();
   if (beliefs->size() >= kBeliefsMax) beliefs->clear();
-  Belief belief{visitor, before, parts_.clock.steady() + kBelieved};
+  Belief belief{visitor, before, parts_.clock.steady() + kBelieved, proven.expires_at};
   beliefs->insert_or_assign(offer.key, std::move(belief));
   co_return visitor;
 }
 
-Task<Result<Visitor>> Visitors::prove_account(db::WebdavAccountRow account, const Offer& offer) {
+Task<Result<Visitors::Proven>> Visitors::prove_account(db::WebdavAccountRow account,
+                                                       const Offer& offer) {
   std::optional<std::string> hash;
   if (account.active) hash = account.password_hash;
   ASTER_CO_TRY(
@@ -84,23 +87,27 @@ Task<Result<Visitor>> Visitors::prove_account(db::WebdavAccountRow account, cons
   ASTER_CO_TRY(primary::Identity who, co_await parts_.accounts.identity_of(account.user));
   ASTER_CO_TRY(Visitor visitor, co_await tree_of(std::move(who), account.workspace));
   visitor.caller.read_only = visitor.caller.read_only || account.read_only;
-  if (!account.root) co_return visitor;
-  visitor.root = account.root;
-  ASTER_CO_TRY(visitor.outside, co_await above(visitor.caller, visitor.root));
-  co_return visitor;
+  if (account.root) {
+    visitor.root = account.root;
+    ASTER_CO_TRY(visitor.outside, co_await above(visitor.caller, visitor.root));
+  }
+  co_return Proven{std::move(visitor)};
 }
 
-Task<Result<Visitor>> Visitors::prove_user(const Offer& offer) {
+Task<Result<Visitors::Proven>> Visitors::prove_user(const Offer& offer) {
   if (offer.password.starts_with(kTokenPrefix)) {
     ASTER_CO_TRY(primary::Identity who, co_await parts_.accounts.authenticate(offer.password));
     if (who.name != offer.name) {
       co_return fail(Errc::credentials_failed, "the token is another user's");
     }
-    co_return co_await tree_of(std::move(who), {});
+    const int64_t expires_at = who.expires_at;
+    ASTER_CO_TRY(Visitor visitor, co_await tree_of(std::move(who), {}));
+    co_return Proven{std::move(visitor), expires_at};
   }
   ASTER_CO_TRY(primary::Identity who,
                co_await parts_.accounts.check_password(offer.name, offer.password, offer.peer));
-  co_return co_await tree_of(std::move(who), {});
+  ASTER_CO_TRY(Visitor visitor, co_await tree_of(std::move(who), {}));
+  co_return Proven{std::move(visitor)};
 }
 
 Task<Result<Visitor>> Visitors::tree_of(primary::Identity who, std::string workspace) {

@@ -20,7 +20,8 @@ struct Visitor {
 
 /// Proves Basic (a WebDAV account, or a user with the own password or a token as password) and
 /// Bearer authorization. A password that was right is believed for a minute, without another run of
-/// argon2id; whatever revokes anything in this process ends that at once. Thread-safe.
+/// argon2id; whatever revokes anything in this process ends that at once, and a token is never
+/// believed beyond its own end. Thread-safe.
 class Visitors {
  public:
   Visitors(const primary::FrontEndParts& parts, db::WebdavStore& store);
@@ -34,6 +35,11 @@ class Visitors {
     Visitor visitor;
     uint64_t revocations = 0;
     SteadyTime until;
+    int64_t expires_at = 0;  ///< unix seconds, of the token that was the password; 0 = never
+  };
+  struct Proven {
+    Visitor visitor;
+    int64_t expires_at = 0;  ///< as in Belief
   };
   struct Offer {
     std::string name;
@@ -43,8 +49,8 @@ class Visitors {
   };
   std::optional<Visitor> believed(const std::string& key) const;
   Task<Result<Visitor>> prove(Offer offer);
-  Task<Result<Visitor>> prove_account(db::WebdavAccountRow account, const Offer& offer);
-  Task<Result<Visitor>> prove_user(const Offer& offer);
+  Task<Result<Proven>> prove_account(db::WebdavAccountRow account, const Offer& offer);
+  Task<Result<Proven>> prove_user(const Offer& offer);
   Task<Result<Visitor>> tree_of(primary::Identity who, std::string workspace);
   Task<Result<std::vector<InodeNo>>> above(primary::Caller caller, InodeNo folder);
 
