@@ -220,5 +220,100 @@ TEST_F(FileApi, every_route_refuses_bad_input_clearly) {
   EXPECT_EQ(call("POST", "/uploads/" + id + "/complete").status, 404);
 }
 
+/// Nothing is too young to be kept.
+class KeptByDoors : public PeopleFixture {
+ protected:
+  KeptByDoors()
+      : PeopleFixture({{"ASTER__SERVER__PRIMARY__TRASH_MIN_AGE_SECS", "0"},
+                       {"ASTER__SERVER__PRIMARY__VERSION_INTERVAL_SECS", "0"}}) {}
+  void SetUp() override {
+    PeopleFixture::SetUp();
+    client = &client_of(user_token);
+    const auto opened = run_blocking(client->open_session({"test", ""}));
+    ASSERT_TRUE(opened.ok()) << opened.error().message();
+    root = opened->root;
+  }
+  template <class A>
+  A ask(fs::Operation operation) {
+    auto answer = run_blocking(client->call<A>(std::move(operation)));
+    EXPECT_TRUE(answer.ok()) << answer.error().message();
+    return answer.ok() ? std::move(*answer) : A();
+  }
+  std::vector<std::string> trash() {
+    std::vector<std::string> paths;
+    kept = ask<fs::KeptPage>(fs::ListTrash{}).entries;
+    for (const fs::Kept& entry : kept) paths.push_back(entry.path);
+    std::sort(paths.begin(), paths.end());
+    return paths;
+  }
+  void restore(const std::string& path) {
+    for (const fs::Kept& entry : kept) {
+      if (entry.path != path) continue;
+      fs::RestoreTrash operation;
+      operation.id = entry.id;
+      ask<fs::Attr>(operation);
+    }
+  }
+
+  struct Door {
+    const char* base;
+    const char* recursive;
+    int replaced;
+    int removed;
+  };
+  static constexpr Door kDoors[] = {{"/api/v1/files/", "?recursive=true", 200, 200},
+                                    {"/webdav/", "", 204, 204}};
+
+  PrimaryClient* client = nullptr;
+  InodeNo root;
+  std::vector<fs::Kept> kept;
+};
+
+TEST_F(KeptByDoors, put_over_a_file_makes_a_version) {
+  for (const Door& door : kDoors) {
+    const std::string path = std::string(door.base) + "f";
+    ASSERT_EQ(api("PUT", path, "first").status, 201) << door.base;
+    const InodeNo ino = ask<fs::Attr>(fs::Lookup{root, "f"}).ino;
+    EXPECT_EQ(ask<fs::KeptPage>(fs::ListVersions{ino}).entries.size(), 0u);
+    ASSERT_EQ(api("PUT", path, "the second").status, door.replaced) << door.base;
+    const auto versions = ask<fs::KeptPage>(fs::ListVersions{ino}).entries;
+    ASSERT_EQ(versions.size(), 1u) << door.base;
+    EXPECT_EQ(versions[0].attr.size, 5u);
+    EXPECT_EQ(api("GET", path).body, "the second");
+    fs::RestoreVersion back;
+    back.id = versions[0].id;
+    ask<fs::Attr>(back);
+    EXPECT_EQ(api("GET", path).body, "first") << door.base;
+    ASSERT_EQ(api("DELETE", path).status, door.removed);
+  }
+}
+
+TEST_F(KeptByDoors, delete_leads_to_the_trash) {
+  for (const Door& door : kDoors) {
+    const std::string base = door.base;
+    const std::string folder = base + "d" + door.recursive;
+    ASSERT_EQ(api("POST", "/api/v1/folders/d").status, 201);
+    ASSERT_EQ(api("PUT", base + "f", "of f").status, 201) << base;
+    ASSERT_EQ(api("PUT", base + "d/g", "of g").status, 201) << base;
+    ASSERT_EQ(api("DELETE", base + "f").status, door.removed) << base;
+    EXPECT_EQ(trash(), std::vector<std::string>{"/f"}) << base;
+    ASSERT_EQ(api("DELETE", folder).status, door.removed) << base;
+    EXPECT_EQ(trash(), (std::vector<std::string>{"/d", "/d/g", "/f"})) << base;
+    EXPECT_EQ(api("GET", base + "f").status, 404);
+    EXPECT_EQ(api("GET", base + "d/g").status, 404);
+    restore("/f");
+    restore("/d/g");
+    EXPECT_EQ(api("GET", base + "f").body, "of f") << base;
+    EXPECT_EQ(api("GET", base + "d/g").body, "of g") << base;
+    EXPECT_TRUE(trash().empty()) << base;
+    ASSERT_EQ(api("DELETE", base + "f").status, door.removed);
+    ASSERT_EQ(api("DELETE", folder).status, door.removed);
+    fs::EmptyTrash empty;
+    empty.until = INT64_MAX;
+    ask<fs::Counted>(empty);
+    EXPECT_TRUE(trash().empty()) << base;
+  }
+}
+
 }  // namespace
 }  // namespace aster
