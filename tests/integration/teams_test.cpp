@@ -182,6 +182,13 @@ TEST_F(Teams, quota_is_the_teams_and_is_never_exceeded) {
   ASSERT_TRUE(room.ok()) << room.error().message();
   EXPECT_EQ(room->total_bytes, 100'000u);
   EXPECT_EQ(room->free_bytes, 0u);
+  // All of it is free again at once, also what those who were refused had brought.
+  for (int i = 0; i < kWriters; ++i) {
+    const int gone = status(user_token, "DELETE", at("/api/v1/files/n" + std::to_string(i)));
+    EXPECT_TRUE(gone == 200 || gone == 404) << gone;
+  }
+  EXPECT_EQ(api("PUT", at("/api/v1/files/all"), std::string(100'000, 'x')).status, 201);
+  EXPECT_EQ(api("PUT", at("/api/v1/files/more"), "x").status, 507);
 }
 
 TEST_F(Teams, folders_have_quotas_that_are_never_exceeded) {

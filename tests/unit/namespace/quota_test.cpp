@@ -18,6 +18,13 @@ class Quota : public testing::NamespaceFixture {
     }));
     ASSERT_TRUE(done.ok()) << done.error().message();
   }
+  /// What nothing refers to any more, `after` so long.
+  void collect(std::chrono::seconds after) {
+    for (const std::chrono::seconds wait : {after, options_.object_grace, options_.object_grace}) {
+      clock_.advance(wait);
+      run_duties();
+    }
+  }
   uint64_t used() { return sql<uint64_t>("SELECT bytes FROM workspaces"); }
   /// Uploads before the quota is near, so that the commit is what is judged.
   fs::Commit prepared(InodeNo ino, uint64_t offset, const std::string& bytes) {
@@ -116,6 +123,20 @@ TEST_F(Quota, sixteen_writers_never_exceed_and_never_leak) {
   EXPECT_EQ(good, quota / kBytes);
   EXPECT_EQ(good + refused, static_cast<uint64_t>(kWriters * kFiles));
   EXPECT_EQ(used(), good * kBytes);
+
+  EXPECT_EQ(backends_.count(), good + refused);
+  collect(options_.grant_lifetime);
+  EXPECT_EQ(backends_.count(), good) << "what was refused is not kept";
+  EXPECT_EQ(used(), good * kBytes);
+  for (int i = 0; i < kWriters * kFiles; ++i) {
+    ASSERT_TRUE(call<fs::Removed>(fs::Unlink{root_, "f" + std::to_string(i)}).ok());
+  }
+  collect(options_.orphan_grace);
+  EXPECT_EQ(used(), 0u);
+  EXPECT_EQ(backends_.count(), 0u);
+  EXPECT_EQ(sql<uint64_t>("SELECT count(*) FROM objects"), 0u);
+  const InodeNo all = make(root_, "all").ino;
+  EXPECT_TRUE(write(all, 0, std::string(quota, 'x')).ok()) << "all of it is free again";
 }
 
 }  // namespace

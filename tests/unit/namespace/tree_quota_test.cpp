@@ -48,6 +48,14 @@ class TreeQuota : public testing::NamespaceFixture {
     commit.extents = {{offset, bytes.size(), commit.objects[0].id, 0}};
     return commit;
   }
+  /// What nothing refers to any more, `after` so long.
+  void collect(std::chrono::seconds after) {
+    for (const std::chrono::seconds wait :
+         {after, options_.orphan_grace, options_.object_grace, options_.object_grace}) {
+      clock_.advance(wait);
+      run_duties();
+    }
+  }
   std::vector<db::Finding> findings() {
     const auto found = database_->read([](db::Txn& txn) -> Result<std::vector<db::Finding>> {
       return db::check_consistency(txn);
@@ -360,6 +368,18 @@ TEST_F(TreeQuota, sixteen_writers_never_exceed_and_never_leak) {
   EXPECT_EQ(good, quota / kBytes);
   EXPECT_EQ(used(dir), good * kBytes);
   EXPECT_EQ(used(sub), 5'000);
+
+  collect(options_.grant_lifetime);
+  EXPECT_EQ(backends_.count(), static_cast<size_t>(good)) << "what was refused is not kept";
+  for (int i = 0; i < kWriters * kFiles; ++i) {
+    const fs::Unlink unlink{i % 2 == 0 ? dir : sub, "f" + std::to_string(i)};
+    ASSERT_TRUE(call<fs::Removed>(unlink).ok());
+  }
+  EXPECT_EQ(used(dir), 0);
+  EXPECT_EQ(used(sub), 0);
+  collect(options_.keep.trash_age);
+  EXPECT_EQ(backends_.count(), 0u);
+  EXPECT_EQ(sql<int64_t>("SELECT bytes FROM workspaces"), 0);
 }
 
 TEST_F(TreeQuota, wrong_sums_are_found_and_put_right) {
