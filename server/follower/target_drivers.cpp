@@ -1,20 +1,11 @@
 #include "server/follower/target_drivers.h"
 
-#include <chrono>
-
-#include "protocol/base/log.h"
 #include "protocol/client/curl_http_client.h"
 #include "server/storage/local_target.h"
+#include "server/storage/s3_setup.h"
 
 namespace aster::follower {
 namespace {
-
-// A bucket must answer within this when a target is set up: a primary waits for our own answer.
-constexpr std::chrono::seconds kCheckTime{8};
-// And at the start of the program, which goes on without it.
-constexpr std::chrono::seconds kCleanTime{5};
-// Parts that are filled or under way, over all uploads: 8 of two parts each.
-constexpr uint64_t kUploadMemory = 128 << 20;
 
 storage::S3Target::Options s3_options(const Target& target) {
   const std::string& base = target.info.base_path;
@@ -32,45 +23,6 @@ std::string key_of(const storage::S3Target::Options& options) {
     out += std::to_string(text->size()) + ":" + *text;
   }
   return out;
-}
-
-/// Ends with `timeout` when the task takes longer. The task goes on by itself then.
-Result<void> within(Executor& executor, Duration time, storage::TaskGroup& tasks,
-                    Task<Result<void>> task) {
-  const Completion<Result<void>> done;
-  const auto finish = [](Task<Result<void>> t, Completion<Result<void>> d) -> Task<void> {
-    Result<void> outcome = co_await std::move(t);
-    d.set(std::move(outcome));
-  };
-  const auto wait = [](Completion<Result<void>> d) -> Task<Result<void>> {
-    Result<void> outcome = co_await d;
-    co_return outcome;
-  };
-  tasks.spawn(finish(std::move(task), done));
-  executor.post_after(
-      time, [done] { done.set(fail(Errc::timeout, "S3: the service does not answer in time")); });
-  return run_blocking(wait(done));
-}
-
-/// Keeps the target until its task is over.
-Task<Result<void>> check(std::shared_ptr<storage::S3Target> target) {
-  Result<void> outcome = co_await target->check();
-  co_return outcome;
-}
-Task<Result<void>> clean(std::shared_ptr<storage::S3Target> target, std::string folder,
-                         CancelToken cancel) {
-  const Result<void> outcome = co_await target->abort_leftovers(folder, cancel);
-  if (!outcome.ok()) {
-    ASTER_LOG(warn, "s3_leftovers_not_removed", {"folder", folder}, {"err", outcome.error()});
-  }
-  co_return outcome;
-}
-Task<Result<void>> clean_all(std::vector<Task<Result<void>>> tasks) {
-  const std::vector<Result<void>> outcomes = co_await when_all(std::move(tasks));
-  for (const Result<void>& outcome : outcomes) {
-    if (!outcome.ok()) co_return outcome;
-  }
-  co_return ok();
 }
 
 }  // namespace
@@ -115,24 +67,17 @@ Result<void> TargetDrivers::apply(const Target& target) {
     return ok();
   }
   ASTER_TRY(auto opened, open_s3(target));
-  return within(s3_.executor, kCheckTime, s3_.tasks, check(std::move(opened)));
+  return run_blocking(storage::check_s3_target(std::move(opened), s3_));
 }
 
 void TargetDrivers::remove_leftovers(const std::vector<Place>& places) {
-  const CancelToken cancel;
-  std::vector<Task<Result<void>>> tasks;
+  std::vector<storage::S3Leftovers> found;
   for (const Place& place : places) {
     if (place.target.info.driver_type != "s3") continue;
     auto opened = open_s3(place.target);
-    if (opened.ok()) tasks.push_back(clean(std::move(*opened), place.storage_namespace, cancel));
+    if (opened.ok()) found.push_back({std::move(*opened), place.storage_namespace});
   }
-  if (tasks.empty()) return;
-  const Result<void> outcome =
-      within(s3_.executor, kCleanTime, s3_.tasks, clean_all(std::move(tasks)));
-  cancel.cancel();  // from now on there are uploads of this process
-  if (outcome.failed_with(Errc::timeout)) {
-    ASTER_LOG(warn, "s3_leftovers_not_removed", {"err", outcome.error()});
-  }
+  run_blocking(storage::remove_s3_leftovers(std::move(found), s3_));
 }
 
 struct S3Runtime::Parts {
@@ -140,7 +85,7 @@ struct S3Runtime::Parts {
       : http({.idle_body_memory = 16 << 20, .ca_file = std::move(ca_file)}, executor) {}
 
   Executor executor{{.name = "s3", .threads = 2}};
-  AsyncBudget memory{executor, kUploadMemory};
+  AsyncBudget memory{executor, storage::kS3UploadMemory};
   CurlHttpClient http;
   storage::TaskGroup tasks;
 };
