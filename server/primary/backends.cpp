@@ -7,9 +7,9 @@
 #include "protocol/base/log.h"
 #include "protocol/checksum.h"
 #include "server/primary/follower_registry.h"
-#include "server/primary/local_driver.h"
 #include "server/primary/memory_source.h"
 #include "server/primary/remote_driver.h"
+#include "server/primary/target_driver.h"
 
 namespace aster::primary {
 namespace {
@@ -207,7 +207,7 @@ Result<std::shared_ptr<ObjectDriver>> PolicyBackends::driver_of(const Policy& po
   std::shared_ptr<ObjectDriver> made;
   if (policy.driver == Driver::local) {
     if (!local_) return fail(Errc::precondition_failed, "this server has no local storage");
-    made = std::make_shared<LocalDriver>(local_, policy.base_path);
+    made = std::make_shared<TargetDriver>(local_, policy.base_path);
     return made;
   }
   const ApiResult<FollowerRef> follower = registry_.usable(policy.node);

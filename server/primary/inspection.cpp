@@ -7,7 +7,7 @@
 #include "server/db/fs_store.h"
 #include "server/primary/backends.h"
 #include "server/primary/follower_registry.h"
-#include "server/primary/local_driver.h"
+#include "server/primary/target_driver.h"
 
 namespace aster::primary {
 namespace {

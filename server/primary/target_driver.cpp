@@ -1,4 +1,4 @@
-#include "server/primary/local_driver.h"
+#include "server/primary/target_driver.h"
 
 #include <algorithm>
 
@@ -16,7 +16,7 @@ std::string object_name(const std::string& base_path, const ObjectId& object) {
   return base_path.empty() ? name : base_path + "/" + name;
 }
 
-Task<Result<void>> LocalDriver::put(ObjectId object, ObjectUpload upload) {
+Task<Result<void>> TargetDriver::put(ObjectId object, ObjectUpload upload) {
   ASTER_CO_TRY(const std::unique_ptr<storage::StagedObject> staged,
                co_await storage_->stage(path(object), upload.length));
   std::vector<std::byte> buffer(
@@ -37,7 +37,7 @@ Task<Result<void>> LocalDriver::put(ObjectId object, ObjectUpload upload) {
   co_return co_await staged->commit();
 }
 
-Task<ApiResult<ObjectBody>> LocalDriver::open(ObjectId object, WantedRange wanted) {
+Task<ApiResult<ObjectBody>> TargetDriver::open(ObjectId object, WantedRange wanted) {
   ASTER_CO_TRY(storage::OpenObject found, co_await storage_->open(path(object)));
   RangeRequest request;
   if (wanted.header) request.header = *wanted.header;
@@ -52,19 +52,19 @@ Task<ApiResult<ObjectBody>> LocalDriver::open(ObjectId object, WantedRange wante
   co_return body;
 }
 
-Task<Result<uint64_t>> LocalDriver::stat(ObjectId object) {
+Task<Result<uint64_t>> TargetDriver::stat(ObjectId object) {
   co_return co_await storage_->stat(path(object));
 }
 
-Task<Result<void>> LocalDriver::remove(ObjectId object) {
+Task<Result<void>> TargetDriver::remove(ObjectId object) {
   auto removed = co_await storage_->remove(path(object));
   if (removed.failed_with(Errc::not_found)) co_return ok();
   co_return removed;
 }
 
-Task<Result<ObjectBackends::Composed>> LocalDriver::compose(ObjectId target,
-                                                            std::vector<ObjectId> parts,
-                                                            uint64_t expected_size) {
+Task<Result<ObjectBackends::Composed>> TargetDriver::compose(ObjectId target,
+                                                             std::vector<ObjectId> parts,
+                                                             uint64_t expected_size) {
   std::vector<std::string> names;
   for (const ObjectId& part : parts) names.push_back(path(part));
   const storage::ComposeOptions options{.expected_size = expected_size, .keep_parts = true};
@@ -73,8 +73,8 @@ Task<Result<ObjectBackends::Composed>> LocalDriver::compose(ObjectId target,
   co_return ObjectBackends::Composed{.size = size, .parts_kept = true};
 }
 
-Task<Result<uint64_t>> LocalDriver::join_pieces(ObjectId target,
-                                                std::vector<ObjectBackends::Piece> pieces) {
+Task<Result<uint64_t>> TargetDriver::join_pieces(ObjectId target,
+                                                 std::vector<ObjectBackends::Piece> pieces) {
   std::vector<storage::ObjectPiece> named;
   for (const ObjectBackends::Piece& piece : pieces) {
     named.push_back({path(piece.object), piece.offset, piece.length});
@@ -82,7 +82,7 @@ Task<Result<uint64_t>> LocalDriver::join_pieces(ObjectId target,
   co_return co_await storage_->join_pieces(path(target), std::move(named));
 }
 
-Task<Result<ObjectBackends::Capacity>> LocalDriver::capacity() {
+Task<Result<ObjectBackends::Capacity>> TargetDriver::capacity() {
   ASTER_CO_TRY(const storage::Capacity found, co_await storage_->capacity());
   co_return ObjectBackends::Capacity{.total = found.total, .free = found.available};
 }

@@ -5,10 +5,10 @@
 
 namespace aster::primary {
 
-/// Objects in a folder of the primary itself.
-class LocalDriver final : public ObjectDriver {
+/// Objects on a storage target that the primary drives itself.
+class TargetDriver final : public ObjectDriver {
  public:
-  LocalDriver(std::shared_ptr<storage::IngressTarget> storage, std::string base_path)
+  TargetDriver(std::shared_ptr<storage::IngressTarget> storage, std::string base_path)
       : storage_(std::move(storage)), base_path_(std::move(base_path)) {}
 
   Task<Result<void>> put(ObjectId object, ObjectUpload upload) override;
