@@ -9,6 +9,27 @@ namespace {
 
 constexpr size_t kCopyBuffer = 256 * 1024;
 
+/// What the storage refuses to this server says nothing of the rights of whoever asked this server,
+/// and what changed under its hands may go well the next time.
+Error seen_by_callers(Error error) {
+  if (error.code == Errc::access_denied) error.code = Errc::precondition_failed;
+  if (error.code == Errc::stale_handle || error.code == Errc::stale_version) {
+    error.code = Errc::unavailable;
+  }
+  return error;
+}
+
+template <class T>
+Result<T> for_callers(Result<T> outcome) {
+  if (!outcome.ok()) return seen_by_callers(outcome.error());
+  return outcome;
+}
+
+Result<void> removal_for_callers(Result<void> removed) {
+  if (removed.failed_with(Errc::not_found)) return ok();
+  return for_callers(std::move(removed));
+}
+
 }  // namespace
 
 std::string object_name(const std::string& base_path, const ObjectId& object) {
@@ -17,8 +38,13 @@ std::string object_name(const std::string& base_path, const ObjectId& object) {
 }
 
 Task<Result<void>> TargetDriver::put(ObjectId object, ObjectUpload upload) {
+  Result<void> stored = co_await store(path(object), std::move(upload));
+  co_return for_callers(std::move(stored));
+}
+
+Task<Result<void>> TargetDriver::store(std::string name, ObjectUpload upload) {
   ASTER_CO_TRY(const std::unique_ptr<storage::StagedObject> staged,
-               co_await storage_->stage(path(object), upload.length));
+               co_await storage_->stage(std::move(name), upload.length));
   std::vector<std::byte> buffer(
       std::min<uint64_t>(kCopyBuffer, std::max<uint64_t>(upload.length, 1)));
   uint64_t left = upload.length;
@@ -38,7 +64,8 @@ Task<Result<void>> TargetDriver::put(ObjectId object, ObjectUpload upload) {
 }
 
 Task<ApiResult<ObjectBody>> TargetDriver::open(ObjectId object, WantedRange wanted) {
-  ASTER_CO_TRY(storage::OpenObject found, co_await storage_->open(path(object)));
+  Result<storage::OpenObject> opened = co_await storage_->open(path(object));
+  ASTER_CO_TRY(storage::OpenObject found, for_callers(std::move(opened)));
   RangeRequest request;
   if (wanted.header) request.header = *wanted.header;
   ASTER_CO_TRY(const std::optional<ByteRange> range, resolve_range(request, found.size));
@@ -53,12 +80,20 @@ Task<ApiResult<ObjectBody>> TargetDriver::open(ObjectId object, WantedRange want
 }
 
 Task<Result<uint64_t>> TargetDriver::stat(ObjectId object) {
-  co_return co_await storage_->stat(path(object));
+  Result<uint64_t> size = co_await storage_->stat(path(object));
+  co_return for_callers(std::move(size));
 }
 
 Task<Result<void>> TargetDriver::remove(ObjectId object) {
-  auto removed = co_await storage_->remove(path(object));
-  if (removed.failed_with(Errc::not_found)) co_return ok();
+  Result<void> removed = co_await storage_->remove(path(object));
+  co_return removal_for_callers(std::move(removed));
+}
+
+Task<std::vector<Result<void>>> TargetDriver::remove_many(std::vector<ObjectId> objects) {
+  std::vector<std::string> names;
+  for (const ObjectId& object : objects) names.push_back(path(object));
+  std::vector<Result<void>> removed = co_await storage_->remove_many(std::move(names));
+  for (Result<void>& one : removed) one = removal_for_callers(std::move(one));
   co_return removed;
 }
 
@@ -68,8 +103,8 @@ Task<Result<ObjectBackends::Composed>> TargetDriver::compose(ObjectId target,
   std::vector<std::string> names;
   for (const ObjectId& part : parts) names.push_back(path(part));
   const storage::ComposeOptions options{.expected_size = expected_size, .keep_parts = true};
-  ASTER_CO_TRY(const uint64_t size,
-               co_await storage_->compose(path(target), std::move(names), options));
+  Result<uint64_t> composed = co_await storage_->compose(path(target), std::move(names), options);
+  ASTER_CO_TRY(const uint64_t size, for_callers(std::move(composed)));
   co_return ObjectBackends::Composed{.size = size, .parts_kept = true};
 }
 
@@ -79,7 +114,8 @@ Task<Result<uint64_t>> TargetDriver::join_pieces(ObjectId target,
   for (const ObjectBackends::Piece& piece : pieces) {
     named.push_back({path(piece.object), piece.offset, piece.length});
   }
-  co_return co_await storage_->join_pieces(path(target), std::move(named));
+  Result<uint64_t> size = co_await storage_->join_pieces(path(target), std::move(named));
+  co_return for_callers(std::move(size));
 }
 
 Task<Result<ObjectBackends::Capacity>> TargetDriver::capacity() {

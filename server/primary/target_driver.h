@@ -5,7 +5,7 @@
 
 namespace aster::primary {
 
-/// Objects on a storage target that the primary drives itself.
+/// Objects on a storage target that the primary drives itself: a folder of its own or a bucket.
 class TargetDriver final : public ObjectDriver {
  public:
   TargetDriver(std::shared_ptr<storage::IngressTarget> storage, std::string base_path)
@@ -15,6 +15,7 @@ class TargetDriver final : public ObjectDriver {
   Task<ApiResult<ObjectBody>> open(ObjectId object, WantedRange wanted) override;
   Task<Result<uint64_t>> stat(ObjectId object) override;
   Task<Result<void>> remove(ObjectId object) override;
+  Task<std::vector<Result<void>>> remove_many(std::vector<ObjectId> objects) override;
   Task<Result<ObjectBackends::Composed>> compose(ObjectId target, std::vector<ObjectId> parts,
                                                  uint64_t expected_size) override;
   bool joins_pieces() const override { return true; }
@@ -27,6 +28,7 @@ class TargetDriver final : public ObjectDriver {
   }
 
  private:
+  Task<Result<void>> store(std::string name, ObjectUpload upload);
   std::string path(const ObjectId& object) const { return object_name(base_path_, object); }
 
   const std::shared_ptr<storage::IngressTarget> storage_;
