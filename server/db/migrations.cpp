@@ -12,6 +12,7 @@
 #include "server/db/schema/policy_groups.h"
 #include "server/db/schema/purges.h"
 #include "server/db/schema/quota.h"
+#include "server/db/schema/s3_policies.h"
 #include "server/db/schema/tree_quotas.h"
 #include "server/db/schema/uploads.h"
 #include "server/db/schema/webdav.h"
@@ -35,6 +36,7 @@ constexpr Migration kAll[] = {
     {11, "tree quotas", kTreeQuotasSchema},
     {12, "purges", kPurgesSchema},
     {13, "write leases", kWriteLeasesSchema},
+    {14, "s3 policies", kS3PoliciesSchema},
 };
 
 constexpr char kVersionTable[] =

@@ -8,7 +8,7 @@ namespace {
 
 #define ASTER_POLICY_COLUMNS                                                              \
   "id, name, driver, base_path, node, target_key, max_file_size, chunk_size, is_default," \
-  " allowed_types, options, created_at, updated_at"
+  " allowed_types, options, created_at, updated_at, endpoint, bucket, access_key, secret_key"
 
 PolicyRow read_policy(const Query& q) {
   PolicyRow policy;
@@ -25,6 +25,7 @@ PolicyRow read_policy(const Query& q) {
   policy.options = q.text(10);
   policy.created_at = q.int64(11);
   policy.updated_at = q.int64(12);
+  policy.s3 = {q.text(13), q.text(14), q.text(15), q.text(16)};
   return policy;
 }
 
@@ -53,11 +54,12 @@ Result<PolicyRow> insert_policy(Txn& txn, PolicyRow policy) {
   if (policy.is_default) txn.exec("UPDATE policies SET is_default = 0 WHERE is_default = 1");
   txn.exec(
       "INSERT INTO policies(name, driver, base_path, node, target_key, max_file_size, chunk_size,"
-      " is_default, allowed_types, options, created_at, updated_at)"
-      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+      " is_default, allowed_types, options, created_at, updated_at, endpoint, bucket, access_key,"
+      " secret_key) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15)",
       policy.name, policy.driver, policy.base_path, policy.node, policy.target_key,
       policy.max_file_size, policy.chunk_size, policy.is_default, policy.allowed_types,
-      policy.options, policy.created_at);
+      policy.options, policy.created_at, policy.s3.endpoint, policy.s3.bucket, policy.s3.access_key,
+      policy.s3.secret_key);
   policy.id = PolicyId(static_cast<uint64_t>(txn.last_insert_id()));
   return policy;
 }
@@ -74,10 +76,12 @@ Result<PolicyRow> change_policy(Txn& txn, PolicyRow policy, int64_t now) {
   txn.exec(
       "UPDATE policies SET name = ?2, base_path = ?3, node = ?4, target_key = ?5,"
       " max_file_size = ?6, chunk_size = ?7, is_default = ?8, allowed_types = ?9, options = ?10,"
-      " updated_at = ?11 WHERE id = ?1",
+      " updated_at = ?11, endpoint = ?12, bucket = ?13, access_key = ?14, secret_key = ?15"
+      " WHERE id = ?1",
       policy.id, policy.name, policy.base_path, policy.node, policy.target_key,
       policy.max_file_size, policy.chunk_size, policy.is_default, policy.allowed_types,
-      policy.options, now);
+      policy.options, now, policy.s3.endpoint, policy.s3.bucket, policy.s3.access_key,
+      policy.s3.secret_key);
   policy.driver = before.driver;
   policy.created_at = before.created_at;
   policy.updated_at = now;

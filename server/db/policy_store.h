@@ -4,14 +4,24 @@
 
 namespace aster::db {
 
+/// A bucket and who uses it. The keys never leave the server and are never logged.
+struct BucketAccess {
+  std::string endpoint;  ///< URL of the service, as storage::S3Address takes it
+  std::string bucket;
+  std::string access_key;
+  std::string secret_key;
+  bool operator==(const BucketAccess&) const = default;
+};
+
 /// A storage policy: where the bytes of new files go and how they travel.
 struct PolicyRow {
   PolicyId id;
   std::string name;    ///< unique
-  std::string driver;  ///< "local" or "remote"
+  std::string driver;  ///< "local", "remote" or "s3"
   std::string base_path;
   std::optional<NodeId> node;  ///< remote
   std::string target_key;      ///< remote: a target of the follower; empty = its default
+  BucketAccess s3;             ///< s3; empty for the others
   uint64_t max_file_size = 0;  ///< bytes, 0 = no limit
   uint64_t chunk_size = 0;     ///< bytes of one part
   bool is_default = false;

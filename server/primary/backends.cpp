@@ -9,10 +9,20 @@
 #include "server/primary/follower_registry.h"
 #include "server/primary/memory_source.h"
 #include "server/primary/remote_driver.h"
+#include "server/primary/s3_storage.h"
 #include "server/primary/target_driver.h"
 
 namespace aster::primary {
 namespace {
+
+std::string_view name_of(Driver driver) {
+  switch (driver) {
+    case Driver::local: return "local";
+    case Driver::remote: return "remote";
+    case Driver::s3: return "s3";
+  }
+  return {};
+}
 
 Result<void> read_file(const http::FileBody& file, std::span<std::byte> room) {
   while (!room.empty()) {
@@ -96,7 +106,7 @@ std::vector<ObjectBackends::Place> PolicyBackends::places() {
     place.id = row.id;
     place.policy = (*policy)->name;
     place.is_default = (*policy)->is_default;
-    place.driver = (*policy)->driver == Driver::local ? "local" : "remote";
+    place.driver = name_of((*policy)->driver);
     if (const auto node = registry_.find((*policy)->node); node.ok()) {
       place.node = (*node)->row.name;
       place.trouble = (*node)->row.last_error;
@@ -204,19 +214,36 @@ Result<std::shared_ptr<ObjectDriver>> PolicyBackends::driver(PolicyId policy) co
 }
 
 Result<std::shared_ptr<ObjectDriver>> PolicyBackends::driver_of(const Policy& policy) const {
-  std::shared_ptr<ObjectDriver> made;
-  if (policy.driver == Driver::local) {
-    if (!local_) return fail(Errc::precondition_failed, "this server has no local storage");
-    made = std::make_shared<TargetDriver>(local_, policy.base_path);
-    return made;
+  switch (policy.driver) {
+    case Driver::local: return local_driver(policy);
+    case Driver::s3: return s3_driver(policy);
+    case Driver::remote: return remote_driver(policy);
   }
+  return fail(Errc::internal, "a driver without a name");
+}
+
+Result<std::shared_ptr<ObjectDriver>> PolicyBackends::local_driver(const Policy& policy) const {
+  if (!local_) return fail(Errc::precondition_failed, "this server has no local storage");
+  std::shared_ptr<ObjectDriver> made = std::make_shared<TargetDriver>(local_, policy.base_path);
+  return made;
+}
+
+Result<std::shared_ptr<ObjectDriver>> PolicyBackends::s3_driver(const Policy& policy) const {
+  ASTER_TRY(std::shared_ptr<storage::IngressTarget> bucket, s3_.open(policy));
+  // The target puts the base path before its keys.
+  std::shared_ptr<ObjectDriver> made =
+      std::make_shared<TargetDriver>(std::move(bucket), std::string());
+  return made;
+}
+
+Result<std::shared_ptr<ObjectDriver>> PolicyBackends::remote_driver(const Policy& policy) const {
   const ApiResult<FollowerRef> follower = registry_.usable(policy.node);
   if (!follower.ok()) {
     return fail(Errc::precondition_failed,
                 "storage policy " + policy.name + ": " + follower.error().message);
   }
-  made = std::make_shared<RemoteDriver>(registry_.client_for(**follower, policy.target_key), policy,
-                                        executor_);
+  std::shared_ptr<ObjectDriver> made = std::make_shared<RemoteDriver>(
+      registry_.client_for(**follower, policy.target_key), policy, executor_);
   return made;
 }
 

@@ -21,12 +21,13 @@ inline constexpr int64_t kUrlLifetime = 6 * 3600;
 class PolicyBackends final : public ObjectBackends {
  public:
   PolicyBackends(Policies& policies, PolicyGroups& groups, FollowerRegistry& registry,
-                 RelayUrls& relay, std::shared_ptr<storage::IngressTarget> local,
+                 RelayUrls& relay, S3Storage& s3, std::shared_ptr<storage::IngressTarget> local,
                  Executor& executor, const Clock& clock)
       : policies_(policies),
         groups_(groups),
         registry_(registry),
         relay_(relay),
+        s3_(s3),
         local_(std::move(local)),
         executor_(executor),
         clock_(clock) {}
@@ -62,12 +63,16 @@ class PolicyBackends final : public ObjectBackends {
  private:
   Task<Result<Bytes>> read_body(const ObjectBody& body, uint64_t length);
   Result<std::shared_ptr<ObjectDriver>> driver_of(const Policy& policy) const;
+  Result<std::shared_ptr<ObjectDriver>> local_driver(const Policy& policy) const;
+  Result<std::shared_ptr<ObjectDriver>> s3_driver(const Policy& policy) const;
+  Result<std::shared_ptr<ObjectDriver>> remote_driver(const Policy& policy) const;
   Result<ObjectUrl> url_for(std::string method, PolicyId policy, const ObjectId& object) const;
 
   Policies& policies_;
   PolicyGroups& groups_;
   FollowerRegistry& registry_;
   RelayUrls& relay_;
+  S3Storage& s3_;
   const std::shared_ptr<storage::IngressTarget> local_;
   Executor& executor_;
   const Clock& clock_;

@@ -7,6 +7,7 @@
 #include "server/db/fs_store.h"
 #include "server/primary/backends.h"
 #include "server/primary/follower_registry.h"
+#include "server/primary/s3_storage.h"
 #include "server/primary/target_driver.h"
 
 namespace aster::primary {
@@ -33,11 +34,12 @@ struct Storage {
         policy_store(database, work, clock),
         http({.ca_file = config.path("remote.ca_file").string()}, work),
         registry(node_store, http, work, clock),
-        policies(policy_store, registry, work),
+        s3(http, work),
+        policies(policy_store, registry, s3, work),
         group_store(database, work, clock),
         groups(group_store, work),
         relay({}, clock),
-        backends(policies, groups, registry, relay, nullptr, work, clock),
+        backends(policies, groups, registry, relay, s3, nullptr, work, clock),
         local_root(config.path("server.primary.local_root")) {}
 
   Result<void> load() {
@@ -63,6 +65,7 @@ struct Storage {
   db::PolicyStore policy_store;
   CurlHttpClient http;
   FollowerRegistry registry;
+  S3Storage s3;
   Policies policies;
   db::PolicyGroupStore group_store;
   PolicyGroups groups;

@@ -54,8 +54,8 @@ class ObjectBackends {
   struct Place {
     PolicyId id;
     std::string policy;
-    std::string driver;  ///< "local", "remote"
-    std::string node;    ///< empty: on the primary itself
+    std::string driver;  ///< "local", "remote", "s3"
+    std::string node;    ///< empty: the primary itself writes it
     bool is_default = false;
     std::string trouble;  ///< why it takes no data now; empty = it does
     std::optional<Capacity> capacity;

@@ -4,6 +4,7 @@
 
 #include "server/primary/follower_registry.h"
 #include "server/primary/policy_json.h"
+#include "server/primary/s3_storage.h"
 
 namespace aster::primary {
 namespace {
@@ -41,6 +42,7 @@ Task<Result<void>> Policies::load() {
 Task<ApiResult<db::PolicyRow>> Policies::create(std::string body) {
   ASTER_CO_TRY(db::PolicyRow row, apply_policy_json({}, body, true));
   ASTER_CO_TRY(check_node(row));
+  ASTER_CO_TRY(co_await check_bucket(row));
   const auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(row, co_await store_.create_policy(std::move(row)));
   ASTER_CO_TRY(co_await load());
@@ -53,6 +55,9 @@ Task<ApiResult<db::PolicyRow>> Policies::update(PolicyId id, std::string body) {
   ASTER_CO_TRY(db::PolicyRow after, apply_policy_json(before, body, false));
   if (after.node != before.node || after.options != before.options) {
     ASTER_CO_TRY(check_node(after));
+  }
+  if (after.s3 != before.s3 || after.base_path != before.base_path) {
+    ASTER_CO_TRY(co_await check_bucket(after));
   }
   ASTER_CO_TRY(after, co_await store_.update_policy(std::move(after)));
   ASTER_CO_TRY(co_await load());
@@ -88,6 +93,14 @@ ApiResult<bool> Policies::check_node(const db::PolicyRow& row) const {
                     "node " + follower->row.name + " lacks what this policy needs: " + missing);
   }
   return true;
+}
+
+Task<ApiResult<bool>> Policies::check_bucket(const db::PolicyRow& row) const {
+  if (row.driver != "s3") co_return true;
+  const Policy policy = parse_policy(row);
+  const Result<void> usable = co_await s3_.check(policy);
+  if (!usable.ok()) co_return ApiError(ApiCode::precondition_failed, usable.error().context);
+  co_return true;
 }
 
 Result<std::shared_ptr<const Policy>> Policies::find(PolicyId id) const {

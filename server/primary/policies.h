@@ -15,8 +15,9 @@
 namespace aster::primary {
 
 class FollowerRegistry;
+class S3Storage;
 
-enum class Driver { local, remote };
+enum class Driver { local, remote, s3 };
 
 /// A policy as data paths need it; immutable.
 struct Policy {
@@ -26,6 +27,7 @@ struct Policy {
   std::string base_path;  ///< normalised key prefix; empty = none
   NodeId node;            ///< remote
   std::string target_key;
+  db::BucketAccess s3;
   uint64_t max_file_size = 0;  ///< as sent to followers, 0 = no limit
   PolicyLimits limits;
   bool presigned_upload = false;
@@ -36,16 +38,16 @@ struct Policy {
 /// Storage policies: checked on the way in, kept in memory for the data paths. Thread-safe.
 class Policies {
  public:
-  /// `registry` judges nodes and must outlive this.
-  Policies(db::PolicyStore& store, FollowerRegistry& registry, Executor& executor)
-      : store_(store), registry_(registry), changing_(executor) {}
+  /// `registry` judges nodes, `s3` buckets; all must outlive this.
+  Policies(db::PolicyStore& store, FollowerRegistry& registry, S3Storage& s3, Executor& executor)
+      : store_(store), registry_(registry), s3_(s3), changing_(executor) {}
 
   /// Reads the stored policies; before anything else.
   Task<Result<void>> load();
 
   /// Makes or changes one from the JSON body of the admin API. A remote policy needs an enabled,
   /// enrolled node that can be reached and has what the strategies need (412 names what is
-  /// missing).
+  /// missing), an s3 policy a bucket that can be listed and written (412 with what it says).
   Task<ApiResult<db::PolicyRow>> create(std::string body);
   Task<ApiResult<db::PolicyRow>> update(PolicyId id, std::string body);
   Task<ApiResult<db::PolicyRow>> set_default(PolicyId id);
@@ -64,9 +66,11 @@ class Policies {
     std::shared_ptr<const Policy> policy;
   };
   ApiResult<bool> check_node(const db::PolicyRow& row) const;
+  Task<ApiResult<bool>> check_bucket(const db::PolicyRow& row) const;
 
   db::PolicyStore& store_;
   FollowerRegistry& registry_;
+  S3Storage& s3_;
   AsyncMutex changing_;  ///< held from a change in the store until memory has it
   Guarded<std::map<PolicyId, Entry>> entries_;
 };

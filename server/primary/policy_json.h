@@ -13,8 +13,8 @@ inline constexpr uint64_t kDefaultPartSize = 16ull << 20;
 inline constexpr uint64_t kMaxPartSize = 1ull << 30;
 
 /// Puts the members of a create or patch body over `row`. bad_request names the member;
-/// unsupported for drivers and abilities that this server does not have. `driver_type` counts on
-/// creation only.
+/// unsupported for abilities that this server does not have. `driver_type` counts on creation only;
+/// keys of a bucket that a patch does not name stay.
 Result<db::PolicyRow> apply_policy_json(db::PolicyRow row, std::string_view body, bool creating);
 
 /// The row's meaning; it was written by apply_policy_json.

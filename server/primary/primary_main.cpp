@@ -23,6 +23,7 @@
 #include "server/primary/policy_migration_api.h"
 #include "server/primary/primary_metrics.h"
 #include "server/primary/prober.h"
+#include "server/primary/s3_storage.h"
 #include "server/primary/team_api.h"
 #include "server/primary/token_api.h"
 #include "server/primary/tree_quota_api.h"
@@ -113,6 +114,7 @@ struct Primary::Parts {
   std::optional<CurlHttpClient> curl;
   std::shared_ptr<InterruptibleHttpClient> http;
   std::optional<FollowerRegistry> registry;
+  std::optional<S3Storage> s3;
   std::optional<Policies> policies;
   std::optional<db::PolicyGroupStore> group_store;
   std::optional<PolicyGroups> groups;
@@ -160,8 +162,10 @@ Result<void> Primary::Parts::open() {
   http = std::make_shared<InterruptibleHttpClient>(*curl);
   registry.emplace(*node_store, *http, work, clock);
   ASTER_TRY(run_blocking(registry->load()));
-  policies.emplace(*policy_store, *registry, work);
+  s3.emplace(*http, work);
+  policies.emplace(*policy_store, *registry, *s3, work);
   ASTER_TRY(run_blocking(policies->load()));
+  run_blocking(s3->remove_leftovers(*policies));
   group_store.emplace(*database, work, clock);
   groups.emplace(*group_store, work);
   ASTER_TRY(run_blocking(groups->load()));
@@ -170,7 +174,7 @@ Result<void> Primary::Parts::open() {
   relay_urls.emplace(std::move(key), clock);
   const storage::LocalTarget::Options place{.root = config.path("server.primary.local_root")};
   ASTER_TRY(local, storage::LocalTarget::open(place, disk));
-  backends.emplace(*policies, *groups, *registry, *relay_urls, local, work, clock);
+  backends.emplace(*policies, *groups, *registry, *relay_urls, *s3, local, work, clock);
   NamespaceOptions namespace_options;
   namespace_options.keep = keep_options(config);
   namespace_options.directory_policies = config.boolean("server.primary.directory_policies");

@@ -5,6 +5,7 @@
 #include "protocol/base/secret_file.h"
 #include "protocol/checksum.h"
 #include "tests/integration/answers.h"
+#include "tests/support/s3_server.h"
 #include "tests/support/tcp_proxy.h"
 
 namespace aster {
@@ -94,11 +95,32 @@ class DriveWithStrategy : public Drive, public ::testing::WithParamInterface<con
       enroll_follower();
       add_target();
     }
-    add_policy(GetParam());
+    if (is_bucket()) {
+      add_bucket();
+    } else {
+      add_policy(GetParam());
+    }
     open_session();
   }
-  bool is_remote() const { return std::string(GetParam()) != "local"; }
+  void add_bucket() {
+    if (const auto why = testing::S3Server::missing()) GTEST_SKIP() << *why;
+    bucket_ = testing::S3Server::start();
+    ASSERT_NE(bucket_, nullptr);
+    const boost::json::object body{{"name", "s3"},
+                                   {"driver_type", "s3"},
+                                   {"endpoint", bucket_->endpoint()},
+                                   {"bucket", testing::S3Server::kBucket},
+                                   {"access_key", testing::S3Server::kAccessKey},
+                                   {"secret_key", testing::S3Server::kSecretKey}};
+    const ApiAnswer made = api("POST", "/api/v1/admin/policies", boost::json::serialize(body));
+    ASSERT_EQ(made.status, 201) << made.body;
+  }
+  bool is_bucket() const { return std::string(GetParam()) == "s3"; }
+  bool is_remote() const { return std::string(GetParam()) != "local" && !is_bucket(); }
   bool is_presigned() const { return std::string(GetParam()) == "presigned"; }
+
+ private:
+  std::unique_ptr<testing::S3Server> bucket_;
 };
 
 TEST_P(DriveWithStrategy, stores_and_serves_a_file) {
@@ -154,7 +176,7 @@ TEST_P(DriveWithStrategy, keeps_files_and_urls_across_a_restart_of_the_primary) 
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, DriveWithStrategy,
-                         ::testing::Values("presigned", "relay_stream", "local"),
+                         ::testing::Values("presigned", "relay_stream", "local", "s3"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_F(Drive, quotas_are_set_and_shown) {

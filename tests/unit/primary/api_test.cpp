@@ -7,6 +7,7 @@
 #include "server/primary/data_relay.h"
 #include "server/primary/enrollment_api.h"
 #include "server/primary/node_control_api.h"
+#include "server/primary/s3_storage.h"
 #include "server/primary/token_api.h"
 #include "server/storage/local_target.h"
 #include "tests/support/fake_http_client.h"
@@ -30,7 +31,7 @@ class ApiTest : public AdminFixture {
  protected:
   ApiTest() {
     local = *storage::LocalTarget::open({.root = (dir / "uploads").string()}, executor);
-    backends.emplace(policies, groups, registry, urls, local, executor, clock);
+    backends.emplace(policies, groups, registry, urls, s3, local, executor, clock);
     admin.emplace(gate, AdminParts{accounts, *accounts_store, *node_store, registry, enrollment,
                                    targets, policies, *backends});
     relay.emplace(*backends, urls);
@@ -97,6 +98,35 @@ class ApiTest : public AdminFixture {
         201);
     ASSERT_EQ(login("ann", "ann's password").status, 200);
   }
+  static constexpr char kKey[] = "THEKEY";
+  /// Body of an s3 policy; `changes` go over the usual members, null removes one.
+  static std::string s3_policy(const json::object& changes = {}) {
+    json::object body{{"name", "far"},
+                      {"driver_type", "s3"},
+                      {"endpoint", "http://s3.test:9000?region=r-1"},
+                      {"bucket", "the-bucket"},
+                      {"access_key", kKey},
+                      {"secret_key", "secret+of=bucket"},
+                      {"base_path", "a/b"}};
+    for (const auto& [name, value] : changes) {
+      body[name] = value;
+      if (value.is_null()) body.erase(name);
+    }
+    return json::serialize(body);
+  }
+  /// From now on a service answers that has an empty bucket.
+  void serve_bucket() {
+    followers.otherwise([](const auto& seen) -> Result<HttpClientResponse> {
+      using testing::FakeHttpClient;
+      if (seen.method == "DELETE") return FakeHttpClient::made(204);
+      if (seen.method == "POST") {
+        return FakeHttpClient::made(200,
+                                    "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
+                                    "</InitiateMultipartUploadResult>");
+      }
+      return FakeHttpClient::made(200, "<ListBucketResult></ListBucketResult>");
+    });
+  }
   Answer add_local_policy() {
     return call("POST", "/api/v1/admin/policies", R"({"name":"here","driver_type":"local"})");
   }
@@ -104,7 +134,8 @@ class ApiTest : public AdminFixture {
   FakeNamespaces namespaces;
   testing::FakeHttpClient followers;
   FollowerRegistry registry{*node_store, followers, executor, clock};
-  Policies policies{*policy_store, registry, executor};
+  S3Storage s3{followers, executor};
+  Policies policies{*policy_store, registry, s3, executor};
   db::PolicyGroupStore group_store{*database, executor, clock};
   PolicyGroups groups{group_store, executor};
   RelayUrls urls{"server key", clock};
@@ -309,11 +340,109 @@ TEST_F(ApiTest, checks_policies_on_the_way_in) {
         R"({"name":"x","driver_type":"remote"})"}) {
     EXPECT_EQ(call("POST", path, body).status, 400) << body;
   }
-  EXPECT_EQ(call("POST", path, R"({"name":"x","driver_type":"s3"})").status, 501);
   EXPECT_EQ(call("POST", path, R"({"name":"x","driver_type":"remote","remote_node_id":9})").status,
             404);
   ASSERT_EQ(add_local_policy().status, 201);
   EXPECT_EQ(add_local_policy().status, 409);
+}
+
+TEST_F(ApiTest, checks_the_fields_of_an_s3_policy) {
+  become_admin();
+  serve_bucket();
+  const std::string path = "/api/v1/admin/policies";
+  const std::string long_path(961, 'p');
+  for (const json::object& wrong :
+       {json::object{{"endpoint", nullptr}}, json::object{{"endpoint", " "}},
+        json::object{{"endpoint", "no url"}}, json::object{{"endpoint", "http://user:pw@h"}},
+        json::object{{"endpoint", "http://h?region=a b"}}, json::object{{"bucket", nullptr}},
+        json::object{{"bucket", "a/b"}}, json::object{{"access_key", nullptr}},
+        json::object{{"access_key", "a\r\nb"}}, json::object{{"secret_key", nullptr}},
+        json::object{{"secret_key", ""}}, json::object{{"base_path", "a/../../b"}},
+        json::object{{"base_path", long_path}}, json::object{{"remote_node_id", 1}},
+        json::object{{"remote_storage_target_key", "k"}},
+        json::object{{"options", {{"remote_upload_strategy", "relay_stream"}}}},
+        json::object{{"options", {{"s3_upload_strategy", "fast"}}}},
+        json::object{{"driver_type", "local"}}, json::object{{"driver_type", "S3"}}}) {
+    const Answer answer = call("POST", path, s3_policy(wrong));
+    EXPECT_EQ(answer.status, 400) << json::serialize(wrong) << answer.text;
+    EXPECT_NE(answer.msg, "");
+  }
+  const Answer presigned = call(
+      "POST", path, s3_policy({{"options", {{"object_storage_download_strategy", "presigned"}}}}));
+  EXPECT_EQ(presigned.status, 400);
+  EXPECT_NE(presigned.msg.find("follower with an s3 target"), std::string::npos) << presigned.msg;
+  EXPECT_EQ(followers.request_count(), 0u) << "a bucket was asked before the fields were checked";
+  const Answer made =
+      call("POST", path, s3_policy({{"options", {{"s3_upload_strategy", "relay_stream"}}}}));
+  EXPECT_EQ(made.status, 201) << made.text;
+}
+
+TEST_F(ApiTest, shows_the_keys_of_an_s3_policy_to_nobody) {
+  become_admin();
+  serve_bucket();
+  const std::string path = "/api/v1/admin/policies";
+  const Answer made = call("POST", path, s3_policy());
+  ASSERT_EQ(made.status, 201) << made.text;
+  EXPECT_EQ(made.data.at("driver_type").as_string(), "s3");
+  EXPECT_EQ(made.data.at("endpoint").as_string(), "http://s3.test:9000?region=r-1");
+  EXPECT_EQ(made.data.at("bucket").as_string(), "the-bucket");
+  std::string shown = made.text + call("GET", path).text + call("GET", path + "/1").text;
+  shown += call("PATCH", path + "/1", R"({"secret_key":"other+secret"})").text;
+  shown += call("POST", path, s3_policy({{"name", "two"}, {"endpoint", "no url"}})).text;
+  shown += call("GET", "/api/v1/admin/audit-logs").text;
+  for (const auto& seen : followers.requests()) shown += seen.url + seen.body;
+  EXPECT_NE(shown.find("policy.update"), std::string::npos) << "the audit log was not looked at";
+  for (const char* secret : {"secret+of=bucket", "other+secret"}) {
+    EXPECT_EQ(shown.find(secret), std::string::npos) << secret;
+  }
+  EXPECT_EQ((made.text + call("GET", path).text).find(kKey), std::string::npos);
+}
+
+TEST_F(ApiTest, keeps_the_keys_that_a_patch_of_an_s3_policy_does_not_name) {
+  become_admin();
+  serve_bucket();
+  const std::string path = "/api/v1/admin/policies/1";
+  ASSERT_EQ(call("POST", "/api/v1/admin/policies", s3_policy()).status, 201);
+  const size_t before = followers.request_count();
+  EXPECT_EQ(call("PATCH", path, R"({"name":"near"})").status, 200);
+  EXPECT_EQ(followers.request_count(), before) << "a new name needs no bucket";
+  EXPECT_EQ(policies.row(PolicyId(1))->s3.secret_key, "secret+of=bucket");
+  EXPECT_EQ(call("PATCH", path, R"({"secret_key":"new"})").status, 200);
+  EXPECT_GT(followers.request_count(), before) << "new keys are tried";
+  EXPECT_EQ(call("PATCH", path, R"({"bucket":"other"})").status, 200);
+  EXPECT_EQ(call("PATCH", path, R"({"secret_key":""})").status, 400);
+  const db::PolicyRow row = *policies.row(PolicyId(1));
+  EXPECT_EQ(row.s3.bucket, "other");
+  EXPECT_EQ(row.s3.access_key, kKey);
+  EXPECT_EQ(row.s3.secret_key, "new");
+  ASSERT_TRUE(run_blocking(policies.load()).ok());
+  EXPECT_EQ(policies.row(PolicyId(1))->s3, row.s3) << "the database has something else";
+}
+
+TEST_F(ApiTest, says_why_a_bucket_cannot_be_used_and_stores_nothing) {
+  become_admin();
+  const std::string path = "/api/v1/admin/policies";
+  followers.otherwise([](const auto&) -> Result<HttpClientResponse> {
+    return testing::FakeHttpClient::made(
+        403, "<Error><Code>SignatureDoesNotMatch</Code><Message>THEKEY is wrong</Message></Error>");
+  });
+  const Answer refused = call("POST", path, s3_policy());
+  EXPECT_EQ(refused.status, 412) << refused.text;
+  EXPECT_NE(refused.msg.find("check the access key and the secret key"), std::string::npos);
+  EXPECT_EQ(refused.text.find(kKey), std::string::npos);
+  EXPECT_EQ(call("GET", path).data.at("total").as_int64(), 0);
+  serve_bucket();
+  ASSERT_EQ(call("POST", path, s3_policy()).status, 201);
+  followers.otherwise([](const auto&) -> Result<HttpClientResponse> {
+    return testing::FakeHttpClient::made(403, "<Error><Code>AccessDenied</Code></Error>");
+  });
+  EXPECT_EQ(call("PATCH", path + "/1", R"({"access_key":"stranger"})").status, 412);
+  EXPECT_EQ(policies.row(PolicyId(1))->s3.access_key, kKey);
+  // The identity of this server is refused, not whoever asked this server.
+  EXPECT_EQ(call("POST", path + "/1/test").status, 412);
+  token.clear();
+  EXPECT_EQ(call("PUT", backends->upload_url(PolicyId(1), ObjectId::random())->url, "x").status,
+            412);
 }
 
 TEST_F(ApiTest, keeps_one_default_policy) {
