@@ -19,6 +19,8 @@
 #include "server/http/listen_options.h"
 #include "server/http/tls.h"
 #include "server/primary/inspection.h"
+#include "server/primary/policy_json.h"
+#include "server/primary/s3_storage.h"
 
 namespace aster {
 namespace {
@@ -219,7 +221,28 @@ void check_nodes(const Config& config, db::Database& database, Executor& executo
   }
 }
 
-void check_policies(db::Database& database, Executor& executor, Diagnosis& diagnosis) {
+/// Whether the server's own keys list and write each bucket; nothing stays in it.
+void check_buckets(const Config& config, const std::vector<db::PolicyRow>& policies,
+                   Executor& executor, Diagnosis& diagnosis) {
+  CurlHttpClient http({.ca_file = config.path("remote.ca_file").string()}, executor);
+  primary::S3Storage buckets(http, executor);
+  for (const db::PolicyRow& row : policies) {
+    if (row.driver != "s3") continue;
+    const std::string topic = "policy " + row.name;
+    const primary::Policy policy = primary::parse_policy(row);
+    const Result<void> usable = run_blocking(buckets.check(policy));
+    if (usable.ok()) {
+      diagnosis.ok(topic, "bucket " + row.s3.bucket + " can be listed and written");
+    } else {
+      diagnosis.add(Level::wrong, topic, text_of(usable.error()),
+                    "aster policy set-credentials " + row.name +
+                        ", or see that the service answers from here");
+    }
+  }
+}
+
+void check_policies(const Config& config, db::Database& database, Executor& executor,
+                    Diagnosis& diagnosis) {
   SystemClock clock;
   db::PolicyStore store(database, executor, clock);
   const Result<std::vector<db::PolicyRow>> policies = run_blocking(store.policies());
@@ -227,6 +250,7 @@ void check_policies(db::Database& database, Executor& executor, Diagnosis& diagn
     diagnosis.add(Level::wrong, "policies", text_of(policies.error()));
     return;
   }
+  check_buckets(config, *policies, executor, diagnosis);
   for (const db::PolicyRow& policy : *policies) {
     if (policy.is_default) return diagnosis.ok("policies", "new files go to " + policy.name);
   }
@@ -297,7 +321,7 @@ void check_primary(const Config& config, Diagnosis& diagnosis) {
   }
   diagnosis.ok("database", place->path + " is sound");
   check_namespace(config, diagnosis);
-  check_policies(**database, executor, diagnosis);
+  check_policies(config, **database, executor, diagnosis);
   check_nodes(config, **database, executor, diagnosis);
   check_garbage(**database, diagnosis);
 }
