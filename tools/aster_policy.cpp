@@ -1,5 +1,6 @@
 #include <boost/json/object.hpp>
 
+#include "tools/aster_bucket.h"
 #include "tools/aster_command.h"
 #include "tools/aster_lookup.h"
 #include "tools/aster_output.h"
@@ -16,6 +17,7 @@ struct PolicyOptions {
   std::string node;
   std::string target;
   std::string strategy = "relay_stream";
+  BucketOptions bucket;
   std::string base_path;
   uint64_t part_size = 0;
   uint64_t max_file_size = 0;
@@ -30,6 +32,28 @@ std::string strategy_of(const json::value& policy) {
   const json::value* options =
       policy.is_object() ? policy.get_object().if_contains("options") : nullptr;
   return options ? field(*options, "remote_upload_strategy") : "-";
+}
+
+/// Options of another driver are a mistake that the server would not see.
+Result<void> check_driver_options(const PolicyOptions& options) {
+  const BucketOptions& bucket = options.bucket;
+  const bool names_bucket = !bucket.endpoint.empty() || !bucket.bucket.empty() ||
+                            !bucket.region.empty() || !bucket.addressing.empty() ||
+                            !bucket.credentials_file.empty();
+  if (options.driver != "s3" && names_bucket) {
+    return fail(Errc::bad_request, "a bucket and its keys go with --driver s3");
+  }
+  if (options.driver == "s3" && (!options.node.empty() || !options.target.empty())) {
+    return fail(Errc::bad_request,
+                "an s3 policy has no node; for a bucket of a node see: aster "
+                "target add --help");
+  }
+  if (options.driver == "s3" && options.strategy != "relay_stream") {
+    return fail(Errc::bad_request,
+                "the bytes of an s3 policy travel through the server (relay_stream); for presigned "
+                "uploads and downloads give a node an s3 target and add a remote policy");
+  }
+  return ok();
 }
 
 Result<void> add_remote_fields(Api& api, const PolicyOptions& options, json::object& body) {
@@ -52,6 +76,7 @@ Result<void> add_remote_fields(Api& api, const PolicyOptions& options, json::obj
 }
 
 Result<Report> add_policy(Session& session, const PolicyOptions& options) {
+  ASTER_TRY(check_driver_options(options));
   ASTER_TRY(Api api, session.api());
   json::object body{{"name", options.name},
                     {"driver_type", options.driver},
@@ -60,6 +85,9 @@ Result<Report> add_policy(Session& session, const PolicyOptions& options) {
                     {"is_default", options.is_default}};
   if (options.part_size != 0) body["chunk_size"] = options.part_size;
   if (options.driver == "remote") ASTER_TRY(add_remote_fields(api, options, body));
+  if (options.driver == "s3") {
+    ASTER_TRY(add_bucket_fields(session, options.bucket, "an s3 policy", body));
+  }
   ASTER_TRY(json::value policy, api.post(kPoliciesPath, body, "add " + quoted(options.name)));
   Report report;
   report.text = quoted(options.name) + " is added" +
@@ -91,6 +119,8 @@ Result<Report> show_policy(Session& session, const PolicyOptions& options) {
                                {"driver", field(policy, "driver_type")},
                                {"node id", field(policy, "remote_node_id")},
                                {"target", field(policy, "remote_storage_target_key")},
+                               {"endpoint", field(policy, "endpoint")},
+                               {"bucket", field(policy, "bucket")},
                                {"base path", field(policy, "base_path")},
                                {"strategy", strategy_of(policy)},
                                {"part size", byte_field(policy, "chunk_size")},
@@ -109,6 +139,16 @@ Result<Report> set_default_policy(Session& session, const PolicyOptions& options
   return Report{std::move(policy), std::move(text), {}};
 }
 
+Result<Report> set_policy_credentials(Session& session, const PolicyOptions& options) {
+  json::object keys;
+  ASTER_TRY(add_credentials(session, options.bucket, keys));
+  ASTER_TRY(Api api, session.api());
+  ASTER_TRY(const json::object found, find_policy(api, options.name));
+  ASTER_TRY(json::value policy, api.patch(item_path(kPoliciesPath, found), keys,
+                                          "set the credentials of " + quoted(options.name)));
+  return Report{std::move(policy), quoted(options.name) + " uses the new credentials\n", {}};
+}
+
 Result<Report> remove_policy(Session& session, const PolicyOptions& options) {
   ASTER_TRY(Api api, session.api());
   ASTER_TRY(const json::object found, find_policy(api, options.name));
@@ -118,9 +158,11 @@ Result<Report> remove_policy(Session& session, const PolicyOptions& options) {
 
 void describe_new_policy(CLI::App* add, PolicyOptions& options) {
   add->add_option("NAME", options.name, "Name of the policy")->required();
-  add->add_option("--driver", options.driver, "local: on the primary's disk; remote: on a node")
+  add->add_option("--driver", options.driver,
+                  "local: on the primary's disk; s3: in a bucket, by the primary; remote: on a "
+                  "node")
       ->required()
-      ->check(CLI::IsMember({"local", "remote"}));
+      ->check(CLI::IsMember({"local", "s3", "remote"}));
   add->add_option("--node", options.node, "remote: name or id of the node");
   add->add_option("--target", options.target,
                   "remote: name or key of a target (default: the node's default)");
@@ -128,6 +170,7 @@ void describe_new_policy(CLI::App* add, PolicyOptions& options) {
                   "remote: presigned (clients talk to the node) or relay_stream (through the "
                   "primary; default)")
       ->check(CLI::IsMember({"presigned", "relay_stream"}));
+  describe_bucket(add, options.bucket);
   add->add_option("--base-path", options.base_path, "Folder or prefix below the storage's root");
   add->add_option("--part-size", options.part_size,
                   "Bytes of one part of a large file, or with K, M, G")
@@ -153,7 +196,11 @@ void add_policy_commands(Commands& commands) {
                                [options](Session& s) { return set_default_policy(s, *options); });
   CLI::App* remove = commands.add(group, "remove", "Remove a policy that nothing is stored under",
                                   [options](Session& s) { return remove_policy(s, *options); });
-  for (CLI::App* command : {show, set, remove}) {
+  CLI::App* keys =
+      commands.add(group, "set-credentials", "Give an s3 policy new credentials",
+                   [options](Session& s) { return set_policy_credentials(s, *options); });
+  describe_credentials(keys, options->bucket);
+  for (CLI::App* command : {show, set, remove, keys}) {
     command->add_option("NAME", options->name, "Name or id of the policy")->required();
   }
   add_migrate_commands(commands, group);

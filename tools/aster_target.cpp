@@ -1,5 +1,6 @@
 #include <boost/json/object.hpp>
 
+#include "tools/aster_bucket.h"
 #include "tools/aster_command.h"
 #include "tools/aster_lookup.h"
 #include "tools/aster_output.h"
@@ -16,11 +17,7 @@ struct TargetOptions {
   std::string driver = "local";
   std::string name;
   std::string base_path = ".";
-  std::string endpoint;
-  std::string bucket;
-  std::string region;
-  std::string addressing;
-  std::string credentials_file;
+  BucketOptions bucket;
   uint64_t max_file_size = 0;
   bool is_default = false;
 };
@@ -43,35 +40,6 @@ std::string problem_of(const json::value& target) {
   return error == "-" ? "" : quoted(field(target, "name")) + " cannot be used: " + error;
 }
 
-struct Credentials {
-  std::string access_key;
-  std::string secret_key;
-};
-
-/// Never from the command line: other users can read that.
-Result<Credentials> credentials(const Session& session, const TargetOptions& options) {
-  ASTER_TRY(const std::string line,
-            session.password(options.credentials_file, "ACCESS_KEY:SECRET_KEY of the bucket: "));
-  const size_t colon = line.find(':');
-  if (colon == 0 || colon == line.npos || colon + 1 == line.size()) {
-    return fail(Errc::bad_request, "credentials are one line ACCESS_KEY:SECRET_KEY");
-  }
-  return Credentials{line.substr(0, colon), line.substr(colon + 1)};
-}
-
-/// The protocol has no fields for the last two.
-std::string endpoint_of(const TargetOptions& options) {
-  std::string out = options.endpoint;
-  char mark = out.find('?') == out.npos ? '?' : '&';
-  for (const auto& [name, value] :
-       {std::pair{"region=", &options.region}, std::pair{"style=", &options.addressing}}) {
-    if (value->empty()) continue;
-    out += mark + (name + *value);
-    mark = '&';
-  }
-  return out;
-}
-
 Result<json::object> request_body(const Session& session, const TargetOptions& options) {
   json::object body{{"driver_type", options.driver},
                     {"name", options.name.empty() ? options.driver : options.name},
@@ -79,15 +47,7 @@ Result<json::object> request_body(const Session& session, const TargetOptions& o
                     {"max_file_size", options.max_file_size},
                     {"is_default", options.is_default}};
   if (options.driver != "s3") return body;
-  for (const auto& [option, value] :
-       {std::pair{"--endpoint", &options.endpoint}, std::pair{"--bucket", &options.bucket}}) {
-    if (value->empty()) return fail(Errc::bad_request, "an s3 target needs " + std::string(option));
-  }
-  ASTER_TRY(const Credentials keys, credentials(session, options));
-  body["endpoint"] = endpoint_of(options);
-  body["bucket"] = options.bucket;
-  body["access_key"] = keys.access_key;
-  body["secret_key"] = keys.secret_key;
+  ASTER_TRY(add_bucket_fields(session, options.bucket, "an s3 target", body));
   return body;
 }
 
@@ -148,12 +108,11 @@ Result<Report> set_default_target(Session& session, const TargetOptions& options
 }
 
 Result<Report> set_credentials(Session& session, const TargetOptions& options) {
-  ASTER_TRY(const Credentials keys, credentials(session, options));
+  json::object keys;
+  ASTER_TRY(add_credentials(session, options.bucket, keys));
   ASTER_TRY(Located at, locate(session, options));
-  ASTER_TRY(
-      json::value target,
-      at.api.patch(at.path, {{"access_key", keys.access_key}, {"secret_key", keys.secret_key}},
-                   "set the credentials of " + quoted(options.target)));
+  ASTER_TRY(json::value target,
+            at.api.patch(at.path, keys, "set the credentials of " + quoted(options.target)));
   Report report;
   report.problem = problem_of(target);
   report.text = quoted(options.target) + " uses the new credentials\n";
@@ -167,25 +126,13 @@ Result<Report> remove_target(Session& session, const TargetOptions& options) {
   return Report{{{"removed", options.target}}, quoted(options.target) + " is removed\n", {}};
 }
 
-void describe_credentials(CLI::App* command, TargetOptions& options) {
-  command->add_option("--credentials-file", options.credentials_file,
-                      "s3: file with one line ACCESS_KEY:SECRET_KEY ('-': standard input); else it "
-                      "is asked for");
-}
-
 void describe_new_target(CLI::App* add, TargetOptions& options) {
   add->add_option("--driver", options.driver, "Kind of storage: local or s3")
       ->check(CLI::IsMember({"local", "s3"}));
   add->add_option("--name", options.name, "Name of the target (default: its driver)");
   add->add_option("--base-path", options.base_path,
                   "Folder below the node's storage root, or prefix in the bucket (default: .)");
-  add->add_option("--endpoint", options.endpoint, "s3: URL of the service");
-  add->add_option("--bucket", options.bucket, "s3: name of the bucket");
-  add->add_option("--region", options.region, "s3: region (default: the service's own)");
-  add->add_option("--addressing", options.addressing,
-                  "s3: bucket in the path or in the host (default: by the service)")
-      ->check(CLI::IsMember({"path", "virtual"}));
-  describe_credentials(add, options);
+  describe_bucket(add, options.bucket);
   add->add_option("--max-file-size", options.max_file_size,
                   "Largest object in bytes, or with K, M, G, T; 0 = no limit")
       ->transform(CLI::AsSizeValue(false));
@@ -214,7 +161,7 @@ void add_target_commands(Commands& commands) {
     command->add_option("TARGET", options->target, "Name or key of the target")->required();
   }
   describe_new_target(add, *options);
-  describe_credentials(keys, *options);
+  describe_credentials(keys, options->bucket);
 }
 
 }  // namespace aster::cli

@@ -206,6 +206,51 @@ TEST_F(AsterCli, puts_a_target_of_a_node_into_a_bucket) {
   EXPECT_EQ(shown.find(key), std::string::npos);
 }
 
+TEST_F(AsterCli, puts_a_policy_of_the_server_into_a_bucket) {
+  if (const auto why = testing::S3Server::missing()) GTEST_SKIP() << *why;
+  const auto server = testing::S3Server::start();
+  ASSERT_NE(server, nullptr);
+  log_in();
+  const std::string key = testing::S3Server::kAccessKey;
+  const std::string secret = testing::S3Server::kSecretKey;
+  ASSERT_TRUE(write_private_file(dir_ / "keys", key + ":" + secret + "\n"));
+  ASSERT_TRUE(write_private_file(dir_ / "wrong-keys", key + ":wrong-secret\n"));
+  std::vector<std::string> add{"policy", "add", "bucket", "--driver", "s3"};
+  for (const std::string& more :
+       {std::string("--endpoint"), server->endpoint(), std::string("--bucket"),
+        std::string(testing::S3Server::kBucket), std::string("--credentials-file")}) {
+    add.push_back(more);
+  }
+  add.push_back(dir_ / "wrong-keys");
+  const Outcome refused = aster(add);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(says(refused.text, "check the access key and the secret key"));
+  add.back() = dir_ / "keys";
+  const Outcome added = aster(add);
+  ASSERT_EQ(added.status, 0) << added.text;
+  const Outcome shown = aster({"policy", "show", "bucket"});
+  EXPECT_TRUE(says(shown.text, testing::S3Server::kBucket));
+  const Outcome wrong =
+      aster({"policy", "set-credentials", "bucket", "--credentials-file", dir_ / "wrong-keys"});
+  EXPECT_EQ(wrong.status, 1) << wrong.text;
+  const Outcome again =
+      aster({"policy", "set-credentials", "bucket", "--credentials-file", dir_ / "keys"});
+  EXPECT_EQ(again.status, 0) << again.text;
+  const Outcome sound = drive("primary", {"doctor"});
+  EXPECT_TRUE(says(sound.text, "can be listed and written"));
+  server->process().kill();
+  const Outcome ill = drive("primary", {"doctor"});
+  EXPECT_EQ(ill.status, 1) << ill.text;
+  EXPECT_TRUE(says(ill.text, "aster policy set-credentials bucket"));
+  const std::string told = sound.text + ill.text + refused.text + added.text + shown.text +
+                           wrong.text + again.text + aster({"audit", "list"}).text +
+                           testing::read_file(dir_ / "primary.log");
+  EXPECT_TRUE(says(told, "policy.create"));
+  for (const std::string& hidden : {key, secret, std::string("wrong-secret")}) {
+    EXPECT_EQ(told.find(hidden), std::string::npos) << hidden;
+  }
+}
+
 TEST_F(AsterCli, wrong_password_is_refused_and_nothing_is_kept) {
   const Outcome outcome = aster({"login", "--user", "root", "--password-file", dir_ / "wrong"});
   EXPECT_EQ(outcome.status, 1);

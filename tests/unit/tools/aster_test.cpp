@@ -442,6 +442,66 @@ TEST_F(Aster, local_policy_names_no_node) {
   EXPECT_FALSE(body_of(0).contains("options"));
 }
 
+TEST_F(Aster, s3_policy_sends_its_bucket_and_keys) {
+  log_in();
+  http_.answer(201, envelope(R"({"name":"far","is_default":false})"));
+  const Outcome outcome =
+      aster({"policy", "add", "far", "--driver", "s3", "--endpoint", "https://s3.example.com",
+             "--bucket", "bkt", "--region", "eu-1", "--base-path", "drive", "--credentials-file",
+             secret_file("ak:s:k/=\n")});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(body_of(0), (json::object{{"name", "far"},
+                                      {"driver_type", "s3"},
+                                      {"base_path", "drive"},
+                                      {"max_file_size", 0u},
+                                      {"is_default", false},
+                                      {"endpoint", "https://s3.example.com?region=eu-1"},
+                                      {"bucket", "bkt"},
+                                      {"access_key", "ak"},
+                                      {"secret_key", "s:k/="}}));
+  EXPECT_EQ((outcome.out + outcome.err).find("s:k"), std::string::npos);
+}
+
+TEST_F(Aster, s3_policy_is_shown_with_its_bucket_and_gets_other_credentials) {
+  log_in();
+  const std::string policy =
+      R"({"id":3,"name":"far","driver_type":"s3","endpoint":"https://s3.test","bucket":"bkt"})";
+  http_.answer(200, list_of(policy, 1));
+  http_.answer(200, envelope(policy));
+  const Outcome shown = aster({"policy", "show", "far"});
+  ASSERT_EQ(shown.status, 0) << shown.err;
+  EXPECT_NE(shown.out.find("https://s3.test"), std::string::npos);
+  EXPECT_NE(shown.out.find("bkt"), std::string::npos);
+  http_.answer(200, list_of(policy, 1));
+  http_.answer(200, envelope(policy));
+  const Outcome changed =
+      aster({"policy", "set-credentials", "far", "--credentials-file", secret_file("ak2:sk2\n")});
+  ASSERT_EQ(changed.status, 0) << changed.err;
+  EXPECT_EQ(http_.requests().back().method, "PATCH");
+  EXPECT_TRUE(http_.requests().back().url.ends_with("/policies/3"));
+  EXPECT_EQ(body_of(3), (json::object{{"access_key", "ak2"}, {"secret_key", "sk2"}}));
+  EXPECT_EQ((changed.out + changed.err).find("sk2"), std::string::npos);
+}
+
+TEST_F(Aster, options_of_another_driver_are_refused_before_the_server_is_asked) {
+  log_in();
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {"--driver", "local", "--bucket", "b"},
+           {"--driver", "remote", "--node", "n", "--credentials-file", secret_file("a:b\n")},
+           {"--driver", "s3", "--endpoint", "https://h", "--bucket", "b", "--node", "n"},
+           {"--driver", "s3", "--endpoint", "https://h", "--bucket", "b", "--strategy",
+            "presigned"},
+           {"--driver", "s3", "--endpoint", "https://h"},
+           {"--driver", "s3", "--bucket", "b"}}) {
+    std::vector<std::string> arguments{"policy", "add", "p"};
+    arguments.insert(arguments.end(), wrong.begin(), wrong.end());
+    const Outcome outcome = aster(arguments);
+    EXPECT_EQ(outcome.status, 1) << wrong.back();
+    EXPECT_NE(outcome.err, "");
+  }
+  EXPECT_EQ(http_.request_count(), 0u);
+}
+
 TEST_F(Aster, remote_policy_without_node_is_refused) {
   log_in();
   const Outcome outcome = aster({"policy", "add", "far", "--driver", "remote"});
