@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "server/db/database.h"
+#include "server/db/policy_store.h"
 #include "tests/support/temp_dir.h"
 
 namespace aster::db {
@@ -69,6 +70,29 @@ TEST_F(MigrationsTest, whole_history_applies_and_its_numbers_ascend) {
   }
   const auto db = open(all_migrations());
   EXPECT_TRUE(db.ok()) << db.error().message();
+}
+
+TEST_F(MigrationsTest, policies_from_before_buckets_stay_as_they_were) {
+  size_t before = 0;
+  while (all_migrations()[before].number < 14) ++before;
+  {
+    const auto db = open(all_migrations().first(before));
+    ASSERT_TRUE(db.ok()) << db.error().message();
+    const Result<void> added = run_blocking((*db)->write([](Txn& txn) -> Result<void> {
+      txn.exec("INSERT INTO policies VALUES(1,'old','local','p',NULL,'',0,131072,1,'[]','{}',1,1)");
+      return ok();
+    }));
+    ASSERT_TRUE(added.ok()) << added.error().message();
+  }
+  const auto db = open(all_migrations());
+  ASSERT_TRUE(db.ok()) << db.error().message();
+  const SystemClock clock;
+  PolicyStore store(**db, executor_, clock);
+  const auto rows = run_blocking(store.policies());
+  ASSERT_TRUE(rows.ok()) << rows.error().message();
+  ASSERT_EQ(rows->size(), 1u);
+  EXPECT_EQ(rows->at(0).name, "old");
+  EXPECT_EQ(rows->at(0).s3, BucketAccess());
 }
 
 TEST_F(MigrationsTest, file_is_private_to_its_user) {
