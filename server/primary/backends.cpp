@@ -111,6 +111,7 @@ std::vector<ObjectBackends::Place> PolicyBackends::places() {
       place.node = (*node)->row.name;
       place.trouble = (*node)->row.last_error;
     }
+    if ((*policy)->driver == Driver::s3) place.trouble = s3_.trouble(row.id);
     if (const auto usable = driver_of(**policy); !usable.ok()) {
       place.trouble = usable.error().context;
     }
@@ -248,7 +249,13 @@ Result<std::shared_ptr<ObjectDriver>> PolicyBackends::remote_driver(const Policy
 }
 
 Task<void> PolicyBackends::refresh_capacities() {
-  for (const db::PolicyRow& row : policies_.rows()) {
+  const std::vector<db::PolicyRow> rows = policies_.rows();
+  for (const db::PolicyRow& row : rows) {
+    const auto policy = policies_.find(row.id);
+    if (policy.ok() && (*policy)->driver == Driver::s3) {
+      co_await s3_.probe(**policy);  // a bucket has no capacity to tell
+      continue;
+    }
     const Result<Capacity> found = co_await refresh_capacity(row.id);
     if (!found.ok()) {
       ASTER_LOG(debug, "capacity_unknown", {"policy", row.id.value}, {"err", found.error()});

@@ -56,6 +56,7 @@ class PolicyBackends final : public ObjectBackends {
   /// (disabled node ...), not_found when there is no such policy.
   Result<std::shared_ptr<ObjectDriver>> driver(PolicyId policy) const;
   /// Asks every policy's storage for its capacity; what is unknown afterwards stays unsupported.
+  /// Buckets are asked whether they answer, for places().
   Task<void> refresh_capacities();
   /// The same for one; the fresh figure.
   Task<Result<Capacity>> refresh_capacity(PolicyId policy);

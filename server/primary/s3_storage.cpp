@@ -1,5 +1,7 @@
 #include "server/primary/s3_storage.h"
 
+#include "protocol/base/log.h"
+
 namespace aster::primary {
 namespace {
 
@@ -24,6 +26,7 @@ Result<std::shared_ptr<storage::S3Target>> S3Storage::open(const Policy& policy)
     ASTER_TRY(entry.target, make_target(policy, services()));
     entry.access = policy.s3;
     entry.prefix = policy.base_path;
+    entry.trouble.clear();
   }
   return entry.target;
 }
@@ -32,6 +35,31 @@ Task<Result<void>> S3Storage::check(const Policy& policy) {
   ASTER_CO_TRY(std::shared_ptr<storage::S3Target> target, make_target(policy, services()));
   Result<void> outcome = co_await storage::check_s3_target(std::move(target), services());
   co_return outcome;
+}
+
+Task<void> S3Storage::probe(const Policy& policy) {
+  const PolicyId id = policy.id;
+  const Result<std::shared_ptr<storage::S3Target>> target = open(policy);
+  if (!target.ok()) co_return;  // whoever uses the policy is told
+  const Result<void> reached = co_await storage::reach_s3_target(*target, services());
+  auto kept = kept_.lock();
+  const auto found = kept->find(id);
+  if (found == kept->end() || found->second.target != *target) co_return;
+  std::string trouble = reached.ok() ? "" : reached.error().context;
+  const bool changed = trouble.empty() != found->second.trouble.empty();
+  found->second.trouble = std::move(trouble);
+  if (!changed) co_return;
+  if (reached.ok()) {
+    ASTER_LOG(info, "bucket_answers_again", {"policy", id.value});
+  } else {
+    ASTER_LOG(warn, "bucket_unusable", {"policy", id.value}, {"err", reached.error()});
+  }
+}
+
+std::string S3Storage::trouble(PolicyId policy) const {
+  auto kept = kept_.lock();
+  const auto found = kept->find(policy);
+  return found == kept->end() ? std::string() : found->second.trouble;
 }
 
 Task<void> S3Storage::remove_leftovers(const Policies& policies) {

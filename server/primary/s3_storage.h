@@ -24,6 +24,10 @@ class S3Storage {
   /// Whether the bucket of a policy, stored or not, can be listed and written; takes at most some
   /// seconds. The service's own words when not.
   Task<Result<void>> check(const Policy& policy);
+  /// Asks the bucket of a stored policy whether it answers now, for trouble().
+  Task<void> probe(const Policy& policy);
+  /// What the last probe met; empty: nothing, or there was none since the policy changed.
+  std::string trouble(PolicyId policy) const;
   /// Removes what uploads of a dead process left in the buckets. For the start, before anything is
   /// served; takes at most some seconds.
   Task<void> remove_leftovers(const Policies& policies);
@@ -33,6 +37,7 @@ class S3Storage {
     db::BucketAccess access;
     std::string prefix;
     std::shared_ptr<storage::S3Target> target;
+    std::string trouble;
   };
   storage::S3Services services() { return {http_, executor_, tasks_, memory_}; }
 

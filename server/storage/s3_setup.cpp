@@ -34,6 +34,11 @@ Task<Result<void>> check(std::shared_ptr<S3Target> target) {
   co_return outcome;
 }
 
+Task<Result<void>> reach(std::shared_ptr<S3Target> target) {
+  ASTER_CO_TRY(co_await target->list({}, 0, 1));
+  co_return ok();
+}
+
 Task<Result<void>> clean(S3Leftovers place, CancelToken cancel) {
   const Result<void> outcome = co_await place.target->abort_leftovers(place.folder, cancel);
   if (!outcome.ok()) {
@@ -54,6 +59,11 @@ Task<Result<void>> clean_all(std::vector<Task<Result<void>>> tasks) {
 
 Task<Result<void>> check_s3_target(std::shared_ptr<S3Target> target, S3Services services) {
   Result<void> outcome = co_await end_within(services, kCheckTime, check(std::move(target)));
+  co_return outcome;
+}
+
+Task<Result<void>> reach_s3_target(std::shared_ptr<S3Target> target, S3Services services) {
+  Result<void> outcome = co_await end_within(services, kCheckTime, reach(std::move(target)));
   co_return outcome;
 }
 

@@ -15,6 +15,9 @@ inline constexpr uint64_t kS3UploadMemory = 128 << 20;
 /// goes on by itself then.
 Task<Result<void>> check_s3_target(std::shared_ptr<S3Target> target, S3Services services);
 
+/// Whether the bucket answers and lets itself be listed; as cheap as it gets, with the same end.
+Task<Result<void>> reach_s3_target(std::shared_ptr<S3Target> target, S3Services services);
+
 /// What uploads of a dead process left below a folder.
 struct S3Leftovers {
   std::shared_ptr<S3Target> target;

@@ -445,6 +445,27 @@ TEST_F(ApiTest, says_why_a_bucket_cannot_be_used_and_stores_nothing) {
             412);
 }
 
+TEST_F(ApiTest, tells_that_a_bucket_does_not_answer_until_it_does) {
+  become_admin();
+  serve_bucket();
+  const std::string path = "/api/v1/admin/policies";
+  ASSERT_EQ(call("POST", path, s3_policy()).status, 201);
+  const auto trouble = [&] {
+    run_blocking(backends->refresh_capacities());
+    return backends->places().at(0).trouble;
+  };
+  EXPECT_EQ(trouble(), "");
+  followers.otherwise([](const auto&) -> Result<HttpClientResponse> {
+    return testing::FakeHttpClient::made(403, "<Error><Code>AccessDenied</Code></Error>");
+  });
+  EXPECT_NE(trouble().find("AccessDenied"), std::string::npos);
+  serve_bucket();
+  EXPECT_EQ(call("PATCH", path + "/1", R"({"secret_key":"new"})").status, 200);
+  EXPECT_TRUE(backends->route({}).ok());
+  EXPECT_EQ(backends->places().at(0).trouble, "") << "that was said of other keys";
+  EXPECT_EQ(trouble(), "");
+}
+
 TEST_F(ApiTest, keeps_one_default_policy) {
   become_admin();
   EXPECT_EQ(call("GET", "/api/v1/admin/overview").data.at("storage_problem").as_string(),
