@@ -251,4 +251,17 @@ Task<Result<std::vector<TargetRow>>> NodeStore::targets(NodeId node) {
   co_return co_await executor_.run([&] { return database_.read(body); });
 }
 
+Task<Result<std::vector<NodeUse>>> NodeStore::uses(NodeId node) {
+  auto body = [&](Txn& txn) -> Result<std::vector<NodeUse>> {
+    std::vector<NodeUse> uses;
+    auto q = txn.query(
+        "SELECT name, target_key, EXISTS(SELECT 1 FROM objects WHERE policy = p.id)"
+        " FROM policies p WHERE node = ?1 ORDER BY id",
+        node);
+    while (q.next()) uses.push_back({q.text(0), q.text(1), q.int64(2) != 0});
+    return uses;
+  };
+  co_return co_await executor_.run([&] { return database_.read(body); });
+}
+
 }  // namespace aster::db

@@ -57,6 +57,13 @@ struct TargetRow {
   int64_t seen_at = 0;
 };
 
+/// A storage policy as it uses its node.
+struct NodeUse {
+  std::string policy;      ///< its name
+  std::string target_key;  ///< empty = the node's default target
+  bool holds_objects = false;
+};
+
 /// Remote nodes, their enrolment sessions, their targets as last seen. Thread-safe; a write is
 /// durable when answered. The awaiting coroutine goes on on a thread of the executor.
 class NodeStore {
@@ -86,6 +93,8 @@ class NodeStore {
 
   Task<Result<void>> store_targets(NodeId node, std::vector<TargetRow> targets);
   Task<Result<std::vector<TargetRow>>> targets(NodeId node);
+  /// The storage policies that name the node.
+  Task<Result<std::vector<NodeUse>>> uses(NodeId node);
 
  private:
   Database& database_;

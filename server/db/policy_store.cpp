@@ -64,9 +64,27 @@ Result<PolicyRow> insert_policy(Txn& txn, PolicyRow policy) {
   return policy;
 }
 
+bool holds_objects(Txn& txn, PolicyId id) {
+  return txn.query("SELECT 1 FROM objects WHERE policy = ?1 LIMIT 1", id).next();
+}
+
+/// Objects are looked for where their policy says now, so that with any in it this stays as it is.
+bool is_same_place(const PolicyRow& a, const PolicyRow& b) {
+  return a.node == b.node && a.base_path == b.base_path && a.target_key == b.target_key;
+}
+
+Result<void> check_place(Txn& txn, const PolicyRow& before, const PolicyRow& after) {
+  if (is_same_place(before, after) || !holds_objects(txn, before.id)) return ok();
+  return fail(Errc::precondition_failed,
+              "data is stored under policy " + before.name +
+                  ", whose node, target and base path stay as they are for that; make another "
+                  "policy and move the data there (aster policy migrate)");
+}
+
 Result<PolicyRow> change_policy(Txn& txn, PolicyRow policy, int64_t now) {
   ASTER_TRY(const PolicyRow before, find_policy(txn, policy.id));
   ASTER_TRY(check_references(txn, policy));
+  ASTER_TRY(check_place(txn, before, policy));
   if (before.is_default && !policy.is_default) {
     return fail(Errc::precondition_failed, "make another policy the default instead");
   }
@@ -95,7 +113,7 @@ Result<void> delete_policy(Txn& txn, PolicyId id) {
     return fail(Errc::precondition_failed,
                 "policy " + policy.name + " is the default; make another one the default first");
   }
-  if (txn.query("SELECT 1 FROM objects WHERE policy = ?1 LIMIT 1", id).next()) {
+  if (holds_objects(txn, id)) {
     return fail(Errc::precondition_failed, "data is stored under policy " + policy.name);
   }
   if (txn.query("SELECT 1 FROM policy_rules WHERE policy = ?1", id).next()) {

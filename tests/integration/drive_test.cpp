@@ -290,6 +290,110 @@ TEST_F(Drive, manages_targets_on_the_follower) {
             400);
 }
 
+TEST_F(Drive, a_policy_with_data_stays_where_it_is) {
+  enroll_follower();
+  add_target();
+  add_policy("relay_stream");
+  open_session();
+  const std::string policy = "/api/v1/admin/policies/1";
+  EXPECT_EQ(api("PATCH", policy, R"({"base_path":"other"})").status, 200) << "nothing is stored";
+  EXPECT_EQ(api("PATCH", policy, R"({"base_path":"drive"})").status, 200);
+  const std::string url = store("a", "content");
+  for (const char* change : {R"({"base_path":"other"})", R"({"base_path":""})",
+                             R"({"remote_storage_target_key":"x"})"}) {
+    const ApiAnswer refused = api("PATCH", policy, change);
+    EXPECT_EQ(refused.status, 412) << change;
+    EXPECT_NE(refused.msg.find("aster policy migrate"), std::string::npos) << refused.msg;
+  }
+  EXPECT_EQ(api("PATCH", policy, R"({"name":"new","base_path":"/drive/","remote_node_id":1,
+      "options":{"remote_upload_strategy":"presigned"}})")
+                .status,
+            200);
+  EXPECT_EQ(send("GET", absolute(url)).body, "content");
+}
+
+TEST_F(Drive, a_local_policy_with_data_stays_where_it_is) {
+  add_policy("local");
+  open_session();
+  const std::string url = store("a", "content");
+  EXPECT_EQ(api("PATCH", "/api/v1/admin/policies/1", R"({"base_path":"other"})").status, 412);
+  EXPECT_EQ(send("GET", absolute(url)).body, "content");
+}
+
+class DriveTargets : public Drive {
+ protected:
+  void SetUp() override {
+    Drive::SetUp();
+    enroll_follower();
+    first = add("one", false);
+    second = add("two", false);
+  }
+  std::string add(const std::string& name, bool is_default) {
+    const boost::json::object body{
+        {"driver_type", "local"}, {"name", name}, {"base_path", name}, {"is_default", is_default}};
+    last = api("POST", targets, boost::json::serialize(body));
+    return last.status == 201 ? last.data.at("target_key").as_string().c_str() : "";
+  }
+  ApiAnswer patch(const std::string& key, const std::string& change) {
+    return api("PATCH", targets + "/" + key, change);
+  }
+  /// Policy 1 on the second target, or on the node's default, which is the first.
+  void add_policy_on(const std::string& key) {
+    const boost::json::object body{{"name", "p"},
+                                   {"driver_type", "remote"},
+                                   {"remote_node_id", 1},
+                                   {"remote_storage_target_key", key}};
+    ASSERT_EQ(api("POST", "/api/v1/admin/policies", boost::json::serialize(body)).status, 201);
+    open_session();
+  }
+
+  const std::string targets = std::string(kNodes) + "/1/storage-targets";
+  std::string first;
+  std::string second;
+  ApiAnswer last;
+};
+
+TEST_F(DriveTargets, the_default_stays_while_objects_rest_on_it) {
+  add_policy_on("");
+  EXPECT_EQ(patch(second, R"({"is_default":true})").status, 200) << "nothing is stored";
+  EXPECT_EQ(patch(first, R"({"is_default":true})").status, 200);
+  const std::string url = store("a", "content");
+  const ApiAnswer refused = patch(second, R"({"is_default":true})");
+  EXPECT_EQ(refused.status, 412);
+  EXPECT_NE(refused.msg.find("policy p has objects on the default target one"), std::string::npos)
+      << refused.msg;
+  EXPECT_EQ(add("three", true), "");
+  EXPECT_EQ(last.status, 412) << last.body;
+  EXPECT_EQ(patch(first, R"({"is_default":true,"name":"uno"})").status, 200);
+  EXPECT_NE(add("three", false), "");
+  EXPECT_EQ(send("GET", absolute(url)).body, "content");
+}
+
+TEST_F(DriveTargets, a_target_with_objects_is_neither_removed_nor_moved) {
+  add_policy_on("");
+  ASSERT_EQ(api("DELETE", targets + "/" + second).status, 200);
+  const std::string url = store("a", "content");
+  EXPECT_EQ(patch(first, R"({"base_path":"other"})").status, 412);
+  EXPECT_EQ(patch(first, R"({"base_path":"one","max_file_size":1000000})").status, 200);
+  const ApiAnswer removed = api("DELETE", targets + "/" + first);
+  EXPECT_EQ(removed.status, 412);
+  EXPECT_NE(removed.msg.find("policy p has objects on target one"), std::string::npos)
+      << removed.msg;
+  EXPECT_EQ(send("GET", absolute(url)).body, "content");
+}
+
+TEST_F(DriveTargets, a_target_that_a_policy_names_is_not_removed) {
+  add_policy_on(second);
+  const ApiAnswer removed = api("DELETE", targets + "/" + second);
+  EXPECT_EQ(removed.status, 412);
+  EXPECT_NE(removed.msg.find("is used by the storage policy p"), std::string::npos) << removed.msg;
+  EXPECT_EQ(patch(second, R"({"base_path":"other"})").status, 200) << "nothing is stored";
+  const std::string url = store("a", "content");
+  EXPECT_EQ(patch(second, R"({"base_path":"two"})").status, 412);
+  EXPECT_EQ(patch(second, R"({"is_default":true})").status, 200) << "the policy names its target";
+  EXPECT_EQ(send("GET", absolute(url)).body, "content");
+}
+
 TEST_F(Drive, shows_the_capacity_of_the_follower) {
   enroll_follower();
   add_target();
