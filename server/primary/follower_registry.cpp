@@ -216,12 +216,32 @@ std::shared_ptr<FollowerClient> FollowerRegistry::client_for(const Follower& fol
 }
 
 Task<void> FollowerRegistry::push_binding(FollowerRef follower) {
-  const db::NodeRow& row = follower->row;
-  BindingState state{.name = row.name, .is_enabled = row.enabled, .resolved_transport = "direct"};
-  state.desired_revision = row.desired_revision;
-  const Result<void> pushed = co_await follower->client->put_binding(std::move(state));
-  if (!pushed.ok()) {
-    ASTER_LOG(warn, "binding_not_pushed", {"node", row.id.value}, {"err", pushed.error()});
+  for (int64_t sent = -1; follower->client && follower->row.desired_revision != sent;) {
+    const db::NodeRow& row = follower->row;
+    sent = row.desired_revision;
+    BindingState state{.name = row.name, .is_enabled = row.enabled, .resolved_transport = "direct"};
+    state.desired_revision = sent;
+    const Result<void> pushed = co_await follower->client->put_binding(std::move(state));
+    if (pushed.ok()) {
+      told_.lock()->insert_or_assign(row.id, sent);
+    } else {
+      ASTER_LOG(warn, "binding_not_pushed", {"node", row.id.value}, {"err", pushed.error()});
+    }
+    // A newer state may have been pushed meanwhile and have arrived before this one.
+    if (auto now = find(row.id); now.ok()) follower = std::move(*now);
+  }
+}
+
+Task<void> FollowerRegistry::tell_disabled() {
+  for (const FollowerRef& follower : all()) {
+    const db::NodeRow& row = follower->row;
+    if (row.enabled || !reachable(row.id).ok()) continue;
+    const auto told = [&] {
+      auto all_told = told_.lock();
+      const auto found = all_told->find(row.id);
+      return found != all_told->end() && found->second == row.desired_revision;
+    };
+    if (!told()) co_await push_binding(follower);
   }
 }
 
@@ -261,6 +281,7 @@ Task<ApiResult<Capabilities>> FollowerRegistry::test_unsaved(std::string base_ur
 }
 
 Task<void> FollowerRegistry::probe_all() {
+  co_await tell_disabled();
   std::vector<NodeId> due;
   for (const FollowerRef& follower : all()) {
     if (usable(follower->row.id).ok()) due.push_back(follower->row.id);

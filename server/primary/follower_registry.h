@@ -43,7 +43,7 @@ class FollowerRegistry {
     std::string transport_mode = "direct";
   };
   Task<ApiResult<db::NodeRow>> create(NewNode node);
-  /// Tells an enrolled follower, whose refusal or silence is only logged.
+  /// Tells an enrolled follower, whose refusal or silence is only logged: probe_all() repeats it.
   Task<ApiResult<db::NodeRow>> update(NodeId id, db::NodeChange change);
   Task<Result<void>> remove(NodeId id);
   /// Takes over what enrolment changed in the store.
@@ -69,13 +69,15 @@ class FollowerRegistry {
   /// Reads the capabilities of something that is no node yet.
   Task<ApiResult<Capabilities>> test_unsaved(std::string base_url, std::string access_key,
                                              std::string secret_key);
-  /// test() of every enabled, enrolled node that has a base URL, four at a time.
+  /// test() of every enabled, enrolled node that has a base URL, four at a time. One that is
+  /// disabled and has not heard of it yet is told.
   Task<void> probe_all();
 
  private:
   FollowerRef make(db::NodeRow row) const;
   void keep(db::NodeRow row);
   Task<void> push_binding(FollowerRef follower);
+  Task<void> tell_disabled();
   Task<Result<Capabilities>> ask(FollowerRef follower);
 
   db::NodeStore& store_;
@@ -84,6 +86,7 @@ class FollowerRegistry {
   const Clock& clock_;
   AsyncMutex changing_;  ///< held from a change in the store until memory has it, never for a call
   Guarded<std::map<NodeId, FollowerRef>> nodes_;
+  Guarded<std::map<NodeId, int64_t>> told_;  ///< revision that the follower took last
 };
 
 }  // namespace aster::primary

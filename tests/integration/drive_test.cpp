@@ -212,6 +212,35 @@ TEST_F(Drive, says_that_the_node_is_disabled_and_works_again_afterwards) {
   EXPECT_EQ(send("GET", absolute(store("b", "again"))).body, "again");
 }
 
+TEST_F(Drive, a_disabled_node_stops_at_once_on_both_sides) {
+  enroll_follower();
+  add_target();
+  add_policy("presigned");
+  open_session();
+  const std::string get = store("a", "content");
+  const auto granted = grant(create("b").ino);
+  ASSERT_TRUE(granted.ok()) << granted.error().message();
+  const std::string put = granted->url;
+  const std::string node = DriveFixture::url_of(follower->port());
+  ASSERT_TRUE(get.starts_with(node)) << get;
+  ASSERT_TRUE(put.starts_with(node)) << put;
+
+  ASSERT_EQ(api("PATCH", std::string(kNodes) + "/1", R"({"is_enabled":false})").status, 200);
+  const ApiAnswer read = send("GET", get);
+  EXPECT_EQ(read.status, 412) << read.body;
+  EXPECT_EQ(read.body.find("content"), std::string::npos);
+  EXPECT_EQ(send("GET", get, {}, {{"Range", "bytes=0-2"}}).status, 412);
+  EXPECT_EQ(send("PUT", put, "more").status, 412);
+  const auto refused = grant(create("c").ino);
+  ASSERT_TRUE(refused.failed_with(Errc::precondition_failed));
+  EXPECT_NE(refused.error().context.find("node f1 is disabled"), std::string::npos);
+
+  ASSERT_EQ(api("PATCH", std::string(kNodes) + "/1", R"({"is_enabled":true})").status, 200);
+  EXPECT_EQ(send("GET", get).body, "content");
+  EXPECT_EQ(send("PUT", put, "more").status, 200);
+  EXPECT_EQ(send("GET", absolute(store("d", "again"))).body, "again");
+}
+
 TEST_F(Drive, says_that_the_follower_has_no_default_target) {
   enroll_follower();
   add_policy("relay_stream");
