@@ -1,5 +1,8 @@
+#include <thread>
+
 #include "tests/integration/drive_fixture.h"
 #include "tests/support/exposition.h"
+#include "tests/support/tcp_proxy.h"
 
 namespace aster {
 namespace {
@@ -9,6 +12,8 @@ using testing::Scrape;
 
 class Metrics : public DriveFixture {
  protected:
+  Metrics() = default;
+  explicit Metrics(DriveSettings how) : DriveFixture(std::move(how)) {}
   Scrape scrape(const std::string& server) {
     const ApiAnswer answer = send("GET", server + "/metrics");
     EXPECT_EQ(answer.status, 200) << answer.body;
@@ -73,6 +78,53 @@ TEST_F(Metrics, who_comes_through_a_proxy_needs_an_administrators_token) {
   EXPECT_EQ(status({proxied}), 401);
   EXPECT_EQ(status({proxied, {"Authorization", "Bearer " + user_token}}), 403);
   EXPECT_EQ(status({proxied, {"Authorization", "Bearer " + token}}), 200);
+}
+
+/// The primary asks its followers every second, through a proxy that can be cut.
+class ProbedDrive : public Metrics {
+ protected:
+  ProbedDrive()
+      : Metrics(
+            DriveSettings{.variables = {{"ASTER__SERVER__PRIMARY__PROBE_INTERVAL_SECS", "1"}}}) {}
+  void SetUp() override {
+    set_up_accounts();
+    enroll_follower();
+    proxy = std::make_unique<testing::TcpProxy>(follower->port());
+    const boost::json::object change{{"base_url", url_of(proxy->port())}};
+    ASSERT_EQ(api("PATCH", "/api/v1/admin/remote-nodes/1", boost::json::serialize(change)).status,
+              200);
+  }
+  std::string last_error() {
+    const ApiAnswer answer = api("GET", "/api/v1/admin/remote-nodes/1");
+    return answer.data.at("last_error").as_string().c_str();
+  }
+  double figure(const std::string& name) {
+    const Scrape seen = scrape(primary_url());
+    const auto found = seen.samples.find(name);
+    return found == seen.samples.end() ? -1 : found->second;
+  }
+
+  std::unique_ptr<testing::TcpProxy> proxy;
+};
+
+TEST_F(ProbedDrive, a_follower_that_stops_and_returns_is_seen_without_being_asked_for) {
+  const std::string up = "aster_node_up{node=\"f1\"}";
+  EXPECT_EQ(figure(up), 1);
+  proxy->cut();
+  while (last_error().empty()) std::this_thread::yield();
+  EXPECT_EQ(figure(up), 0);
+  proxy->restore();
+  while (!last_error().empty()) std::this_thread::yield();
+  EXPECT_EQ(figure(up), 1);
+}
+
+TEST_F(ProbedDrive, capacity_is_read_without_being_asked_for) {
+  add_policy("presigned");
+  const std::string size = "aster_policy_capacity_bytes{policy=\"presigned\",node=\"f1\"}";
+  EXPECT_EQ(figure(size), -1) << "the follower has no target yet";
+  add_target();
+  while (figure(size) < 0) std::this_thread::yield();
+  EXPECT_GT(figure(size), 0);
 }
 
 class ClosedMetrics : public DriveFixture {
