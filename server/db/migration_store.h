@@ -50,6 +50,7 @@ class MigrationStore {
     uint64_t bytes_done = 0;
   };
   void add_progress(uint64_t id, const Progress& progress, int64_t now);
+  /// Whether a job that is listing or moving has it as its destination.
   bool names_policy(PolicyId policy);
 
   enum class Kind : uint8_t { directory, file };

@@ -2,6 +2,8 @@
 
 #include "protocol/base/clock.h"
 #include "server/db/database.h"
+#include "server/db/migration_store.h"
+#include "server/db/tree_quota_store.h"
 
 namespace aster::db {
 namespace {
@@ -106,6 +108,32 @@ Result<PolicyRow> change_policy(Txn& txn, PolicyRow policy, int64_t now) {
   return policy;
 }
 
+/// A directory that has chosen the policy, "ann: /films"; nullopt for none.
+std::optional<std::string> chooser_of(Txn& txn, PolicyId id) {
+  auto q = txn.query(
+      "SELECT s.ino, w.name FROM directory_settings s JOIN inodes i ON i.ino = s.ino"
+      " JOIN workspaces w ON w.id = i.workspace"
+      " WHERE s.name = 'user.aster.policy' AND s.value = ?1 LIMIT 1",
+      std::to_string(id.value));
+  if (!q.next()) return std::nullopt;
+  return q.text(1) + ": " + TreeQuotaStore(txn).path_of(InodeNo(q.uint64(0)));
+}
+
+/// Nothing may send data to a policy that is removed.
+Result<void> check_unused(Txn& txn, const PolicyRow& policy) {
+  if (txn.query("SELECT 1 FROM policy_rules WHERE policy = ?1", policy.id).next()) {
+    return fail(Errc::precondition_failed, "a policy group has a rule for policy " + policy.name);
+  }
+  if (const auto chooser = chooser_of(txn, policy.id)) {
+    return fail(Errc::precondition_failed, "a directory has chosen policy " + policy.name + " (" +
+                                               *chooser + "); its user.aster.policy goes first");
+  }
+  if (MigrationStore(txn).names_policy(policy.id)) {
+    return fail(Errc::precondition_failed, "a migration moves data to policy " + policy.name);
+  }
+  return ok();
+}
+
 Result<void> delete_policy(Txn& txn, PolicyId id) {
   ASTER_TRY(const PolicyRow policy, find_policy(txn, id));
   const bool others = txn.query("SELECT 1 FROM policies WHERE id <> ?1 LIMIT 1", id).next();
@@ -116,9 +144,7 @@ Result<void> delete_policy(Txn& txn, PolicyId id) {
   if (holds_objects(txn, id)) {
     return fail(Errc::precondition_failed, "data is stored under policy " + policy.name);
   }
-  if (txn.query("SELECT 1 FROM policy_rules WHERE policy = ?1", id).next()) {
-    return fail(Errc::precondition_failed, "a policy group has a rule for policy " + policy.name);
-  }
+  ASTER_TRY(check_unused(txn, policy));
   txn.exec("DELETE FROM policies WHERE id = ?1", id);
   return ok();
 }

@@ -46,7 +46,8 @@ class PolicyStore {
   /// to take it), and while objects are stored under the policy its node, target and base path do
   /// not change: precondition_failed.
   Task<Result<PolicyRow>> update_policy(PolicyRow policy);
-  /// precondition_failed while it is the default and others exist, or objects are stored under it.
+  /// precondition_failed while it is the default and others exist, objects are stored under it, or
+  /// a rule, a directory or a migration that has not ended names it.
   Task<Result<void>> remove_policy(PolicyId id);
 
   Task<Result<std::optional<std::string>>> setting(std::string key);

@@ -39,11 +39,12 @@ Result<void> read_file(const http::FileBody& file, std::span<std::byte> room) {
 }  // namespace
 
 Result<PolicyId> PolicyBackends::route(const RouteRequest& request) {
-  if (request.chosen.value != 0) {
-    ASTER_TRY(const auto chosen, policies_.find(request.chosen));
-    ASTER_TRY(const auto there, driver_of(*chosen));
+  // A file that was made under a choice outlives it: where the policy was removed, the usual one
+  // takes its new data.
+  if (const auto chosen = policies_.find(request.chosen); chosen.ok()) {
+    ASTER_TRY(const auto there, driver_of(**chosen));
     static_cast<void>(there);
-    return chosen->id;
+    return (*chosen)->id;
   }
   const auto usable_policy = [this](PolicyId id) -> Result<void> {
     ASTER_TRY(const auto found, policies_.find(id));

@@ -185,7 +185,7 @@ Result<void> check_file_size(Mutation& m, const InodeRow& row, uint64_t size,
   if (size > fs::kFileSizeMax) return fail(Errc::too_large, "file size");
   // Without a usable policy there is no limit to check: a hole needs no storage.
   const Result<PolicyId> policy =
-      backends.route({m.caller.user, m.caller.workspace, size, row.policy});
+      backends.route({m.caller.user, m.caller.workspace, size, chosen_policy(m, row)});
   if (!policy.ok()) return ok();
   ASTER_TRY(const PolicyLimits limits, backends.limits(*policy));
   if (size > limits.max_file) return fail(Errc::too_large, "file over the policy's limit");

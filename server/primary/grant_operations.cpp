@@ -28,8 +28,7 @@ Result<fs::Answer> apply(Mutation& m, const fs::Grant& op, ObjectBackends& backe
   ASTER_TRY(const db::InodeRow row, m.inode(op.ino));
   const bool is_file = row.attr.type != fs::FileType::directory;
   const uint64_t size = is_file ? std::max(op.size_hint, row.attr.size) : op.size_hint;
-  RouteRequest wanted{m.caller.user, m.caller.workspace, size, row.policy};
-  if (!is_file) wanted.chosen = chosen_policy(m, row.attr.ino);
+  const RouteRequest wanted{m.caller.user, m.caller.workspace, size, chosen_policy(m, row)};
   ASTER_TRY(const PolicyId policy, backends.route(wanted));
   ASTER_TRY(const PolicyLimits limits, backends.limits(policy));
   if (op.size_hint > limits.max_file) return fail(Errc::too_large, "file over the policy's limit");

@@ -49,8 +49,14 @@ void limit_versions(Mutation& m, InodeNo file) {
 }  // namespace
 
 PolicyId chosen_policy(Mutation& m, InodeNo directory) {
+  if (!m.options.directory_policies) return PolicyId();
   const std::optional<std::string> id = m.settings.effective(directory, kPolicySetting);
   return PolicyId(id ? std::strtoull(id->c_str(), nullptr, 10) : 0);
+}
+
+PolicyId chosen_policy(Mutation& m, const InodeRow& row) {
+  if (is_directory(row)) return chosen_policy(m, row.attr.ino);
+  return m.options.directory_policies ? row.policy : PolicyId();
 }
 
 bool keep_in_trash(Mutation& m, const InodeRow& row, const LostName& lost) {

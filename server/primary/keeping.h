@@ -13,8 +13,12 @@ inline constexpr std::string_view kTrashSetting = "user.aster.trash";
 /// The name of a storage policy for everything below a directory that has none of its own.
 inline constexpr std::string_view kPolicySetting = "user.aster.policy";
 
-/// The policy that a directory, or one above it, chose for new files; 0 = none.
+/// The policy that a directory, or one above it, chose for new files; 0 = none, or the
+/// administrator does not let directories choose (any more).
 PolicyId chosen_policy(Mutation& m, InodeNo directory);
+/// The same for new data of the inode: what was chosen when a file was made, what a directory
+/// chooses now.
+PolicyId chosen_policy(Mutation& m, const db::InodeRow& row);
 
 /// Puts an inode that has just lost its last name into the trash, if it is worth it; false: it
 /// becomes an orphan. A directory of which something is in the trash always goes there, too.

@@ -33,6 +33,8 @@ std::vector<uint32_t> checksums_of(const std::string& content) {
 
 class Drive : public DriveFixture {
  protected:
+  Drive() = default;
+  explicit Drive(DriveSettings how) : DriveFixture(std::move(how)) {}
   void SetUp() override {
     ASSERT_NE(primary, nullptr);
     set_up_accounts();
@@ -445,6 +447,52 @@ TEST_F(Drive, does_not_remove_what_is_in_use) {
   const ApiAnswer removed = api("DELETE", "/api/v1/admin/policies/1");
   EXPECT_EQ(removed.status, 412);
   EXPECT_NE(removed.msg.find("data is stored"), std::string::npos);
+}
+
+/// People choose the policies of their directories.
+class ChoosingDrive : public Drive {
+ protected:
+  ChoosingDrive()
+      : Drive(
+            DriveSettings{.variables = {{"ASTER__SERVER__PRIMARY__DIRECTORY_POLICIES", "true"}}}) {}
+  void SetUp() override {
+    Drive::SetUp();
+    add_policy("local");
+    const ApiAnswer made = api("POST", "/api/v1/admin/policies",
+                               R"({"name":"chosen","driver_type":"local","base_path":"chosen"})");
+    ASSERT_EQ(made.status, 201) << made.body;
+    open_session();
+    directory = call<fs::Attr>(fs::Create{.parent = session.root,
+                                          .name = "films",
+                                          .type = fs::FileType::directory,
+                                          .mode = 0755})
+                    ->ino;
+    ASSERT_TRUE(call<fs::Empty>(fs::SetXattr{directory, kChoice, "chosen"}).ok());
+  }
+  ApiAnswer remove_policy() { return api("DELETE", "/api/v1/admin/policies/2"); }
+
+  static constexpr const char* kChoice = "user.aster.policy";
+  InodeNo directory;
+};
+
+TEST_F(ChoosingDrive, a_policy_that_a_directory_chose_is_not_removed) {
+  const ApiAnswer refused = remove_policy();
+  EXPECT_EQ(refused.status, 412);
+  EXPECT_NE(refused.msg.find("ann: /films"), std::string::npos) << refused.msg;
+  ASSERT_TRUE(call<fs::Empty>(fs::RemoveXattr{directory, kChoice}).ok());
+  EXPECT_EQ(remove_policy().status, 200);
+}
+
+TEST_F(ChoosingDrive, a_file_outlives_what_was_chosen_for_it) {
+  const auto file = call<fs::Attr>(fs::Create{.parent = directory, .name = "a", .mode = 0644});
+  ASSERT_TRUE(file.ok() && file->own_policy);
+  ASSERT_TRUE(call<fs::Empty>(fs::RemoveXattr{directory, kChoice}).ok());
+  ASSERT_EQ(remove_policy().status, 200);
+  const auto granted = grant(file->ino);
+  ASSERT_TRUE(granted.ok()) << granted.error().message();
+  EXPECT_EQ(send("PUT", absolute(granted->url), "content").status, 200);
+  EXPECT_TRUE(commit(file->ino, granted->object, "content").ok());
+  EXPECT_EQ(send("GET", absolute(url_of(file->ino))).body, "content");
 }
 
 TEST_F(Drive, answers_a_batch_without_session_as_the_manual_shows) {

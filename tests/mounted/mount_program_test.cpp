@@ -282,6 +282,39 @@ TEST_F(MountProgram, leaves_the_dead_mount_of_another_program_alone) {
 }
 
 /// The mount reaches its servers through a proxy, also for data, so that both can be cut off.
+/// People choose the policies of their directories.
+class ChoosingMount : public MountProgram {
+ protected:
+  ChoosingMount()
+      : MountProgram({.variables = {{"ASTER__SERVER__PRIMARY__DIRECTORY_POLICIES", "true"}}}) {}
+  std::string policy_of(const std::string& file) {
+    write_file(place() + file, "hello");
+    return xattr(place() + file, "user.aster.policy");
+  }
+};
+
+TEST_F(ChoosingMount, a_directory_sends_its_new_files_elsewhere) {
+  set_up_drive();
+  ASSERT_EQ(
+      api("POST", "/api/v1/admin/policies", R"({"name":"here","driver_type":"local"})").status,
+      201);
+  ASSERT_EQ(mount_drive(), 0) << output();
+  const std::string films = place() + "/films";
+  ASSERT_EQ(::mkdir(films.c_str(), 0755), 0);
+  EXPECT_EQ(policy_of("/films/before"), "presigned");
+  ASSERT_EQ(::setxattr(films.c_str(), "user.aster.policy", "here", 4, 0), 0)
+      << std::strerror(errno);
+  EXPECT_EQ(policy_of("/films/f"), "here");
+  EXPECT_EQ(xattr(films + "/f", "user.aster.node"), "(primary)");
+  EXPECT_EQ(policy_of("/f"), "presigned");
+  const ApiAnswer refused = api("DELETE", "/api/v1/admin/policies/2");
+  EXPECT_EQ(refused.status, 412);
+  ASSERT_EQ(::removexattr(films.c_str(), "user.aster.policy"), 0) << std::strerror(errno);
+  EXPECT_EQ(policy_of("/films/after"), "presigned");
+  EXPECT_EQ(read_file(films + "/f"), "hello");
+  unmount();
+}
+
 class ServersAway : public MountProgram {
  protected:
   void SetUp() override {

@@ -29,6 +29,12 @@ class PolicyMigratorTest : public testing::NamespaceFixture {
     migrator_.reset();
     NamespaceFixture::TearDown();
   }
+  void restart_with(bool directories_choose) {
+    migrator_.reset();
+    options_.directory_policies = directories_choose;
+    restart();
+    migrator_ = std::make_unique<PolicyMigrator>(*database_, backends_, executor_, clock_);
+  }
   /// Like write(), with the checksums that the bytes have.
   void store(InodeNo ino, uint64_t offset, const std::string& bytes) {
     fs::NewObject object = upload(ino, bytes);
@@ -217,14 +223,34 @@ TEST_F(PolicyMigratorTest, directories_choose_for_what_is_made_below) {
   EXPECT_GT(call<fs::UploadGrants>(fs::Grant{before, 10, 1})->shared_up_to, 0u);
   ASSERT_TRUE(call<fs::Empty>(fs::RemoveXattr{dir, "user.aster.policy"}).ok());
   EXPECT_FALSE(make(below, "later").own_policy);
-  migrator_.reset();
-  service_.reset();
-  database_.reset();
-  options_.directory_policies = false;
-  start();
-  migrator_ = std::make_unique<PolicyMigrator>(*database_, backends_, executor_, clock_);
+  restart_with(false);
   EXPECT_TRUE(call<fs::Empty>(fs::SetXattr{dir, "user.aster.policy", "large"})
                   .failed_with(Errc::not_permitted));
+}
+
+TEST_F(PolicyMigratorTest, choices_end_with_the_permission_to_choose) {
+  const InodeNo dir = make_dir(root_, "d").ino;
+  ASSERT_TRUE(call<fs::Empty>(fs::SetXattr{dir, "user.aster.policy", "large"}).ok());
+  const InodeNo before = make(dir, "before").ino;
+  store(before, 0, "data");
+  ASSERT_EQ(under(2), 4u);
+  restart_with(false);
+  EXPECT_FALSE(make(dir, "after").own_policy);
+  EXPECT_FALSE(make_dir(dir, "e").own_policy);
+  EXPECT_GT(call<fs::UploadGrants>(fs::Grant{dir, 1, 1})->shared_up_to, 0u);
+  store(before, 4, "more");
+  store(make(dir, "later").ino, 0, "data");
+  EXPECT_EQ(under(2), 4u) << "what was stored stays, what is new goes where all goes";
+  EXPECT_EQ(under(1), 8u);
+  ASSERT_TRUE(call<fs::Empty>(fs::RemoveXattr{dir, "user.aster.policy"}).ok());
+}
+
+TEST_F(PolicyMigratorTest, choices_count_again_with_the_permission) {
+  const InodeNo dir = make_dir(root_, "d").ino;
+  ASSERT_TRUE(call<fs::Empty>(fs::SetXattr{dir, "user.aster.policy", "large"}).ok());
+  restart_with(false);
+  restart_with(true);
+  EXPECT_TRUE(make(dir, "after").own_policy);
 }
 
 }  // namespace

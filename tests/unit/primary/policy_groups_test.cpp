@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "server/db/migration_store.h"
 #include "server/db/workspace_store.h"
 #include "tests/unit/primary/admin_fixture.h"
 
@@ -146,6 +147,29 @@ TEST_F(PolicyGroupsTest, bad_bodies_are_named) {
   EXPECT_TRUE(run_blocking(groups.create(kBySize)).failed_with(Errc::conflict));
   EXPECT_TRUE(run_blocking(policy_store->remove_policy(PolicyId(2)))
                   .failed_with(Errc::precondition_failed));
+}
+
+TEST_F(PolicyGroupsTest, the_destination_of_a_migration_is_not_removed) {
+  const auto set = [this](db::MigrationState state) {
+    const auto done = run_blocking(database->write([=](db::Txn& txn) -> Result<void> {
+      db::MigrationStore jobs(txn);
+      db::MigrationRow row{.workspace = 1, .root = InodeNo(1), .path = "/", .policy = PolicyId(3)};
+      jobs.set_state(jobs.insert(row), state, "", 1);
+      return ok();
+    }));
+    EXPECT_TRUE(done.ok());
+  };
+  set(db::MigrationState::done);
+  set(db::MigrationState::moving);
+  const auto refused = run_blocking(policy_store->remove_policy(PolicyId(3)));
+  ASSERT_TRUE(refused.failed_with(Errc::precondition_failed));
+  EXPECT_NE(refused.error().context.find("migration"), std::string::npos);
+  const auto ended = run_blocking(database->write([](db::Txn& txn) -> Result<void> {
+    db::MigrationStore(txn).set_state(2, db::MigrationState::done, "", 1);
+    return ok();
+  }));
+  EXPECT_TRUE(ended.ok());
+  EXPECT_TRUE(run_blocking(policy_store->remove_policy(PolicyId(3))).ok());
 }
 
 }  // namespace
