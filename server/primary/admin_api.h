@@ -39,6 +39,8 @@ class AdminApi {
   // admin_api.cpp
   Task<ApiResult<ApiReply>> overview(ApiCall call);
   Task<ApiResult<ApiReply>> list_audit(ApiCall call);
+
+  // admin_users.cpp
   Task<ApiResult<ApiReply>> list_users(ApiCall call);
   Task<ApiResult<ApiReply>> user_reply(int status, db::UserRow user);
   Task<ApiResult<ApiReply>> create_user(ApiCall call);
