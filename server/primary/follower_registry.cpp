@@ -76,6 +76,12 @@ Result<void> judge_version(const Capabilities& capabilities) {
   return fail(Errc::internal, "negotiation");
 }
 
+/// As the reference answers for a name or namespace that is taken, 400.
+ApiError unique_conflict(Error error) {
+  if (error.code != Errc::conflict) return ApiError(std::move(error));
+  return ApiError(ApiCode::node_unique_conflict, std::move(error.context));
+}
+
 }  // namespace
 
 FollowerRegistry::FollowerRegistry(db::NodeStore& store, HttpClient& http, Executor& executor,
@@ -132,9 +138,10 @@ Task<ApiResult<db::NodeRow>> FollowerRegistry::create(NewNode node) {
   row.access_key = "rn_" + random_hex(16);
   row.secret_key = "rns_" + random_hex(32);
   const auto lock = co_await changing_.acquire();
-  ASTER_CO_TRY(row, co_await store_.create_node(std::move(row)));
-  keep(row);
-  co_return row;
+  Result<db::NodeRow> made = co_await store_.create_node(std::move(row));
+  if (!made.ok()) co_return unique_conflict(std::move(made).error());
+  keep(*made);
+  co_return std::move(*made);
 }
 
 Task<ApiResult<db::NodeRow>> FollowerRegistry::update(NodeId id, db::NodeChange change) {
@@ -146,11 +153,12 @@ Task<ApiResult<db::NodeRow>> FollowerRegistry::update(NodeId id, db::NodeChange 
   }
   if (change.transport_mode) ASTER_CO_TRY(check_transport(*change.transport_mode));
   auto lock = co_await changing_.acquire();
-  ASTER_CO_TRY(db::NodeRow row, co_await store_.update_node(id, std::move(change)));
-  keep(row);
+  Result<db::NodeRow> changed = co_await store_.update_node(id, std::move(change));
+  if (!changed.ok()) co_return unique_conflict(std::move(changed).error());
+  keep(*changed);
   lock.release();
   if (const auto follower = reachable(id); follower.ok()) co_await push_binding(*follower);
-  co_return row;
+  co_return std::move(*changed);
 }
 
 Task<Result<void>> FollowerRegistry::remove(NodeId id) {

@@ -42,8 +42,10 @@ class FollowerRegistry {
     bool enabled = true;
     std::string transport_mode = "direct";
   };
+  /// node_unique_conflict when the name or the namespace is taken.
   Task<ApiResult<db::NodeRow>> create(NewNode node);
   /// Tells an enrolled follower, whose refusal or silence is only logged: probe_all() repeats it.
+  /// node_unique_conflict.
   Task<ApiResult<db::NodeRow>> update(NodeId id, db::NodeChange change);
   Task<Result<void>> remove(NodeId id);
   /// Takes over what enrolment changed in the store.

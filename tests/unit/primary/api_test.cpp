@@ -248,11 +248,15 @@ TEST_F(ApiTest, manages_nodes_without_showing_their_keys) {
   EXPECT_EQ(made.data.at("enrollment_status").as_string(), "not_started");
   EXPECT_EQ(made.text.find("rns_"), std::string::npos);
   EXPECT_EQ(made.text.find("rn_"), std::string::npos);
-  EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f1","namespace":"b"})").status,
-            409);
-  EXPECT_EQ(
-      call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","namespace":"main"})").status,
-      409);
+  const std::string nodes = "/api/v1/admin/remote-nodes";
+  ASSERT_EQ(call("POST", nodes, R"({"name":"other","namespace":"other"})").status, 201);
+  for (const Answer& taken : {call("POST", nodes, R"({"name":"f1","namespace":"b"})"),
+                              call("POST", nodes, R"({"name":"f2","namespace":"main"})"),
+                              call("PATCH", nodes + "/2", R"({"name":"f1"})")}) {
+    EXPECT_EQ(taken.status, 400) << taken.text;
+    EXPECT_EQ(taken.code, "remote_node.unique_conflict");
+  }
+  EXPECT_EQ(call("DELETE", nodes + "/2").status, 200);
   EXPECT_EQ(call("POST", "/api/v1/admin/remote-nodes", R"({"name":"f2","namespace":"A B"})").status,
             400);
   EXPECT_EQ(
