@@ -212,7 +212,7 @@ void add_member_commands(Commands& commands, CLI::App* group,
     command->add_option("USER", options->user, "Name of the user")->required();
     return command;
   };
-  const CLI::IsMember is_role({"reader", "member", "manager", "owner"});
+  const CLI::IsMember is_role({"reader", "member", "manager", "admin", "owner"});
   add("add", "Let a user in", add_member)
       ->add_option("--role", options->role, "reader, member (default), manager or owner")
       ->check(is_role);

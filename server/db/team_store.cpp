@@ -118,6 +118,7 @@ Result<TeamRole> parse_team_role(std::string_view word) {
        {TeamRole::reader, TeamRole::member, TeamRole::manager, TeamRole::owner}) {
     if (word == to_string(role)) return role;
   }
+  if (word == "admin") return TeamRole::manager;  // its name in the reference's API
   return fail(Errc::bad_request, "role is \"reader\", \"member\", \"manager\" or \"owner\"");
 }
 

@@ -7,7 +7,7 @@ namespace aster::db {
 /// Each may do what the ones before it may.
 enum class TeamRole { reader, member, manager, owner };
 std::string_view to_string(TeamRole role) noexcept;
-/// bad_request for any other word.
+/// "admin", which other programs say, is a manager. bad_request for any other word.
 Result<TeamRole> parse_team_role(std::string_view word);
 
 /// All times of these rows are unix seconds.

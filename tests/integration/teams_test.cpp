@@ -264,6 +264,16 @@ TEST_F(Teams, are_purged_when_they_are_archived) {
   EXPECT_EQ(api("GET", "/api/v1/files/own").body, "ann's");
 }
 
+TEST_F(Teams, have_managers_that_others_call_admin) {
+  ASSERT_EQ(add(user_token, "bob", "admin"), 201);
+  const ApiAnswer shown = api("PATCH", member("bob"), R"({"role":"admin"})");
+  ASSERT_EQ(shown.status, 200) << shown.body;
+  EXPECT_EQ(shown.data.at("role").as_string(), "manager");
+  add_user("carl");
+  EXPECT_EQ(add(bob_token, "carl", "admin"), 403) << "no more than a manager";
+  EXPECT_EQ(add(bob_token, "carl", "member"), 201);
+}
+
 TEST_F(Teams, get_policy_groups_by_name) {
   const ApiAnswer group =
       with(admin_token, "POST", "/api/v1/admin/policy-groups", R"({"name":"g"})");
