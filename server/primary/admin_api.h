@@ -5,6 +5,7 @@
 #include "server/primary/enrollment.h"
 #include "server/primary/follower_registry.h"
 #include "server/primary/policies.h"
+#include "server/primary/policy_groups.h"
 #include "server/primary/target_service.h"
 
 namespace aster::primary {
@@ -19,6 +20,7 @@ struct AdminParts {
   TargetService& targets;
   Policies& policies;
   PolicyBackends& backends;
+  PolicyGroups& groups;
 };
 
 /// Administration: /api/v1/admin/... Every route needs an administrator's token. Outlives the

@@ -15,6 +15,7 @@ struct UserBody {
   std::optional<std::string> role;
   std::optional<std::string> status;
   std::optional<uint64_t> quota;
+  std::optional<uint64_t> group;  ///< of policies; 0 = none
 };
 
 Result<UserBody> read_user_body(std::string_view text) {
@@ -26,6 +27,7 @@ Result<UserBody> read_user_body(std::string_view text) {
   reader.optional("role", body.role);
   reader.optional("status", body.status);
   reader.optional("storage_quota", body.quota);
+  reader.optional("policy_group_id", body.group);
   if (body.quota.value_or(0) > INT64_MAX) {
     return fail(Errc::bad_request, "storage_quota is at most 9223372036854775807 bytes");
   }
@@ -41,6 +43,7 @@ std::string changes_of(const UserBody& body) {
   if (body.role) add("role", *body.role);
   if (body.status) add("status", *body.status);
   if (body.quota) add("quota", std::to_string(*body.quota));
+  if (body.group) add("group", std::to_string(*body.group));
   return out;
 }
 
@@ -56,7 +59,7 @@ void AdminApi::add_user_routes(http::Router& router) {
 
 Task<ApiResult<ApiReply>> AdminApi::user_reply(int status, db::UserRow user) {
   ASTER_CO_TRY(const auto storage, co_await parts_.account_store.storage(user.id));
-  co_return ApiReply{status, user_json(user, storage)};
+  co_return ApiReply{status, user_json(user, storage, parts_.groups.group_of_user(user.id.value))};
 }
 
 Task<ApiResult<ApiReply>> AdminApi::list_users(ApiCall call) {
@@ -65,7 +68,7 @@ Task<ApiResult<ApiReply>> AdminApi::list_users(ApiCall call) {
   std::vector<std::string> items;
   for (const db::UserRow& row : found.items) {
     ASTER_CO_TRY(const auto storage, co_await parts_.account_store.storage(row.id));
-    items.push_back(user_json(row, storage));
+    items.push_back(user_json(row, storage, parts_.groups.group_of_user(row.id.value)));
   }
   co_return ApiReply{200, list_json(items, found.total, page)};
 }
@@ -79,7 +82,9 @@ Task<ApiResult<ApiReply>> AdminApi::create_user(ApiCall call) {
   if (body.role) {
     ASTER_CO_TRY(user.role, db::parse_user_role(*body.role));
   }
+  if (body.group.value_or(0) != 0) ASTER_CO_TRY(parts_.groups.find(*body.group));
   ASTER_CO_TRY(const db::UserRow made, co_await parts_.accounts.create_user(std::move(user)));
+  if (body.group) ASTER_CO_TRY(co_await parts_.groups.assign_user(made.id.value, *body.group));
   if (body.quota) {
     Accounts::Change change;
     change.quota = body.quota;
@@ -108,8 +113,10 @@ Task<ApiResult<ApiReply>> AdminApi::update_user(ApiCall call) {
     ASTER_CO_TRY(change.status, db::parse_user_status(*body.status));
   }
   change.quota = body.quota;
+  if (body.group.value_or(0) != 0) ASTER_CO_TRY(parts_.groups.find(*body.group));
   ASTER_CO_TRY(const db::UserRow user,
                co_await parts_.accounts.update_user(UserId(id), std::move(change)));
+  if (body.group) ASTER_CO_TRY(co_await parts_.groups.assign_user(user.id.value, *body.group));
   co_await audit(call.who, "user.update", user.name, changes_of(body));
   auto reply = co_await user_reply(200, user);
   co_return reply;

@@ -47,10 +47,12 @@ std::string rfc3339(int64_t unix_seconds) {
   return std::string(text, n);
 }
 
-std::string user_json(const db::UserRow& user, const db::AccountStore::Storage& storage) {
+std::string user_json(const db::UserRow& user, const db::AccountStore::Storage& storage,
+                      uint64_t group) {
   json::object object = user_object(user);
   object["storage_used"] = storage.used;
   object["storage_quota"] = storage.quota;
+  object["policy_group_id"] = group == 0 ? json::value() : json::value(group);
   return json::serialize(object);
 }
 

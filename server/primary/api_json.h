@@ -14,7 +14,9 @@ namespace aster::primary {
 /// "2026-08-22T10:00:00Z"
 std::string rfc3339(int64_t unix_seconds);
 
-std::string user_json(const db::UserRow& user, const db::AccountStore::Storage& storage);
+/// `group`: the policy group of the user, 0 = none.
+std::string user_json(const db::UserRow& user, const db::AccountStore::Storage& storage,
+                      uint64_t group);
 std::string login_json(const LoginAnswer& answer, int64_t now);
 /// `read_only`: in the workspace that was asked about.
 std::string me_json(const Identity& who, bool read_only);

@@ -69,7 +69,7 @@ Task<ApiResult<ApiReply>> AuthApi::setup(ApiCall call) {
   ASTER_LOG(info, "first_administrator_created", {"user", made.id.value});
   ASTER_CO_TRY(co_await store_.audit(made.id, "user.create", made.name,
                                      "the first administrator, from " + call.request.peer));
-  co_return ApiReply{201, user_json(made, {})};
+  co_return ApiReply{201, user_json(made, {}, 0)};
 }
 
 Task<ApiResult<ApiReply>> AuthApi::login(ApiCall call) {

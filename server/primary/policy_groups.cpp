@@ -88,6 +88,11 @@ Result<db::PolicyGroupRow> apply_group_json(db::PolicyGroupRow row, std::string_
   return row;
 }
 
+uint64_t found_or_none(const std::map<uint64_t, uint64_t>& groups, uint64_t key) {
+  const auto found = groups.find(key);
+  return found == groups.end() ? 0 : found->second;
+}
+
 bool fits(const db::PolicyRule& rule, uint64_t size) {
   return rule.enabled && size >= rule.min_size && (rule.max_size == 0 || size < rule.max_size);
 }
@@ -188,6 +193,14 @@ Result<db::PolicyGroupRow> PolicyGroups::find(uint64_t id) const {
 
 std::vector<db::PolicyGroupRow> PolicyGroups::rows() const {
   return state_.lock()->groups;
+}
+
+uint64_t PolicyGroups::group_of_user(uint64_t user) const {
+  return found_or_none(state_.lock()->assigned.users, user);
+}
+
+uint64_t PolicyGroups::group_of_workspace(uint64_t workspace) const {
+  return found_or_none(state_.lock()->assigned.workspaces, workspace);
 }
 
 }  // namespace aster::primary

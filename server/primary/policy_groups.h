@@ -40,6 +40,9 @@ class PolicyGroups {
   Result<db::PolicyGroupRow> find(uint64_t id) const;
   std::vector<db::PolicyGroupRow> rows() const;
   db::PolicyGroupStore::Assignments assignments() const { return state_.lock()->assigned; }
+  /// 0 = none.
+  uint64_t group_of_user(uint64_t user) const;
+  uint64_t group_of_workspace(uint64_t workspace) const;
 
  private:
   struct State {

@@ -18,6 +18,7 @@ struct Wanted {
   std::optional<std::string> name;
   std::optional<std::string> description;
   std::optional<uint64_t> quota;
+  std::optional<uint64_t> group;  ///< of policies; 0 = none
   std::optional<uint64_t> user;
   std::optional<std::string> user_name;
   std::optional<std::string> role;
@@ -30,6 +31,7 @@ Result<Wanted> read_wanted(std::string_view body, std::string_view user, std::st
   reader.optional("name", wanted.name);
   reader.optional("description", wanted.description);
   reader.optional("storage_quota", wanted.quota);
+  reader.optional("policy_group_id", wanted.group);
   reader.optional(user, wanted.user);
   reader.optional(name, wanted.user_name);
   reader.optional("role", wanted.role);
@@ -41,6 +43,16 @@ Result<Wanted> read_wanted(std::string_view body, std::string_view user, std::st
     return fail(Errc::bad_request, "a description has at most 1024 bytes");
   }
   return wanted;
+}
+
+/// For the audit log.
+std::string changes_of(const Wanted& wanted) {
+  std::string out;
+  const auto add = [&](const std::string& text) { out += (out.empty() ? "" : " ") + text; };
+  if (wanted.description) add("description");
+  if (wanted.quota) add("quota=" + std::to_string(*wanted.quota));
+  if (wanted.group) add("group=" + std::to_string(*wanted.group));
+  return out;
 }
 
 json::object member_object(const db::MemberRow& member) {
@@ -104,17 +116,26 @@ Task<ApiResult<db::Membership>> TeamApi::team_of(const ApiCall& call, TeamRole l
 
 TeamApi::Reply TeamApi::team_reply(int status, db::TeamRow team, std::optional<TeamRole> role) {
   ASTER_CO_TRY(const auto storage, co_await store_.storage(team.workspace));
+  const uint64_t group = groups_.group_of_workspace(team.workspace);
   json::object out{{"id", team.id},
                    {"name", team.name},
                    {"description", team.description},
                    {"workspace", "team:" + team.name},
                    {"storage_used", storage.used},
                    {"storage_quota", storage.quota},
+                   {"policy_group_id", group == 0 ? json::value() : json::value(group)},
                    {"is_archived", team.archived_at != 0},
                    {"created_at", rfc3339(team.created_at)},
                    {"updated_at", rfc3339(team.updated_at)}};
   if (role) out["role"] = to_string(*role);
   co_return ApiReply{status, json::serialize(out)};
+}
+
+Task<Result<void>> TeamApi::set_limits(uint64_t workspace, std::optional<uint64_t> quota,
+                                       std::optional<uint64_t> group) {
+  if (quota) ASTER_CO_TRY(co_await store_.set_quota(workspace, *quota));
+  if (group) ASTER_CO_TRY(co_await groups_.assign_workspace(workspace, *group));
+  co_return ok();
 }
 
 Task<Result<void>> TeamApi::audit(const ApiCall& call, std::string action, std::string team,
@@ -154,10 +175,11 @@ TeamApi::Reply TeamApi::list_mine(ApiCall call) {
 TeamApi::Reply TeamApi::create(ApiCall call) {
   ASTER_CO_TRY(Wanted wanted, read_wanted(call.body, "admin_user_id", "admin_identifier"));
   if (!wanted.name) co_return ApiError(ApiCode::bad_request, "name is needed");
+  if (wanted.group.value_or(0) != 0) ASTER_CO_TRY(groups_.find(*wanted.group));
   ASTER_CO_TRY(const db::UserRow owner, co_await user_of(wanted.user, wanted.user_name));
   Teams::NewTeam made{*wanted.name, wanted.description.value_or(std::string()), owner.id};
   ASTER_CO_TRY(const db::TeamRow team, co_await teams_.create(std::move(made)));
-  if (wanted.quota) ASTER_CO_TRY(co_await store_.set_quota(team.workspace, *wanted.quota));
+  ASTER_CO_TRY(co_await set_limits(team.workspace, wanted.quota, wanted.group));
   ASTER_CO_TRY(co_await audit(call, "team.create", team.name, "owner=" + owner.name));
   auto reply = co_await team_reply(201, team, std::nullopt);
   co_return reply;
@@ -169,15 +191,11 @@ TeamApi::Reply TeamApi::update(ApiCall call) {
   if (wanted.name && *wanted.name != at.team.name) {
     co_return ApiError(ApiCode::bad_request, "the name of a team does not change: mounts have it");
   }
+  if (wanted.group.value_or(0) != 0) ASTER_CO_TRY(groups_.find(*wanted.group));
   db::TeamChange change{.description = wanted.description};
   ASTER_CO_TRY(const db::TeamRow team, co_await teams_.update(at.team.id, std::move(change)));
-  std::string detail;
-  if (wanted.description) detail = "description";
-  if (wanted.quota) {
-    ASTER_CO_TRY(co_await store_.set_quota(team.workspace, *wanted.quota));
-    detail += (detail.empty() ? "quota=" : " quota=") + std::to_string(*wanted.quota);
-  }
-  ASTER_CO_TRY(co_await audit(call, "team.update", team.name, std::move(detail)));
+  ASTER_CO_TRY(co_await set_limits(team.workspace, wanted.quota, wanted.group));
+  ASTER_CO_TRY(co_await audit(call, "team.update", team.name, changes_of(wanted)));
   auto reply = co_await team_reply(200, team, std::nullopt);
   co_return reply;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "server/primary/api_call.h"
+#include "server/primary/policy_groups.h"
 #include "server/primary/teams.h"
 #include "server/primary/tree_purger.h"
 
@@ -11,8 +12,13 @@ namespace aster::primary {
 class TeamApi {
  public:
   TeamApi(const ApiGate& gate, Teams& teams, db::TeamStore& store, db::AccountStore& accounts,
-          TreePurger& purger)
-      : gate_(gate), teams_(teams), store_(store), accounts_(accounts), purger_(purger) {}
+          TreePurger& purger, PolicyGroups& groups)
+      : gate_(gate),
+        teams_(teams),
+        store_(store),
+        accounts_(accounts),
+        purger_(purger),
+        groups_(groups) {}
 
   void add_routes(http::Router& router);
 
@@ -37,6 +43,9 @@ class TeamApi {
   Task<ApiResult<db::Membership>> team_of(const ApiCall& call, db::TeamRole least);
   Reply team_reply(int status, db::TeamRow team, std::optional<db::TeamRole> role);
   Reply set_archived(ApiCall call, bool archived);
+  /// nullopt = keep.
+  Task<Result<void>> set_limits(uint64_t workspace, std::optional<uint64_t> quota,
+                                std::optional<uint64_t> group);
   Task<Result<void>> audit(const ApiCall& call, std::string action, std::string team,
                            std::string detail);
   Task<Result<db::UserRow>> user_of(std::optional<uint64_t> id, std::optional<std::string> name);
@@ -46,6 +55,7 @@ class TeamApi {
   db::TeamStore& store_;
   db::AccountStore& accounts_;
   TreePurger& purger_;
+  PolicyGroups& groups_;
 };
 
 }  // namespace aster::primary

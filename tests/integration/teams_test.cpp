@@ -289,6 +289,27 @@ TEST_F(Teams, get_policy_groups_by_name) {
   EXPECT_NE(audit_log().find("to team:crew|"), std::string::npos) << audit_log();
 }
 
+TEST_F(Teams, get_policy_groups_with_what_else_is_said_of_them) {
+  const std::string teams = "/api/v1/admin/teams";
+  ASSERT_EQ(status(admin_token, "POST", "/api/v1/admin/policy-groups", R"({"name":"g"})"), 201);
+  EXPECT_EQ(
+      status(admin_token, "POST", teams, R"({"name":"two","admin_user_id":1,"policy_group_id":9})"),
+      404);
+  const ApiAnswer made =
+      with(admin_token, "POST", teams, R"({"name":"two","admin_user_id":1,"policy_group_id":1})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  EXPECT_EQ(made.data.at("policy_group_id").to_number<uint64_t>(), 1u);
+  const ApiAnswer group = with(admin_token, "GET", "/api/v1/admin/policy-groups/1");
+  EXPECT_EQ(group.data.at("workspace_ids").as_array().size(), 1u);
+  const std::string two = teams + "/" + std::to_string(made.data.at("id").to_number<uint64_t>());
+  EXPECT_EQ(status(admin_token, "PATCH", two, R"({"policy_group_id":9})"), 404);
+  const ApiAnswer changed =
+      with(admin_token, "PATCH", two, R"({"description":"d","policy_group_id":0})");
+  EXPECT_TRUE(changed.data.at("policy_group_id").is_null());
+  EXPECT_NE(audit_log().find("team.update|two|description group=0|"), std::string::npos)
+      << audit_log();
+}
+
 TEST_F(Teams, are_places_for_tokens) {
   ASSERT_EQ(api("POST", at("/api/v1/folders/d")).status, 201);
   const std::string part = limited("part", false, {"team:crew/d"});

@@ -33,7 +33,7 @@ class ApiTest : public AdminFixture {
     local = *storage::LocalTarget::open({.root = (dir / "uploads").string()}, executor);
     backends.emplace(policies, groups, registry, urls, s3, local, executor, clock);
     admin.emplace(gate, AdminParts{accounts, *accounts_store, *node_store, registry, enrollment,
-                                   targets, policies, *backends});
+                                   targets, policies, *backends, groups});
     relay.emplace(*backends, urls);
     auth.add_routes(router);
     tokens.add_routes(router);
@@ -237,6 +237,28 @@ TEST_F(ApiTest, answers_clearly_to_malformed_and_oversized_input) {
   EXPECT_EQ(
       call("POST", "/api/v1/admin/users", R"({"username":"root","password":"xxxxxxxxx"})").status,
       409);
+}
+
+TEST_F(ApiTest, users_get_policy_groups_with_their_accounts) {
+  become_admin();
+  ASSERT_TRUE(run_blocking(groups.create(R"({"name":"g"})")).ok());
+  const std::string users = "/api/v1/admin/users";
+  const Answer made =
+      call("POST", users, R"({"username":"ann","password":"ann's password","policy_group_id":1})");
+  ASSERT_EQ(made.status, 201) << made.text;
+  EXPECT_EQ(made.data.at("policy_group_id").to_number<uint64_t>(), 1u);
+  EXPECT_EQ(groups.group_of_user(2), 1u);
+  EXPECT_EQ(call("PATCH", users + "/2", R"({"policy_group_id":9,"role":"admin"})").status, 404);
+  EXPECT_EQ(call("GET", users + "/2").data.at("role").as_string(), "user");
+  EXPECT_EQ(call("PATCH", users + "/2", R"({"role":"user"})").status, 200);
+  EXPECT_EQ(call("GET", users).data.at("items").at(1).at("policy_group_id").to_number<uint64_t>(),
+            1u);
+  EXPECT_EQ(call("PATCH", users + "/2", R"({"policy_group_id":0})").status, 200);
+  EXPECT_TRUE(call("GET", users + "/2").data.at("policy_group_id").is_null());
+  EXPECT_EQ(call("POST", users, R"({"username":"bob","password":"xxxxxxxxx","policy_group_id":9})")
+                .status,
+            404);
+  EXPECT_EQ(call("GET", users).data.at("total").as_int64(), 2) << "bob was not made";
 }
 
 TEST_F(ApiTest, manages_nodes_without_showing_their_keys) {
