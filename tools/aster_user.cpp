@@ -67,6 +67,33 @@ Result<Report> set_user(Session& session, const UserChange& change) {
   return Report{std::move(changed), "user '" + change.name + "' is changed\n", {}};
 }
 
+struct UserRemoval {
+  std::string name;
+  bool with_files = false;
+};
+
+Result<std::string> path_of_user(Api& api, const std::string& name) {
+  ASTER_TRY(const json::array users, api.list(kUsersPath, "list users"));
+  ASTER_TRY(const json::object user, find_item(users, "user", name, {"id"}));
+  return item_path(kUsersPath, user);
+}
+
+Result<Report> remove_user(Session& session, const UserRemoval& wanted) {
+  ASTER_TRY(Api api, session.api());
+  ASTER_TRY(std::string path, path_of_user(api, wanted.name));
+  if (wanted.with_files) path += "?force=true";
+  ASTER_TRY(json::value removed, api.remove(path, "remove user '" + wanted.name + "'"));
+  return Report{std::move(removed), "user '" + wanted.name + "' is gone\n", {}};
+}
+
+Result<Report> revoke_sessions(Session& session, const UserRemoval& whose) {
+  ASTER_TRY(Api api, session.api());
+  ASTER_TRY(const std::string path, path_of_user(api, whose.name));
+  ASTER_TRY(json::value revoked,
+            api.post(path + "/sessions/revoke", {}, "end the logins of user '" + whose.name + "'"));
+  return Report{std::move(revoked), "user '" + whose.name + "' is logged out everywhere\n", {}};
+}
+
 }  // namespace
 
 void add_user_commands(Commands& commands) {
@@ -95,6 +122,16 @@ void add_user_commands(Commands& commands) {
       ->check(CLI::IsMember({"admin", "user"}));
   auto* enable = set->add_flag("--enable", change->enable, "Let it log in again");
   set->add_flag("--disable", change->disable, "End its logins")->excludes(enable);
+  auto removal = std::make_shared<UserRemoval>();
+  const auto add_one = [&](const char* name, const char* what, auto method) {
+    CLI::App* command = commands.add(group, name, what,
+                                     [removal, method](Session& s) { return method(s, *removal); });
+    command->add_option("NAME", removal->name, "Name or id of the account")->required();
+    return command;
+  };
+  add_one("revoke-sessions", "End all logins and tokens of an account", revoke_sessions);
+  add_one("remove", "Remove an account", remove_user)
+      ->add_flag("--with-files", removal->with_files, "Its files are removed with it");
 }
 
 }  // namespace aster::cli

@@ -10,6 +10,10 @@
 namespace aster::db {
 namespace {
 
+#define ASTER_USER_FILTER                                               \
+  " WHERE instr(lower(name), lower(?1)) > 0 AND (?2 = '' OR role = ?2)" \
+  " AND (?3 = '' OR status = ?3)"
+
 constexpr int64_t kAuditRowsKept = 10'000;
 /// Of each of these groups anybody, or any user, can make as many as the throttle lets: they do not
 /// push out the others.
@@ -90,7 +94,44 @@ Result<UserRow> change_user(Txn& txn, UserId id, const UserChange& change, int64
   return user;
 }
 
+Result<void> check_owns_alone(Txn& txn, const UserRow& user) {
+  auto q = txn.query(
+      "SELECT t.name FROM team_members m JOIN teams t ON t.id = m.team"
+      " WHERE m.user = ?1 AND m.role = 'owner' AND NOT EXISTS(SELECT 1 FROM team_members o"
+      " WHERE o.team = m.team AND o.role = 'owner' AND o.user <> m.user) LIMIT 1",
+      user.id);
+  if (!q.next()) return ok();
+  return fail(Errc::precondition_failed, user.name + " is the last owner of team " + q.text(0) +
+                                             ": make somebody else owner first");
+}
+
+bool has_files(Txn& txn, const UserRow& user) {
+  return txn
+      .query(
+          "SELECT 1 FROM workspaces w JOIN dirents d ON d.parent = w.root WHERE w.id = ?1 LIMIT 1",
+          user.workspace)
+      .next();
+}
+
 }  // namespace
+
+Result<UserRow> remove_user(Txn& txn, UserId id, bool with_files) {
+  ASTER_TRY(UserRow user, find_user(txn, id));
+  if (is_active_admin(user) && !another_active_admin(txn, id)) {
+    return fail(Errc::precondition_failed, "this is the last active administrator");
+  }
+  ASTER_TRY(check_owns_alone(txn, user));
+  if (!with_files && has_files(txn, user)) {
+    return fail(Errc::precondition_failed,
+                user.name + " has files: move them away, or say that they go with the account");
+  }
+  for (const char* table : {"tokens", "webdav_accounts", "team_members", "policy_group_users"}) {
+    txn.exec("DELETE FROM " + std::string(table) + " WHERE user = ?1", id);
+  }
+  txn.exec("UPDATE admin_audit SET actor_name = ?2 WHERE actor = ?1", id, user.name);
+  txn.exec("DELETE FROM users WHERE id = ?1", id);
+  return user;
+}
 
 std::string_view to_string(UserRole role) noexcept {
   return role == UserRole::admin ? "admin" : "user";
@@ -138,15 +179,18 @@ Task<Result<UserRow>> AccountStore::user_by_name(std::string name) {
   co_return co_await executor_.run([&] { return database_.read(body); });
 }
 
-Task<Result<RowPage<UserRow>>> AccountStore::list_users(PageRequest page) {
+Task<Result<RowPage<UserRow>>> AccountStore::list_users(PageRequest page, UserFilter filter) {
+  const std::string_view role = filter.role ? to_string(*filter.role) : "";
+  const std::string_view status = filter.status ? to_string(*filter.status) : "";
   auto body = [&](Txn& txn) -> Result<RowPage<UserRow>> {
     RowPage<UserRow> found;
-    auto count = txn.query("SELECT count(*) FROM users");
+    auto count =
+        txn.query("SELECT count(*) FROM users" ASTER_USER_FILTER, filter.keyword, role, status);
     if (count.next()) found.total = count.uint64(0);
     auto q = txn.query(
         "SELECT id, name, password_hash, role, status, workspace, created_at, updated_at"
-        " FROM users ORDER BY id LIMIT ?1 OFFSET ?2",
-        page.limit, page.offset);
+        " FROM users" ASTER_USER_FILTER " ORDER BY id LIMIT ?4 OFFSET ?5",
+        filter.keyword, role, status, page.limit, page.offset);
     while (q.next()) found.items.push_back(read_user(q));
     return found;
   };
@@ -187,6 +231,14 @@ Task<Result<void>> AccountStore::revoke_token(std::string hash) {
   const int64_t now = clock_.now_seconds();
   co_return co_await database_.write([&](Txn& txn) -> Result<void> {
     txn.exec("UPDATE tokens SET revoked_at = ?2 WHERE hash = ?1 AND revoked_at = 0", hash, now);
+    return ok();
+  });
+}
+
+Task<Result<void>> AccountStore::revoke_tokens(UserId user) {
+  const int64_t now = clock_.now_seconds();
+  co_return co_await database_.write([&](Txn& txn) -> Result<void> {
+    txn.exec("UPDATE tokens SET revoked_at = ?2 WHERE user = ?1 AND revoked_at = 0", user, now);
     return ok();
   });
 }
@@ -255,7 +307,7 @@ Task<Result<RowPage<AuditRow>>> AccountStore::list_audit(PageRequest page) {
     auto count = txn.query("SELECT count(*) FROM admin_audit");
     if (count.next()) found.total = count.uint64(0);
     auto q = txn.query(
-        "SELECT a.at, a.actor, coalesce(u.name, ''), a.action, a.subject, a.detail"
+        "SELECT a.at, a.actor, coalesce(u.name, a.actor_name), a.action, a.subject, a.detail"
         " FROM admin_audit a LEFT JOIN users u ON u.id = a.actor"
         " ORDER BY a.id DESC LIMIT ?1 OFFSET ?2",
         page.limit, page.offset);

@@ -16,6 +16,7 @@ class Executor;
 namespace aster::db {
 
 class Database;
+class Txn;
 
 enum class UserRole { user, admin };
 enum class UserStatus { active, disabled };
@@ -84,6 +85,13 @@ struct PageRequest {
   uint64_t offset = 0;
 };
 
+/// Which users a list has.
+struct UserFilter {
+  std::string keyword;  ///< somewhere in the name, in letters of any case; empty = all
+  std::optional<UserRole> role;
+  std::optional<UserStatus> status;
+};
+
 /// Users, their bearer tokens, the log of administrators' actions. Thread-safe; a write is durable
 /// when answered. The awaiting coroutine goes on on a thread of the executor.
 class AccountStore {
@@ -97,7 +105,10 @@ class AccountStore {
   Task<Result<UserRow>> user(UserId id);
   Task<Result<UserRow>> user_by_name(std::string name);
   /// By id.
-  Task<Result<RowPage<UserRow>>> list_users(PageRequest page);
+  Task<Result<RowPage<UserRow>>> list_users(PageRequest page) {
+    return list_users(page, UserFilter());
+  }
+  Task<Result<RowPage<UserRow>>> list_users(PageRequest page, UserFilter filter);
   /// Disabling or demoting the last active administrator is precondition_failed. A new password or
   /// status `disabled` revokes the user's tokens in the same transaction.
   Task<Result<UserRow>> update_user(UserId id, UserChange change);
@@ -115,6 +126,8 @@ class AccountStore {
   /// not_found; also answers revoked and expired tokens: the caller judges.
   Task<Result<TokenOwner>> token(std::string hash);
   Task<Result<void>> revoke_token(std::string hash);
+  /// All of the user's.
+  Task<Result<void>> revoke_tokens(UserId user);
   /// Best effort note of use.
   Task<Result<void>> touch_token(uint64_t id);
   /// Drops tokens that ended more than `keep` seconds ago.
@@ -130,5 +143,10 @@ class AccountStore {
   Executor& executor_;
   const Clock& clock_;
 };
+
+/// Removes an account with its tokens, WebDAV accounts, memberships and policy group, but not its
+/// tree. precondition_failed for the last active administrator, the last owner of a team and,
+/// unless `with_files`, while there is anything in the tree.
+Result<UserRow> remove_user(Txn& txn, UserId id, bool with_files);
 
 }  // namespace aster::db

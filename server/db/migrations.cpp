@@ -6,6 +6,7 @@
 #include "server/db/connection.h"
 #include "server/db/schema/acl.h"
 #include "server/db/schema/admin.h"
+#include "server/db/schema/departed.h"
 #include "server/db/schema/filesystem.h"
 #include "server/db/schema/kept.h"
 #include "server/db/schema/people.h"
@@ -37,6 +38,7 @@ constexpr Migration kAll[] = {
     {12, "purges", kPurgesSchema},
     {13, "write leases", kWriteLeasesSchema},
     {14, "s3 policies", kS3PoliciesSchema},
+    {15, "departed users", kDepartedSchema},
 };
 
 constexpr char kVersionTable[] =

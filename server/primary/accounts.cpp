@@ -104,6 +104,13 @@ Task<Result<db::UserRow>> Accounts::update_user(UserId id, Change change) {
   co_return row;
 }
 
+Task<Result<void>> Accounts::end_logins(UserId id) {
+  ASTER_CO_TRY(co_await store_.revoke_tokens(id));
+  forget(id);
+  if (namespaces_ == nullptr) co_return ok();
+  co_return co_await namespaces_->end_sessions(id, 0);
+}
+
 Task<Result<void>> Accounts::prove(std::string name, std::optional<std::string> hash,
                                    std::string password, std::string peer) {
   if (!check_user_name(name).ok() || password.size() > kPasswordMax) {

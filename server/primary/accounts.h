@@ -75,6 +75,9 @@ class Accounts {
   };
   Task<Result<db::UserRow>> update_user(UserId id, Change change);
 
+  /// Ends what the user has proved so far: logins and tokens, the sessions of mounts with them.
+  Task<Result<void>> end_logins(UserId id);
+
   /// credentials_failed with one text whatever was wrong; rate_limited while the name or `peer` is
   /// held back.
   Task<Result<LoginAnswer>> login(std::string name, std::string password, std::string peer);

@@ -7,6 +7,7 @@
 #include "server/primary/policies.h"
 #include "server/primary/policy_groups.h"
 #include "server/primary/target_service.h"
+#include "server/primary/tree_purger.h"
 
 namespace aster::primary {
 
@@ -21,6 +22,7 @@ struct AdminParts {
   Policies& policies;
   PolicyBackends& backends;
   PolicyGroups& groups;
+  TreePurger& purger;
 };
 
 /// Administration: /api/v1/admin/... Every route needs an administrator's token. Outlives the
@@ -49,6 +51,8 @@ class AdminApi {
   Task<ApiResult<ApiReply>> get_user(ApiCall call);
   Task<ApiResult<ApiReply>> update_user(ApiCall call);
   Task<ApiResult<ApiReply>> set_password(ApiCall call);
+  Task<ApiResult<ApiReply>> revoke_sessions(ApiCall call);
+  Task<ApiResult<ApiReply>> remove_user(ApiCall call);
 
   // admin_nodes.cpp
   Task<ApiResult<ApiReply>> list_nodes(ApiCall call);

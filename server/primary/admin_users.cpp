@@ -34,6 +34,28 @@ Result<UserBody> read_user_body(std::string_view text) {
   return reader.finish(std::move(body));
 }
 
+Result<db::UserFilter> filter_of_query(std::string_view raw_query) {
+  ASTER_TRY(const auto query, http::parse_query(raw_query));
+  db::UserFilter filter;
+  filter.keyword = http::query_value(query, "keyword").value_or(std::string());
+  if (const auto role = http::query_value(query, "role")) {
+    ASTER_TRY(filter.role, db::parse_user_role(*role));
+  }
+  if (const auto status = http::query_value(query, "status")) {
+    ASTER_TRY(filter.status, db::parse_user_status(*status));
+  }
+  return filter;
+}
+
+/// Whether the files go with the account.
+Result<bool> is_forced(std::string_view raw_query) {
+  ASTER_TRY(const auto query, http::parse_query(raw_query));
+  const std::string force = http::query_value(query, "force").value_or("false");
+  if (force == "true") return true;
+  if (force == "false") return false;
+  return fail(Errc::bad_request, "force is \"true\" or \"false\"");
+}
+
 /// For the audit log.
 std::string changes_of(const UserBody& body) {
   std::string out;
@@ -55,6 +77,8 @@ void AdminApi::add_user_routes(http::Router& router) {
   add(router, "GET", "/api/v1/admin/users/{}", &AdminApi::get_user);
   add(router, "PATCH", "/api/v1/admin/users/{}", &AdminApi::update_user);
   add(router, "PUT", "/api/v1/admin/users/{}/password", &AdminApi::set_password);
+  add(router, "POST", "/api/v1/admin/users/{}/sessions/revoke", &AdminApi::revoke_sessions);
+  add(router, "DELETE", "/api/v1/admin/users/{}", &AdminApi::remove_user);
 }
 
 Task<ApiResult<ApiReply>> AdminApi::user_reply(int status, db::UserRow user) {
@@ -64,7 +88,8 @@ Task<ApiResult<ApiReply>> AdminApi::user_reply(int status, db::UserRow user) {
 
 Task<ApiResult<ApiReply>> AdminApi::list_users(ApiCall call) {
   ASTER_CO_TRY(const db::PageRequest page, page_of_query(call.request.raw_query()));
-  ASTER_CO_TRY(const auto found, co_await parts_.account_store.list_users(page));
+  ASTER_CO_TRY(db::UserFilter filter, filter_of_query(call.request.raw_query()));
+  ASTER_CO_TRY(const auto found, co_await parts_.account_store.list_users(page, std::move(filter)));
   std::vector<std::string> items;
   for (const db::UserRow& row : found.items) {
     ASTER_CO_TRY(const auto storage, co_await parts_.account_store.storage(row.id));
@@ -132,6 +157,32 @@ Task<ApiResult<ApiReply>> AdminApi::set_password(ApiCall call) {
   co_await audit(call.who, "user.password", user.name);
   auto reply = co_await user_reply(200, user);
   co_return reply;
+}
+
+Task<ApiResult<ApiReply>> AdminApi::revoke_sessions(ApiCall call) {
+  ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
+  ASTER_CO_TRY(const db::UserRow user, co_await parts_.account_store.user(UserId(id)));
+  ASTER_CO_TRY(co_await parts_.accounts.end_logins(user.id));
+  co_await audit(call.who, "user.sessions.revoke", user.name);
+  co_return ApiReply{};
+}
+
+Task<ApiResult<ApiReply>> AdminApi::remove_user(ApiCall call) {
+  ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
+  ASTER_CO_TRY(const bool with_files, is_forced(call.request.raw_query()));
+  ASTER_CO_TRY(const db::UserRow user, co_await parts_.account_store.user(UserId(id)));
+  if (user.id == call.who.user) {
+    co_return ApiError(ApiCode::precondition_failed,
+                       "nobody removes the own account: another administrator does");
+  }
+  ASTER_CO_TRY(const db::PurgeRow begun, co_await parts_.purger.purge_user(user.id, with_files));
+  // Memory follows the store: proofs, open sessions, the user's policy group.
+  ASTER_CO_TRY(co_await parts_.accounts.end_logins(user.id));
+  ASTER_CO_TRY(co_await parts_.groups.reload());
+  co_await audit(
+      call.who, "user.remove", user.name,
+      "inodes=" + std::to_string(begun.inodes) + " bytes=" + std::to_string(begun.bytes));
+  co_return ApiReply{};
 }
 
 }  // namespace aster::primary

@@ -107,6 +107,11 @@ Task<Result<void>> PolicyGroups::load() {
   co_return ok();
 }
 
+Task<Result<void>> PolicyGroups::reload() {
+  const auto lock = co_await changing_.acquire();
+  co_return co_await load();
+}
+
 std::optional<db::PolicyGroupRow> PolicyGroups::group_for(const State& state,
                                                           const RouteRequest& request) {
   uint64_t wanted = 0;

@@ -25,6 +25,9 @@ class PolicyGroups {
   /// Reads what is stored; before anything else.
   Task<Result<void>> load();
 
+  /// Again, for what others changed there.
+  Task<Result<void>> reload();
+
   using Usable = std::function<Result<void>(PolicyId)>;
   /// nullopt: no group counts here. precondition_failed, saying why, when no rule of it fits.
   Result<std::optional<PolicyId>> choose(const RouteRequest& request, const Usable& usable) const;

@@ -213,8 +213,9 @@ Result<void> Primary::Parts::add_routes() {
   token_api.emplace(*gate, *accounts, *token_store, *account_store, clock);
   purger.emplace(*database, *account_store, work, clock);
   team_api.emplace(*gate, *teams, *team_store, *account_store, *purger, *groups);
-  admin_api.emplace(*gate, AdminParts{*accounts, *account_store, *node_store, *registry,
-                                      *enrollment, *targets, *policies, *backends, *groups});
+  admin_api.emplace(
+      *gate, AdminParts{*accounts, *account_store, *node_store, *registry, *enrollment, *targets,
+                        *policies, *backends, *groups, *purger});
   enrollment_api.emplace(*enrollment);
   node_control_api.emplace(*registry, clock);
   migrator.emplace(*database, *backends, work, clock);

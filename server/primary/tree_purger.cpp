@@ -20,24 +20,38 @@ constexpr size_t kStep = 500;
 /// As often as the collector works, on which each purge waits.
 constexpr std::chrono::seconds kPeriod{30};
 
-Result<PurgeRow> begin_purge(db::Txn& txn, uint64_t team, int64_t now) {
-  ASTER_TRY(const db::TeamRow row, db::remove_archived_team(txn, team));
+constexpr std::string_view kUserMark = "user:";  // in names of purges; teams have no ':'
+
+Result<PurgeRow> begin_purge(db::Txn& txn, uint64_t workspace, std::string name, int64_t now) {
   db::FsStore store(txn);
   PurgeStore purges(txn);
-  const std::optional<InodeNo> root = store.workspaces.root(row.workspace);
-  if (!root) return fail(Errc::internal, "team " + row.name + " has no tree");
+  const std::optional<InodeNo> root = store.workspaces.root(workspace);
+  if (!root) return fail(Errc::internal, name + " has no tree");
   PurgeRow purge;
-  purge.workspace = row.workspace;
-  purge.name = row.name;
+  purge.workspace = workspace;
+  purge.name = std::move(name);
   purge.started = now;
-  if (const std::optional<db::Usage> usage = store.workspaces.usage(row.workspace)) {
+  if (const std::optional<db::Usage> usage = store.workspaces.usage(workspace)) {
     purge.inodes = usage->inodes;
     purge.bytes = usage->bytes;
   }
   purges.insert(purge);
-  purges.push(row.workspace, {*root, *root, ""});
-  db::TreeQuotaStore(txn).forget_workspace(row.workspace);
+  purges.push(workspace, {*root, *root, ""});
+  db::TreeQuotaStore(txn).forget_workspace(workspace);
   return purge;
+}
+
+Result<PurgeRow> begin_team(db::Txn& txn, uint64_t team, int64_t now) {
+  ASTER_TRY(const db::TeamRow row, db::remove_archived_team(txn, team));
+  return begin_purge(txn, row.workspace, row.name, now);
+}
+
+Result<PurgeRow> begin_user(db::Txn& txn, UserId user, bool with_files, int64_t now) {
+  ASTER_TRY(const db::UserRow row, db::remove_user(txn, user, with_files));
+  const std::string name = std::string(kUserMark) + row.name;
+  // Who never came has no tree.
+  if (row.workspace == 0) return PurgeRow{.name = name};
+  return begin_purge(txn, row.workspace, name, now);
 }
 
 /// One name less. What has no other becomes an orphan, whoever holds it.
@@ -106,7 +120,15 @@ TreePurger::TreePurger(db::Database& database, db::AccountStore& audit, Executor
 Task<Result<PurgeRow>> TreePurger::purge_team(uint64_t team) {
   const int64_t now = clock_.now_ns();
   const Result<PurgeRow> begun =
-      co_await database_.write([team, now](db::Txn& txn) { return begin_purge(txn, team, now); });
+      co_await database_.write([team, now](db::Txn& txn) { return begin_team(txn, team, now); });
+  if (begun.ok()) duty_.wake_within(Duration::zero());
+  co_return begun;
+}
+
+Task<Result<PurgeRow>> TreePurger::purge_user(UserId user, bool with_files) {
+  const int64_t now = clock_.now_ns();
+  const Result<PurgeRow> begun = co_await database_.write(
+      [=](db::Txn& txn) { return begin_user(txn, user, with_files, now); });
   if (begun.ok()) duty_.wake_within(Duration::zero());
   co_return begun;
 }
@@ -136,9 +158,11 @@ Task<Result<void>> TreePurger::work_on(const PurgeRow& purge) {
     if (!step.ok()) co_return step.error();
     if (*step == Outcome::more) continue;
     if (*step == Outcome::done) {
-      ASTER_LOG(info, "team_purged", {"team", purge.name}, {"workspace", purge.workspace});
-      std::string name = purge.name;
-      ASTER_CO_TRY(co_await audit_.audit(UserId(), "team.purged", std::move(name)));
+      const bool user = purge.name.starts_with(kUserMark);
+      ASTER_LOG(info, "tree_purged", {"name", purge.name}, {"workspace", purge.workspace});
+      std::string name = purge.name.substr(user ? kUserMark.size() : 0);
+      std::string action = user ? "user.purged" : "team.purged";
+      ASTER_CO_TRY(co_await audit_.audit(UserId(), std::move(action), std::move(name)));
     }
     co_return ok();
   }

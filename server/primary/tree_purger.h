@@ -38,7 +38,9 @@ class TreePurger {
   /// Removes an archived team, and then its tree. not_found; precondition_failed for one that is
   /// not archived. How much there is to remove.
   Task<Result<db::PurgeRow>> purge_team(uint64_t team);
-  /// Those that are not done.
+  /// Removes an account (see db::remove_user), and then its tree. How much there is to remove.
+  Task<Result<db::PurgeRow>> purge_user(UserId user, bool with_files);
+  /// Those that are not done. Of users the names are "user:NAME".
   Task<Result<std::vector<db::PurgeRow>>> list();
 
   /// As far as it goes now: what the collector has not freed yet waits for a later round.

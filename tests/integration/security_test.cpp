@@ -76,6 +76,8 @@ constexpr Row kRows[] = {
     {"POST /api/v1/admin/users", Door::admin, nullptr, kUser},
     {"GET /api/v1/admin/users/{}", Door::admin},
     {"PATCH /api/v1/admin/users/{}", Door::admin, nullptr, R"({"role":"admin"})"},
+    {"DELETE /api/v1/admin/users/{}", Door::admin},
+    {"POST /api/v1/admin/users/{}/sessions/revoke", Door::admin},
     {"PUT /api/v1/admin/users/{}/password", Door::admin, nullptr, R"({"password":"xxxxxxxxx"})"},
     {"GET /api/v1/admin/remote-nodes", Door::admin},
     {"POST /api/v1/admin/remote-nodes", Door::admin, nullptr, R"({"name":"n"})"},

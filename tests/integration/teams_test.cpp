@@ -310,6 +310,16 @@ TEST_F(Teams, get_policy_groups_with_what_else_is_said_of_them) {
       << audit_log();
 }
 
+TEST_F(Teams, keep_their_last_owner) {
+  const std::string ann = "/api/v1/admin/users/2";
+  const ApiAnswer refused = with(admin_token, "DELETE", ann);
+  EXPECT_EQ(refused.status, 412);
+  EXPECT_NE(refused.msg.find("last owner of team crew"), std::string::npos) << refused.msg;
+  ASSERT_EQ(add(user_token, "bob", "owner"), 201);
+  EXPECT_EQ(status(admin_token, "DELETE", ann), 200);
+  EXPECT_EQ(with(bob_token, "GET", team + "/members").data.as_array().size(), 1u);
+}
+
 TEST_F(Teams, are_places_for_tokens) {
   ASSERT_EQ(api("POST", at("/api/v1/folders/d")).status, 201);
   const std::string part = limited("part", false, {"team:crew/d"});

@@ -142,5 +142,33 @@ TEST_F(TreePurge, goes_on_after_a_restart) {
   EXPECT_EQ(sql<int>("SELECT count(*) FROM inodes"), 1);
 }
 
+TEST_F(TreePurge, takes_the_tree_of_a_removed_user) {
+  ASSERT_TRUE(write(make(root_, "f").ino, 0, "crew").ok());
+  caller_.workspace = sql<uint64_t>("SELECT min(id) FROM workspaces");
+  root_ = own_root_;
+  fill();
+  change("UPDATE users SET workspace=(SELECT min(id) FROM workspaces)");
+  const UserId ann(sql<uint64_t>("SELECT id FROM users"));
+  EXPECT_TRUE(run_blocking(purger_->purge_user(ann, true)).failed_with(Errc::precondition_failed))
+      << "the last owner of the team";
+  change("DELETE FROM team_members");
+  EXPECT_TRUE(run_blocking(purger_->purge_user(ann, false)).failed_with(Errc::precondition_failed))
+      << "there are files";
+  const auto begun = run_blocking(purger_->purge_user(ann, true));
+  ASSERT_TRUE(begun.ok()) << begun.error().message();
+  EXPECT_EQ(begun->name, "user:ann");
+  EXPECT_EQ(begun->inodes, 606);
+  rounds(8);
+  EXPECT_EQ(run_blocking(purger_->list())->size(), 0u);
+  EXPECT_EQ(sql<int>("SELECT count(*) FROM users"), 0);
+  EXPECT_EQ(sql<int>("SELECT count(*) FROM workspaces"), 1);
+  EXPECT_EQ(sql<int>("SELECT count(*) FROM inodes"), 2) << "the tree of the team";
+  EXPECT_EQ(sql<int>("SELECT count(*) FROM kept"), 0);
+  EXPECT_EQ(sql<int>("SELECT count(*) FROM objects"), 1);
+  EXPECT_EQ(sql<int>("SELECT count(*) FROM admin_audit WHERE action='user.purged' "
+                     "AND subject='ann'"),
+            1);
+}
+
 }  // namespace
 }  // namespace aster::primary

@@ -33,7 +33,7 @@ class ApiTest : public AdminFixture {
     local = *storage::LocalTarget::open({.root = (dir / "uploads").string()}, executor);
     backends.emplace(policies, groups, registry, urls, s3, local, executor, clock);
     admin.emplace(gate, AdminParts{accounts, *accounts_store, *node_store, registry, enrollment,
-                                   targets, policies, *backends, groups});
+                                   targets, policies, *backends, groups, purger});
     relay.emplace(*backends, urls);
     auth.add_routes(router);
     tokens.add_routes(router);
@@ -138,6 +138,7 @@ class ApiTest : public AdminFixture {
   Policies policies{*policy_store, registry, s3, executor};
   db::PolicyGroupStore group_store{*database, executor, clock};
   PolicyGroups groups{group_store, executor};
+  TreePurger purger{*database, *accounts_store, executor, clock};
   RelayUrls urls{"server key", clock};
   std::shared_ptr<storage::LocalTarget> local;
   std::optional<PolicyBackends> backends;

@@ -538,6 +538,32 @@ TEST_F(Aster, user_add_reads_the_password_from_file_or_terminal) {
   EXPECT_EQ(body_of(1).at("role").as_string(), "admin");
 }
 
+TEST_F(Aster, user_is_removed_with_files_only_when_asked) {
+  log_in();
+  const std::string users = list_of(R"({"id":2,"username":"bob"})", 1);
+  http_.answer(200, users);
+  http_.answer(200, envelope("null"));
+  ASSERT_EQ(aster({"user", "remove", "bob"}).status, 0);
+  EXPECT_EQ(http_.requests().back().method, "DELETE");
+  EXPECT_TRUE(http_.requests().back().url.ends_with("/api/v1/admin/users/2"));
+  http_.answer(200, users);
+  http_.answer(200, envelope("null"));
+  ASSERT_EQ(aster({"user", "remove", "bob", "--with-files"}).status, 0);
+  EXPECT_TRUE(http_.requests().back().url.ends_with("/api/v1/admin/users/2?force=true"));
+  http_.answer(200, users);
+  http_.answer(412, refusal("precondition_failed", "bob has files"));
+  EXPECT_EQ(aster({"user", "remove", "bob"}).err, "aster: remove user 'bob': bob has files\n");
+}
+
+TEST_F(Aster, user_is_logged_out_everywhere) {
+  log_in();
+  http_.answer(200, list_of(R"({"id":2,"username":"bob"})", 1));
+  http_.answer(200, envelope("null"));
+  ASSERT_EQ(aster({"user", "revoke-sessions", "bob"}).status, 0);
+  EXPECT_EQ(http_.requests().back().method, "POST");
+  EXPECT_TRUE(http_.requests().back().url.ends_with("/api/v1/admin/users/2/sessions/revoke"));
+}
+
 TEST_F(Aster, taken_user_name_is_told) {
   log_in();
   http_.answer(409, refusal("conflict", "user name 'bob' is taken"));
