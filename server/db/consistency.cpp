@@ -5,7 +5,8 @@ namespace {
 
 constexpr size_t kExamplesMax = 10;
 
-/// `find` gives one line of text for each row that breaks the rule. `repair` may be null.
+/// `find` gives one line of text for each row that breaks the rule. `repair` may be null; its ?1 is
+/// the time.
 struct Rule {
   const char* name;
   const char* find;
@@ -73,8 +74,11 @@ constexpr Rule kRules[] = {
      "SELECT 'object ' || hex(o.name) || ': ' || o.refs || ', but ' || coalesce(e.n, 0) "
      "FROM objects o LEFT JOIN (SELECT object, count(*) AS n FROM extents GROUP BY object) e "
      "ON e.object=o.id WHERE o.refs <> coalesce(e.n, 0)",
-     "UPDATE objects SET refs=(SELECT count(*) FROM extents WHERE object=objects.id) "
-     "WHERE refs <> (SELECT count(*) FROM extents WHERE object=objects.id)"},
+     // As when the last reference goes in normal work: a backup may name the object, and what lost
+     // its extents by damage must not be gone before anybody can look.
+     "UPDATE objects SET refs=n.n, since=CASE WHEN n.n=0 THEN ?1 ELSE since END "
+     "FROM (SELECT o.id, count(e.object) AS n FROM objects o LEFT JOIN extents e ON e.object=o.id "
+     "GROUP BY o.id) n WHERE n.id=objects.id AND refs<>n.n"},
     {"file whose names are counted wrong",
      "SELECT 'inode ' || i.ino || ': ' || i.nlink || ', but ' || coalesce(d.n, 0) FROM inodes i "
      "LEFT JOIN (SELECT ino, count(*) AS n FROM dirents GROUP BY ino) d ON d.ino=i.ino "
@@ -99,15 +103,21 @@ constexpr Rule kRules[] = {
      "UPDATE inodes SET allocated="
      "coalesce((SELECT sum(length) FROM extents WHERE ino=inodes.ino), 0) WHERE allocated <> "
      "coalesce((SELECT sum(length) FROM extents WHERE ino=inodes.ino), 0)"},
-    {"something kept that has a name, is open without one, or is gone",
+    {"something kept that has a name or is gone",
      "SELECT 'entry ' || id || ', inode ' || ino FROM kept WHERE ino IN (SELECT ino FROM dirents) "
-     "OR ino IN (SELECT ino FROM orphans) OR ino NOT IN (SELECT ino FROM inodes)",
+     "OR ino NOT IN (SELECT ino FROM inodes)",
      "DELETE FROM kept WHERE ino IN (SELECT ino FROM dirents) "
-     "OR ino IN (SELECT ino FROM orphans) OR ino NOT IN (SELECT ino FROM inodes)"},
+     "OR ino NOT IN (SELECT ino FROM inodes)"},
+    {"something kept that is also about to be freed",
+     // What is kept outlives what is only open, which the holds say anyway.
+     "SELECT 'entry ' || id || ', inode ' || ino FROM kept WHERE ino IN (SELECT ino FROM orphans)",
+     "DELETE FROM orphans WHERE ino IN (SELECT ino FROM kept)"},
     {"version of a file that is gone",
+     // Versions of what is freed go with it: here damage took the row of the file, and they may be
+     // the last of its content.
      "SELECT 'version ' || id || ' of inode ' || parent FROM kept "
      "WHERE kind=1 AND parent NOT IN (SELECT ino FROM inodes)",
-     "UPDATE kept SET kind=2 WHERE kind=1 AND parent NOT IN (SELECT ino FROM inodes)"},
+     nullptr},
     {"something kept whose bytes are counted wrong",
      "SELECT 'entry ' || k.id || ': ' || k.bytes || ', but ' || i.allocated FROM kept k "
      "JOIN inodes i ON i.ino=k.ino WHERE k.kind<>2 AND k.bytes<>i.allocated",
@@ -201,7 +211,7 @@ std::vector<Finding> check_consistency(Txn& txn) {
   return findings;
 }
 
-uint64_t repair_consistency(Txn& txn) {
+uint64_t repair_consistency(Txn& txn, int64_t now) {
   uint64_t changed = 0;
   for (const Rule& rule : kRules) {
     if (rule.repair == nullptr) continue;
@@ -210,7 +220,7 @@ uint64_t repair_consistency(Txn& txn) {
       Query q = txn.query(rule.find);
       broken = q.next();
     }
-    if (broken) changed += static_cast<uint64_t>(txn.exec(rule.repair));
+    if (broken) changed += static_cast<uint64_t>(txn.exec(rule.repair, now));
   }
   return changed;
 }

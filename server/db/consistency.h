@@ -22,8 +22,9 @@ struct Finding {
 std::vector<Finding> check_consistency(Txn& txn);
 
 /// Sets counters to what they count and removes what belongs to inodes that are gone; returns how
-/// many rows it changed. Nothing else: where data could be meant either way it changes nothing. The
-/// server must not write meanwhile, or this must run in its one writer.
-uint64_t repair_consistency(Txn& txn);
+/// many rows it changed. Nothing else: where data could be meant either way it changes nothing, and
+/// an object that turns out to be unreferenced is so since `now` (unix ns). The server must not
+/// write meanwhile, or this must run in its one writer.
+uint64_t repair_consistency(Txn& txn, int64_t now);
 
 }  // namespace aster::db

@@ -183,8 +183,9 @@ Result<Inspection> inspect(const Config& config, InspectionOptions options) {
   Inspection inspection;
   if (options.repair) {
     ASTER_TRY(inspection.repaired,
-              run_blocking(database->write(
-                  [](db::Txn& txn) -> Result<uint64_t> { return db::repair_consistency(txn); })));
+              run_blocking(database->write([](db::Txn& txn) -> Result<uint64_t> {
+                return db::repair_consistency(txn, SystemClock().now_ns());
+              })));
   }
   ASTER_TRY(inspection.findings,
             database->read([](db::Txn& txn) -> Result<std::vector<db::Finding>> {

@@ -396,8 +396,9 @@ TEST_F(TreeQuota, wrong_sums_are_found_and_put_right) {
   EXPECT_EQ(findings().size(), 2u);
   change("INSERT INTO quota_members VALUES (999999, 4711)");
   EXPECT_EQ(findings().size(), 3u);
-  const auto repaired = run_blocking(database_->write(
-      [](db::Txn& txn) -> Result<uint64_t> { return db::repair_consistency(txn); }));
+  const auto repaired = run_blocking(database_->write([this](db::Txn& txn) -> Result<uint64_t> {
+    return db::repair_consistency(txn, clock_.now_ns());
+  }));
   ASSERT_TRUE(repaired.ok());
   expect_consistent();
   EXPECT_EQ(used(dir), 150);
