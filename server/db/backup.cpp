@@ -17,9 +17,13 @@ namespace {
 
 namespace filesystem = std::filesystem;
 
-/// One row of `settings` for each backup that objects are kept for: when it was taken, until when
-/// they are kept.
+/// One row of `settings` for each backup that objects are kept for: since when they must have been
+/// unreferenced not to be kept (a while before the copy), until when they are kept.
 constexpr char kHoldPrefix[] = "backup.hold.";
+/// A transaction that drops references notes a time from before it waited for the write lock: it
+/// may come after the copy with a time before the hold. Longer than any waits (a statement 10 s,
+/// the queue of the writer perhaps minutes) and as objects are kept anyway.
+constexpr std::chrono::minutes kHoldMargin{10};
 
 /// As an SQL literal.
 std::string quoted(const std::string& text) {
@@ -67,7 +71,8 @@ Result<void> check(Connection& connection, const filesystem::path& file) {
 Result<void> hold_objects(Connection& connection, const BackupOptions& options, int64_t now) {
   const int64_t until = now + std::chrono::nanoseconds(options.keep).count();
   const std::string key = kHoldPrefix + Guid::random().hex();
-  const std::string value = std::to_string(now) + " " + std::to_string(until);
+  const int64_t since = now - std::chrono::nanoseconds(kHoldMargin).count();
+  const std::string value = std::to_string(since) + " " + std::to_string(until);
   return connection.run("INSERT INTO settings(key, value) VALUES (" + quoted(key) + ", " +
                         quoted(value) + ")");
 }

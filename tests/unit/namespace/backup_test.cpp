@@ -77,11 +77,35 @@ TEST_F(Backups, collect_what_was_garbage_before) {
   ASSERT_TRUE(call<fs::Removed>(fs::Unlink{root_, "f"}).ok());
   clock_.advance(options_.orphan_grace);
   run_duties();
-  clock_.advance(std::chrono::seconds(1));
+  clock_.advance(std::chrono::minutes(10) + std::chrono::seconds(1));
   ASSERT_TRUE(back_up().ok());
   clock_.advance(options_.object_grace);
   run_duties();
   EXPECT_EQ(backends_.count(), 0u);
+}
+
+TEST_F(Backups, keep_what_a_duty_drops_that_began_before_them) {
+  const InodeNo ino = make(root_, "f").ino;
+  ASSERT_TRUE(write(ino, 0, std::string(kBlockSize, 'a')).ok());
+  ASSERT_TRUE(write(ino, kBlockSize, "tail", true).ok());
+  const std::string bytes = content(ino);
+  const int64_t began = clock_.now_ns();
+  clock_.advance(std::chrono::seconds(90));
+  ASSERT_TRUE(back_up(std::chrono::hours(100)).ok());
+  // What a composition does that took its time, then waited for the lock until the copy was made.
+  clock_.advance(options_.compose_delay);
+  run_duties();
+  ASSERT_EQ(manifest(ino).extents.size(), 1u);
+  const auto late = run_blocking(database_->write([began](db::Txn& txn) -> Result<int64_t> {
+    return txn.exec("UPDATE objects SET since=?1 WHERE refs=0 AND state=1", began);
+  }));
+  ASSERT_TRUE(late.ok());
+  ASSERT_EQ(*late, 2);
+  clock_.advance(options_.object_grace * 2);
+  run_duties();
+  ASSERT_TRUE(restore().ok());
+  ASSERT_EQ(manifest(ino).extents.size(), 2u) << "the copy names the parts";
+  EXPECT_EQ(content(ino), bytes);
 }
 
 TEST_F(Backups, have_everything_that_was_answered_before_they_began) {
