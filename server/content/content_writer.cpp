@@ -51,6 +51,26 @@ Error ended_early() {
   return fail(Errc::bad_request, "the body ended before its announced length");
 }
 
+/// What makes `content` the content of `file`: extents first and the cut last, which has the id.
+void fill(fs::BatchRequest& request, InodeNo file, const Uploaded& content,
+          const CommitOptions& options) {
+  for (size_t from = 0; from == 0 || from < content.extents.size();
+       from += fs::kManifestExtentsMax) {
+    const size_t count = std::min(fs::kManifestExtentsMax, content.extents.size() - from);
+    fs::Commit commit{.ino = file};
+    if (from == 0) commit.base = options.base;
+    const auto first = static_cast<std::ptrdiff_t>(from);
+    const auto last = static_cast<std::ptrdiff_t>(from + count);
+    commit.extents.assign(content.extents.begin() + first, content.extents.begin() + last);
+    commit.objects.assign(content.objects.begin() + first, content.objects.begin() + last);
+    commit.sealed = from + count == content.extents.size();
+    request.items.push_back({std::move(commit), std::nullopt});
+  }
+  fs::SetAttr cut{.ino = file, .size = content.size};
+  cut.mtime = options.mtime;
+  request.items.push_back({cut, options.id});
+}
+
 /// Returns what it took when it goes.
 class Share {
  public:
@@ -180,25 +200,11 @@ Task<Result<Uploaded>> ContentWriter::upload(primary::Caller caller, InodeNo nea
 
 Task<Result<fs::Attr>> ContentWriter::replace(primary::Caller caller, InodeNo file,
                                               Uploaded content, CommitOptions options) {
-  // Extents first and the cut last, in one batch: one transaction, so that nobody sees a mixture,
-  // and a refused commit leaves the old content whole.
-  std::vector<fs::Operation> operations;
-  for (size_t from = 0; from == 0 || from < content.extents.size();
-       from += fs::kManifestExtentsMax) {
-    const size_t count = std::min(fs::kManifestExtentsMax, content.extents.size() - from);
-    fs::Commit commit{.ino = file};
-    if (from == 0) commit.base = options.base;
-    const auto first = static_cast<std::ptrdiff_t>(from);
-    const auto last = static_cast<std::ptrdiff_t>(from + count);
-    commit.extents.assign(content.extents.begin() + first, content.extents.begin() + last);
-    commit.objects.assign(content.objects.begin() + first, content.objects.begin() + last);
-    commit.sealed = from + count == content.extents.size();
-    operations.emplace_back(std::move(commit));
-  }
-  fs::SetAttr cut{.ino = file, .size = content.size};
-  cut.mtime = options.mtime;
-  operations.emplace_back(cut);
-  const auto answers = co_await call_all(namespaces_, caller, std::move(operations), true);
+  // One batch is one transaction: nobody sees a mixture, and a refused commit leaves the old
+  // content whole.
+  fs::BatchRequest request{.stop_on_error = true};
+  fill(request, file, content, options);
+  const auto answers = co_await namespaces_.apply(caller, std::move(request));
   ASTER_CO_TRY(first_failure(answers));
   co_return std::get<fs::Attr>(*answers.back());
 }
@@ -206,19 +212,38 @@ Task<Result<fs::Attr>> ContentWriter::replace(primary::Caller caller, InodeNo fi
 Task<Result<fs::Attr>> ContentWriter::create(primary::Caller caller, fs::Attr parent,
                                              std::string name, Uploaded content,
                                              CommitOptions options) {
+  // The number first, so that the name comes in the transaction that brings the content.
+  fs::ReserveInodes one{1};
+  ASTER_CO_TRY(const auto number,
+               co_await call<fs::InodeRange>(namespaces_, caller, std::move(one)));
   fs::Create create{.parent = parent.ino, .name = name, .mode = 0644};
   create.uid = parent.uid;
   create.gid = parent.gid;
-  ASTER_CO_TRY(const fs::Attr made,
-               co_await call<fs::Attr>(namespaces_, caller, std::move(create)));
+  create.ino = number.first;
+  fs::BatchRequest request{.stop_on_error = true};
+  request.items.push_back({std::move(create), std::nullopt});
   options.base.reset();
-  Result<fs::Attr> filled =
-      co_await replace(caller, made.ino, std::move(content), std::move(options));
-  if (filled.ok()) co_return filled;
-  fs::Unlink undo{parent.ino, std::move(name), false};
+  fill(request, number.first, content, options);
+  const auto answers = co_await namespaces_.apply(caller, std::move(request));
+  const Result<void> done = first_failure(answers);
+  if (done.ok()) co_return std::get<fs::Attr>(*answers.back());
+  if (!answers.front().ok()) co_return done.error();
+  fs::Unlink undo{parent.ino, std::move(name)};
+  undo.skip_trash = true;
+  undo.only = number.first;  // nobody else's that has taken the name since
   const auto undone = co_await call<fs::Removed>(namespaces_, caller, std::move(undo));
-  if (!undone.ok()) co_return undone.error();
-  co_return filled;
+  const bool gone = undone.ok() || undone.failed_with(Errc::not_found);
+  co_return gone ? done.error() : undone.error();
+}
+
+Task<std::optional<fs::Attr>> ContentWriter::done_before(primary::Caller caller, OperationId id) {
+  // The stored answer comes first; without one there is no inode 0 to change.
+  fs::BatchRequest request;
+  fs::SetAttr nothing{.ino = InodeNo(0)};
+  request.items.push_back({nothing, id});
+  const auto answers = co_await namespaces_.apply(std::move(caller), std::move(request));
+  if (!answers.front().ok()) co_return std::nullopt;
+  co_return std::get<fs::Attr>(*answers.front());
 }
 
 }  // namespace aster::content

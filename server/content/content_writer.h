@@ -27,8 +27,9 @@ struct Uploaded {
 };
 
 struct CommitOptions {
-  std::optional<uint64_t> base;  ///< stale_version when the file has another data_version
-  std::optional<int64_t> mtime;  ///< default: now
+  std::optional<uint64_t> base;   ///< stale_version when the file has another data_version
+  std::optional<int64_t> mtime;   ///< default: now
+  std::optional<OperationId> id;  ///< for done_before()
 };
 
 /// Writes files the way a mount does: parts to the storage of the policy, then a commit. A body of
@@ -45,9 +46,13 @@ class ContentWriter {
   /// The file's content becomes exactly what was uploaded, for every reader at once.
   Task<Result<fs::Attr>> replace(primary::Caller caller, InodeNo file, Uploaded content,
                                  CommitOptions options);
-  /// A new file of this content, owned as its directory is. `exists` when the name is taken.
+  /// A new file of this content, owned as its directory is; the name appears with all of it or not
+  /// at all. `exists` when it is taken.
   Task<Result<fs::Attr>> create(primary::Caller caller, fs::Attr parent, std::string name,
                                 Uploaded content, CommitOptions options);
+  /// What was answered within a day when this id was done, perhaps to nobody: the server may have
+  /// been killed. nullopt when it was not.
+  Task<std::optional<fs::Attr>> done_before(primary::Caller caller, OperationId id);
 
  private:
   struct Upload;

@@ -160,13 +160,19 @@ FileApi::Answer FileApi::complete_upload(Exchange& exchange) {
   fs::GetAttr ask{upload.folder};
   ASTER_CO_TRY(const fs::Attr folder, co_await content::call<fs::Attr>(
                                           parts_.namespaces, exchange.caller, std::move(ask)));
-  Result<fs::Attr> stored =
-      co_await writer_.create(exchange.caller, folder, upload.name, whole, {});
+  // Who never got the answer may ask again: parts are kept for a shorter time than answers.
+  content::CommitOptions options{.id = OperationId::from_hex(upload.id)};
+  Result<fs::Attr> stored = fail(Errc::internal);
+  if (const auto before = co_await writer_.done_before(exchange.caller, *options.id)) {
+    stored = *before;
+  } else {
+    stored = co_await writer_.create(exchange.caller, folder, upload.name, whole, options);
+  }
   if (stored.failed_with(Errc::exists) && upload.overwrite) {
     fs::Lookup lookup{upload.folder, upload.name};
     ASTER_CO_TRY(const fs::Attr there, co_await content::call<fs::Attr>(
                                            parts_.namespaces, exchange.caller, std::move(lookup)));
-    stored = co_await writer_.replace(exchange.caller, there.ino, std::move(whole), {});
+    stored = co_await writer_.replace(exchange.caller, there.ino, std::move(whole), options);
   }
   if (!stored.ok()) co_return stored.error();
   ASTER_CO_TRY(co_await uploads_.remove(upload.id));

@@ -1,3 +1,4 @@
+#include "server/db/database.h"
 #include "tests/integration/answers.h"
 #include "tests/integration/people_fixture.h"
 
@@ -50,6 +51,43 @@ TEST_F(FileApi, uploads_downloads_and_tells_of_a_file) {
   EXPECT_EQ(call("PUT", "/files/a%20b.txt", "y", {{"If-Match", header_of(got, "ETag")}}).status,
             412);
   EXPECT_EQ(call("GET", "/files/a%20b.txt").body, "x");
+}
+
+TEST_F(FileApi, an_upload_is_completed_once_although_the_answer_was_lost) {
+  const auto change = [this](std::string_view sql) {
+    auto database = db::Database::open({.url = config_of("primary")->database_url()}, executor);
+    ASSERT_TRUE(database.ok());
+    const auto done = run_blocking((*database)->write([&](db::Txn& txn) -> Result<void> {
+      txn.exec(sql);
+      return ok();
+    }));
+    ASSERT_TRUE(done.ok()) << done.error().message();
+  };
+  const std::string upload = "/uploads/" + begin("/a", 3);
+  ASSERT_EQ(call("PUT", upload + "/0", "abc").status, 200);
+  change("CREATE TABLE u AS SELECT * FROM file_uploads");
+  change("CREATE TABLE p AS SELECT * FROM file_upload_parts");
+  const ApiAnswer first = call("POST", upload + "/complete");
+  ASSERT_EQ(first.status, 201) << first.body;
+  // A server that was killed between the file and the end of its upload.
+  const auto lose_answer = [&] {
+    change("INSERT INTO file_uploads SELECT * FROM u");
+    change("INSERT INTO file_upload_parts SELECT * FROM p");
+  };
+  lose_answer();
+  const ApiAnswer again = call("POST", upload + "/complete");
+  EXPECT_EQ(again.status, 201) << again.body;
+  EXPECT_EQ(text(again.data, "etag"), text(first.data, "etag"));
+  EXPECT_EQ(call("GET", upload).status, 404) << "it is over";
+  ASSERT_EQ(call("POST", "/move", R"({"from":"/a","to":"/b"})").status, 200);
+  lose_answer();
+  EXPECT_EQ(call("POST", upload + "/complete").status, 201);
+  EXPECT_EQ(call("GET", "/files/a").status, 404) << "it is not made a second time";
+  const std::string other = "/uploads/" + begin("/c", 3);
+  ASSERT_EQ(call("PUT", other + "/0", "abc").status, 200);
+  ASSERT_EQ(call("PUT", "/files/c", "somebody else's").status, 201);
+  EXPECT_EQ(call("POST", other + "/complete").status, 409);
+  EXPECT_EQ(call("GET", "/files/c").body, "somebody else's");
 }
 
 TEST_F(FileApi, folders_are_made_listed_and_removed) {

@@ -7,6 +7,61 @@ constexpr uint64_t kMiB = 1 << 20;
 
 class ContentIo : public testing::ContentFixture {};
 
+/// Passes everything on and lets a test look round after each batch.
+class WatchedNamespaces final : public primary::NamespaceService {
+ public:
+  WatchedNamespaces(primary::NamespaceService& inner, std::function<void()> look)
+      : inner_(inner), look_(std::move(look)) {}
+
+  Task<std::vector<Result<fs::Answer>>> apply(primary::Caller caller,
+                                              fs::BatchRequest request) override {
+    auto answers = co_await inner_.apply(std::move(caller), std::move(request));
+    look_();
+    co_return answers;
+  }
+  Task<Result<uint64_t>> create_workspace(std::string name) override {
+    return inner_.create_workspace(std::move(name));
+  }
+  Result<InodeNo> root_of(uint64_t workspace) override { return inner_.root_of(workspace); }
+  Task<Result<fs::SessionAnswer>> open_session(primary::Caller caller,
+                                               fs::SessionRequest request) override {
+    return inner_.open_session(std::move(caller), std::move(request));
+  }
+  Task<Result<void>> close_session(primary::Caller caller) override {
+    return inner_.close_session(std::move(caller));
+  }
+  Task<Result<void>> end_sessions(UserId user, uint64_t workspace) override {
+    return inner_.end_sessions(user, workspace);
+  }
+  std::optional<uint64_t> workspace_of_session(UserId user, SessionId session) override {
+    return inner_.workspace_of_session(user, session);
+  }
+  bool touch_session(const primary::Caller& caller) override {
+    return inner_.touch_session(caller);
+  }
+  Result<fs::AckAnswer> acknowledge(const primary::Caller& caller, const fs::Ack& ack) override {
+    return inner_.acknowledge(caller, ack);
+  }
+  Task<Result<fs::LeaseAnswer>> lease(primary::Caller caller, fs::LeaseRequest request) override {
+    return inner_.lease(std::move(caller), std::move(request));
+  }
+  primary::RecallPtr call_back(uint64_t workspace) override { return inner_.call_back(workspace); }
+  Task<Result<fs::LockAnswer>> lock(primary::Caller caller, fs::LockRequest request) override {
+    return inner_.lock(std::move(caller), std::move(request));
+  }
+  Result<std::shared_ptr<ByteSource>> events(const primary::Caller& caller,
+                                             std::string cursor) override {
+    return inner_.events(caller, std::move(cursor));
+  }
+  void start_duties() override { inner_.start_duties(); }
+  void stop() override { inner_.stop(); }
+  Task<Result<void>> run_duties_once() override { return inner_.run_duties_once(); }
+
+ private:
+  primary::NamespaceService& inner_;
+  const std::function<void()> look_;
+};
+
 TEST_F(ContentIo, parts_go_out_while_the_body_comes_in_and_read_back_the_same) {
   backends_.knobs.lock()->limits.part_size = kMiB;
   const std::string bytes = some_bytes(3 * kMiB + 12345);
@@ -30,6 +85,50 @@ TEST_F(ContentIo, a_body_of_unknown_length_is_cut_into_pieces) {
   const auto made = run_blocking(writer_->create(caller_, attr(root_), "a", std::move(*up), {}));
   ASSERT_TRUE(made.ok());
   EXPECT_TRUE(*read(*made) == bytes);
+}
+
+TEST_F(ContentIo, nobody_sees_a_name_before_all_of_its_content) {
+  // More parts than one commit takes.
+  backends_.knobs.lock()->limits.part_size = 2;
+  const std::string bytes = some_bytes(2 * fs::kManifestExtentsMax + 1001);
+  std::vector<uint64_t> sizes;
+  WatchedNamespaces watched(*service_, [&] {
+    const auto seen = lookup(root_, "a");
+    if (seen.ok()) sizes.push_back(seen->size);
+  });
+  ContentWriter writer(watched, *places_, executor_);
+  Incoming incoming{std::make_shared<testing::StringSource>(bytes), bytes.size()};
+  auto up = run_blocking(writer.upload(caller_, root_, std::move(incoming), bytes.size()));
+  ASSERT_TRUE(up.ok()) << up.error().message();
+  ASSERT_GT(up->extents.size(), fs::kManifestExtentsMax);
+  const auto made = run_blocking(writer.create(caller_, attr(root_), "a", std::move(*up), {}));
+  ASSERT_TRUE(made.ok()) << made.error().message();
+  EXPECT_EQ(sizes, std::vector<uint64_t>{bytes.size()});
+  EXPECT_TRUE(*read(*made) == bytes);
+}
+
+TEST_F(ContentIo, a_refused_commit_leaves_no_name_but_another_writers) {
+  Incoming incoming{std::make_shared<testing::StringSource>("content"), 7};
+  const auto up = run_blocking(writer_->upload(caller_, root_, std::move(incoming), 7));
+  ASSERT_TRUE(up.ok());
+  ASSERT_TRUE(run_blocking(database_->write([&](db::Txn& txn) -> Result<void> {
+                db::WorkspaceStore(txn).set_quota(caller_.workspace, 1);
+                return ok();
+              })).ok());
+  const auto refused = run_blocking(writer_->create(caller_, attr(root_), "a", *up, {}));
+  EXPECT_TRUE(refused.failed_with(Errc::quota_exceeded)) << refused.error().message();
+  EXPECT_FALSE(spot({"a"}).node);
+  InodeNo others;
+  WatchedNamespaces watched(*service_, [&] {
+    if (others || !lookup(root_, "a").ok()) return;
+    ASSERT_TRUE(call<fs::Removed>(fs::Unlink{root_, "a"}).ok());
+    others = make(root_, "a").ino;
+  });
+  ContentWriter writer(watched, *places_, executor_);
+  const auto again = run_blocking(writer.create(caller_, attr(root_), "a", *up, {}));
+  EXPECT_TRUE(again.failed_with(Errc::quota_exceeded));
+  ASSERT_TRUE(others);
+  EXPECT_EQ(spot({"a"}).node->ino, others);
 }
 
 TEST_F(ContentIo, an_empty_body_makes_an_empty_file) {
