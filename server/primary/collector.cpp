@@ -129,17 +129,25 @@ Task<Result<void>> Collector::mark_dead(db::ObjectState state, std::chrono::nano
 }
 
 Task<Result<void>> Collector::remove_dead() {
-  // Failures move to the end of the line (since = now), so one unreachable follower does not keep
-  // the others' garbage; what was tried in this round is not tried again.
-  const int64_t started = clock_.now_ns();
+  // Once round the line, from behind what was tried last: one unreachable follower does not keep
+  // the others' garbage, and each object goes on saying how long it has been waiting.
+  const db::DeadPlace began = tried_;
+  bool again_from_start = false;
   size_t failures = 0;
   while (failures < kRemovalFailuresMax) {
-    const Result<std::vector<db::ObjectRow>> rows =
-        database_.read([&](db::Txn& txn) -> Result<std::vector<db::ObjectRow>> {
-          return db::ObjectStore(txn).idle(db::ObjectState::dead, started, kRemovalsAtOnce);
+    const db::DeadPlace end = again_from_start ? began : db::kLastDead;
+    const Result<std::vector<db::DeadObject>> rows =
+        database_.read([&](db::Txn& txn) -> Result<std::vector<db::DeadObject>> {
+          return db::dead_objects(txn, tried_, end, kRemovalsAtOnce);
         });
     if (!rows.ok()) co_return rows.error();
-    if (rows->empty()) break;
+    if (rows->empty() && again_from_start) break;
+    if (rows->empty()) {
+      again_from_start = true;
+      tried_ = {};
+      continue;
+    }
+    tried_ = {rows->back().since, rows->back().id};
     ASTER_CO_TRY(const size_t failed, co_await remove_objects(*rows));
     failures += failed;
   }
@@ -147,16 +155,14 @@ Task<Result<void>> Collector::remove_dead() {
   co_return ok();
 }
 
-Task<Result<size_t>> Collector::remove_objects(std::vector<db::ObjectRow> rows) {
-  std::map<PolicyId, std::vector<db::ObjectRow>> by_policy;
-  for (db::ObjectRow& row : rows) by_policy[row.policy].push_back(std::move(row));
+Task<Result<size_t>> Collector::remove_objects(std::vector<db::DeadObject> rows) {
+  std::map<PolicyId, std::vector<db::DeadObject>> by_policy;
+  for (db::DeadObject& row : rows) by_policy[row.policy].push_back(row);
   std::vector<Task<std::vector<Removal>>> under_way;
   for (auto& [policy, some] : by_policy) under_way.push_back(remove_of(policy, std::move(some)));
   const std::vector<std::vector<Removal>> removals = co_await when_all(std::move(under_way));
-  // At least a nanosecond later than now: also a clock that stands still moves it on.
-  const int64_t later = clock_.now_ns() + 1;
   const Result<size_t> noted =
-      co_await database_.write([&removals, later](db::Txn& txn) -> Result<size_t> {
+      co_await database_.write([&removals](db::Txn& txn) -> Result<size_t> {
         db::ObjectStore objects(txn);
         size_t failures = 0;
         for (const auto& of_policy : removals) {
@@ -164,7 +170,6 @@ Task<Result<size_t>> Collector::remove_objects(std::vector<db::ObjectRow> rows) 
             if (removal.gone) {
               objects.erase(removal.id);
             } else {
-              objects.set_state(removal.id, db::ObjectState::dead, later);
               ++failures;
             }
           }
@@ -175,9 +180,9 @@ Task<Result<size_t>> Collector::remove_objects(std::vector<db::ObjectRow> rows) 
 }
 
 Task<std::vector<Collector::Removal>> Collector::remove_of(PolicyId policy,
-                                                           std::vector<db::ObjectRow> rows) {
+                                                           std::vector<db::DeadObject> rows) {
   std::vector<ObjectId> names;
-  for (const db::ObjectRow& row : rows) names.push_back(row.name);
+  for (const db::DeadObject& row : rows) names.push_back(row.name);
   const std::vector<Result<void>> removed =
       co_await backends_.remove_many(policy, std::move(names));
   std::vector<Removal> out;

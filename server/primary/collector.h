@@ -3,6 +3,7 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/metrics.h"
 #include "protocol/base/task.h"
+#include "server/db/dead_objects.h"
 #include "server/db/object_store.h"
 #include "server/primary/namespace_service.h"
 
@@ -41,8 +42,8 @@ class Collector {
     bool gone = false;
   };
   /// How many could not be removed.
-  Task<Result<size_t>> remove_objects(std::vector<db::ObjectRow> rows);
-  Task<std::vector<Removal>> remove_of(PolicyId policy, std::vector<db::ObjectRow> rows);
+  Task<Result<size_t>> remove_objects(std::vector<db::DeadObject> rows);
+  Task<std::vector<Removal>> remove_of(PolicyId policy, std::vector<db::DeadObject> rows);
   Task<Result<void>> prune();
 
   const NamespaceOptions options_;
@@ -50,6 +51,7 @@ class Collector {
   ObjectBackends& backends_;
   EventHub& hub_;
   const Clock& clock_;
+  db::DeadPlace tried_;  ///< up to here; only remove_dead()
   metrics::Counter removed_;
   metrics::Counter failed_;
 };

@@ -43,6 +43,8 @@ Task<Result<uint64_t>> FakeObjectBackends::stat(PolicyId, ObjectId object) {
 }
 
 Task<Result<void>> FakeObjectBackends::remove(PolicyId, ObjectId object) {
+  const auto before = knobs.lock()->before_remove;
+  if (before) before(object);
   if (const auto error = knobs.lock()->remove_error) co_return *error;
   objects_.lock()->erase(object);
   co_return ok();

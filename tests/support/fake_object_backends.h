@@ -22,6 +22,7 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     bool parts_kept = true;
     std::optional<Error> route_error;
     std::optional<Error> remove_error;
+    std::function<void(const ObjectId&)> before_remove;
     std::optional<Error> stat_error;
     std::optional<Error> write_error;
     bool joins_pieces = true;

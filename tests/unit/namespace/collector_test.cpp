@@ -1,3 +1,6 @@
+#include <map>
+
+#include "server/db/dead_objects.h"
 #include "tests/support/namespace_fixture.h"
 
 namespace aster::primary {
@@ -147,6 +150,47 @@ TEST_F(CollectorTest, failed_removal_is_tried_again_and_the_object_stays_dead) {
   run_duties();
   EXPECT_FALSE(backends_.get(id));
   EXPECT_EQ(content(file_), "BYTES");
+}
+
+TEST_F(CollectorTest, what_cannot_be_removed_goes_on_saying_since_when) {
+  const auto away = [&] { return sql<int>("SELECT count(*) FROM objects WHERE state=2"); };
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(write(file_, 0, std::string(1, static_cast<char>('A' + i))).ok());
+  }
+  clock_.advance(options_.object_grace);
+  backends_.knobs.lock()->remove_error = fail(Errc::unavailable, "follower is down");
+  run_duties();
+  ASSERT_EQ(away(), 39);
+  const auto since = sql<int64_t>("SELECT max(since) FROM objects WHERE state=2");
+  EXPECT_EQ(since, clock_.now_ns());
+  clock_.advance(std::chrono::hours(25));
+  run_duties();
+  run_duties();
+  EXPECT_EQ(sql<int64_t>("SELECT max(since) FROM objects WHERE state=2"), since);
+  const auto waiting = database_->read([&](db::Txn& txn) -> Result<uint64_t> {
+    return db::count_dead_objects(txn, clock_.now_ns() - 24 * 3600 * int64_t{1'000'000'000});
+  });
+  EXPECT_EQ(*waiting, 39u);
+  backends_.knobs.lock()->remove_error.reset();
+  run_duties();
+  EXPECT_EQ(away(), 0);
+  EXPECT_EQ(content(file_), "h");
+}
+
+TEST_F(CollectorTest, every_dead_object_has_its_turn) {
+  for (int i = 0; i < 600; ++i) ASSERT_TRUE(write(file_, 0, "x").ok());
+  clock_.advance(options_.object_grace);
+  backends_.knobs.lock()->remove_error = fail(Errc::unavailable, "follower is down");
+  std::map<ObjectId, int> tried;
+  backends_.knobs.lock()->before_remove = [&](const ObjectId& id) { ++tried[id]; };
+  run_duties();
+  EXPECT_LT(tried.size(), 599u) << "a round gives up after some failures";
+  for (int round = 1; round < 3; ++round) run_duties();
+  EXPECT_EQ(tried.size(), 599u);
+  for (const auto& [id, times] : tried) ASSERT_LE(times, 2);
+  backends_.knobs.lock()->remove_error.reset();
+  run_duties();
+  EXPECT_EQ(backends_.count(), 1u);
 }
 
 TEST_F(CollectorTest, inode_with_many_extents_goes_in_pieces) {
