@@ -2,19 +2,18 @@
 
 #include <sys/stat.h>
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
-#include <ostream>
 #include <vector>
 
 #include "protocol/base/config.h"
 #include "protocol/client/curl_http_client.h"
 #include "server/db/database.h"
+#include "server/db/dead_objects.h"
 #include "server/db/node_store.h"
 #include "server/db/policy_store.h"
+#include "server/diagnosis.h"
 #include "server/follower/binding_store.h"
 #include "server/http/listen_options.h"
 #include "server/http/tls.h"
@@ -26,7 +25,6 @@ namespace aster {
 namespace {
 
 namespace filesystem = std::filesystem;
-namespace json = boost::json;
 
 /// Signed requests are refused beyond 300 s; warn long before.
 constexpr int64_t kSkewWarning = 60;
@@ -38,57 +36,9 @@ constexpr int64_t kCertificateDays = 14;
 /// What the collector could not remove for so long waits for a node.
 constexpr std::chrono::hours kGarbageAge{24};
 
-enum class Level { ok, warning, wrong };
-
-class Diagnosis {
- public:
-  void add(Level level, std::string topic, std::string text, std::string way_out = {}) {
-    wrong_ |= level == Level::wrong;
-    items_.push_back({level, std::move(topic), std::move(text), std::move(way_out)});
-  }
-  void ok(std::string topic, std::string text) {
-    add(Level::ok, std::move(topic), std::move(text));
-  }
-  bool wrong() const { return wrong_; }
-
-  void print(std::ostream& out) const {
-    for (const Item& item : items_) {
-      out << word(item.level) << "  " << item.topic << ": " << item.text << "\n";
-      if (!item.way_out.empty()) out << "         " << item.way_out << "\n";
-    }
-  }
-  void print_json(std::ostream& out) const {
-    json::array items;
-    for (const Item& item : items_) {
-      std::string_view level = word(item.level);
-      level = level.substr(0, level.find(' '));
-      items.push_back({{"level", level},
-                       {"topic", item.topic},
-                       {"text", item.text},
-                       {"way_out", item.way_out}});
-    }
-    out << json::serialize(items) << "\n";
-  }
-
- private:
-  struct Item {
-    Level level;
-    std::string topic;
-    std::string text;
-    std::string way_out;
-  };
-  static std::string_view word(Level level) {
-    switch (level) {
-      case Level::ok: return "ok     ";
-      case Level::warning: return "warning";
-      case Level::wrong: return "wrong  ";
-    }
-    return "";
-  }
-
-  std::vector<Item> items_;
-  bool wrong_ = false;
-};
+/// Of what cannot be read although the database as such can.
+constexpr const char* kDatabaseWayOut =
+    "is another program at work on it? Else aster_drive restore a backup";
 
 std::string text_of(const Error& error) {
   return error.context.empty() ? error.message() : error.context;
@@ -98,52 +48,52 @@ void check_config_file(const Config& config, Diagnosis& diagnosis) {
   struct stat st {};
   const std::string file = config.file().string();
   if (::stat(file.c_str(), &st) == 0 && (st.st_mode & 077) != 0) {
-    diagnosis.add(Level::wrong, "configuration", file + " holds secrets and others may read it",
-                  "chmod 600 " + file);
+    diagnosis.wrong("configuration", file + " holds secrets and others may read it",
+                    "chmod 600 " + file);
   }
   for (const std::string& key : config.ignored()) {
-    diagnosis.add(Level::warning, "configuration", key + " has no effect here",
-                  "remove it from " + file);
+    diagnosis.warn("configuration", key + " has no effect here", "remove it from " + file);
   }
   diagnosis.ok("configuration", file + ", mode " + config.text("server.start_mode"));
 }
 
 /// What the server would listen with: addresses, proxies, certificate.
-void check_listening(const Config& config, Diagnosis& diagnosis) {
+void check_listening(const Config& config, const DoctorSenses& senses, Diagnosis& diagnosis) {
   const Result<http::ServerOptions> options = http::listen_options(config);
   if (!options.ok()) {
-    diagnosis.add(Level::wrong, "listening", text_of(options.error()),
-                  "the server will not start: see aster-config(5)");
+    diagnosis.wrong("listening", text_of(options.error()),
+                    "the server will not start: see aster-config(5)");
     return;
   }
   if (!options->tls) return;
   const http::TlsIdentity::Facts facts = options->tls->facts();
-  const int64_t days = (facts.not_after - SystemClock().now_seconds()) / (24 * 3600);
+  const int64_t now = senses.clock.now_seconds();
+  const int64_t days = (facts.not_after - now) / (24 * 3600);
   const std::string text = facts.subject + ", good for " + std::to_string(days) + " days";
   const std::string renew = "put a new one in its place and run: systemctl reload aster_drive";
-  if (facts.not_after <= SystemClock().now_seconds()) {
-    diagnosis.add(Level::wrong, "certificate", facts.subject + " has expired", renew);
+  if (facts.not_after <= now) {
+    diagnosis.wrong("certificate", facts.subject + " has expired", renew);
   } else if (days < kCertificateDays) {
-    diagnosis.add(Level::warning, "certificate", text, renew);
+    diagnosis.warn("certificate", text, renew);
   } else {
     diagnosis.ok("certificate", text);
   }
 }
 
-void check_space(const std::string& what, const filesystem::path& folder, Diagnosis& diagnosis) {
+void check_space(const std::string& what, const filesystem::path& folder,
+                 const DoctorSenses& senses, Diagnosis& diagnosis) {
   std::error_code error;
-  const filesystem::space_info space = filesystem::space(folder, error);
+  const uint64_t available = senses.space(folder, error);
   if (error) {
-    diagnosis.add(Level::wrong, what, folder.string() + ": " + error.message(),
-                  "is the disk mounted, and may this user read it?");
+    diagnosis.wrong(what, folder.string() + ": " + error.message(),
+                    "is the disk mounted, and may this user read it?");
     return;
   }
-  const std::string text =
-      std::to_string(space.available >> 20) + " MiB free in " + folder.string();
-  if (space.available < kSpaceLeast) {
-    diagnosis.add(Level::wrong, what, text, "free space: writes are about to fail");
-  } else if (space.available < kSpaceWarning) {
-    diagnosis.add(Level::warning, what, text, "free space soon");
+  const std::string text = std::to_string(available >> 20) + " MiB free in " + folder.string();
+  if (available < kSpaceLeast) {
+    diagnosis.wrong(what, text, "free space: writes are about to fail");
+  } else if (available < kSpaceWarning) {
+    diagnosis.warn(what, text, "free space soon");
   } else {
     diagnosis.ok(what, text);
   }
@@ -161,61 +111,58 @@ std::optional<int64_t> skew_of(const HttpClientResponse& response, int64_t now) 
 
 /// Does the server at `url` answer, and is its clock right?
 void check_peer(HttpClient& http, const std::string& topic, const std::string& url,
-                Diagnosis& diagnosis) {
+                const DoctorSenses& senses, Diagnosis& diagnosis) {
   HttpClientRequest request;
   request.url = url + "/health";
   request.total_timeout = std::chrono::seconds(10);
   const Result<HttpClientResponse> answer = run_blocking(http.send(std::move(request)));
   if (!answer.ok()) {
-    diagnosis.add(Level::wrong, topic, url + ": " + text_of(answer.error()),
-                  "is it running, and is the URL right as seen from here?");
+    diagnosis.wrong(topic, url + ": " + text_of(answer.error()),
+                    "is it running, and is the URL right as seen from here?");
     return;
   }
   if (answer->status != 200) {
-    diagnosis.add(Level::wrong, topic,
-                  url + "/health answers with status " + std::to_string(answer->status),
-                  "is another program behind this URL?");
+    diagnosis.wrong(topic, url + "/health answers with status " + std::to_string(answer->status),
+                    "is another program behind this URL?");
     return;
   }
-  const int64_t skew = skew_of(*answer, SystemClock().now_seconds()).value_or(0);
+  const int64_t skew = skew_of(*answer, senses.clock.now_seconds()).value_or(0);
   const std::string apart =
       std::to_string(std::abs(skew)) + " s " + (skew > 0 ? "ahead of" : "behind") + " this one";
   if (std::abs(skew) >= kSkewMost) {
-    diagnosis.add(Level::wrong, topic, "its clock is " + apart + ": signatures are refused",
-                  "set both clocks by NTP");
+    diagnosis.wrong(topic, "its clock is " + apart + ": signatures are refused",
+                    "set both clocks by NTP");
   } else if (std::abs(skew) >= kSkewWarning) {
-    diagnosis.add(Level::warning, topic, "its clock is " + apart, "set both clocks by NTP");
+    diagnosis.warn(topic, "its clock is " + apart, "set both clocks by NTP");
   } else {
     diagnosis.ok(topic, url + " answers");
   }
 }
 
 void check_nodes(const Config& config, db::Database& database, Executor& executor,
-                 Diagnosis& diagnosis) {
-  SystemClock clock;
-  db::NodeStore store(database, executor, clock);
+                 const DoctorSenses& senses, Diagnosis& diagnosis) {
+  db::NodeStore store(database, executor, senses.clock);
   CurlHttpClient http({.ca_file = config.path("remote.ca_file").string()}, executor);
   const Result<std::vector<db::NodeRow>> nodes = run_blocking(store.nodes());
   if (!nodes.ok()) {
-    diagnosis.add(Level::wrong, "nodes", text_of(nodes.error()));
+    diagnosis.wrong("nodes", text_of(nodes.error()), kDatabaseWayOut);
     return;
   }
   for (const db::NodeRow& node : *nodes) {
     const std::string topic = "node " + node.name;
     if (!node.enabled) {
-      diagnosis.add(Level::warning, topic, "disabled: its data cannot be read or written",
-                    "aster node enable " + node.name);
+      diagnosis.warn(topic, "disabled: its data cannot be read or written",
+                     "aster node enable " + node.name);
     } else if (!node.enrolled) {
-      diagnosis.add(Level::warning, topic, "not enrolled yet",
-                    "aster node enroll-command " + node.name);
+      diagnosis.warn(topic, "not enrolled yet", "aster node enroll-command " + node.name);
     } else if (node.base_url.empty()) {
-      diagnosis.add(Level::wrong, topic, "has no base URL: this server cannot reach it",
-                    "aster node set " + node.name + " --base-url URL");
+      diagnosis.wrong(topic, "has no base URL: this server cannot reach it",
+                      "aster node set " + node.name + " --base-url URL");
     } else {
-      check_peer(http, topic, node.base_url, diagnosis);
+      check_peer(http, topic, node.base_url, senses, diagnosis);
       if (!node.last_error.empty()) {
-        diagnosis.add(Level::warning, topic, "the last probe said: " + node.last_error,
-                      "aster node test " + node.name);
+        diagnosis.warn(topic, "the last probe said: " + node.last_error,
+                       "aster node test " + node.name);
       }
     }
   }
@@ -234,43 +181,48 @@ void check_buckets(const Config& config, const std::vector<db::PolicyRow>& polic
     if (usable.ok()) {
       diagnosis.ok(topic, "bucket " + row.s3.bucket + " can be listed and written");
     } else {
-      diagnosis.add(Level::wrong, topic, text_of(usable.error()),
-                    "aster policy set-credentials " + row.name +
-                        ", or see that the service answers from here");
+      diagnosis.wrong(topic, text_of(usable.error()),
+                      "aster policy set-credentials " + row.name +
+                          ", or see that the service answers from here");
     }
   }
 }
 
 void check_policies(const Config& config, db::Database& database, Executor& executor,
-                    Diagnosis& diagnosis) {
-  SystemClock clock;
-  db::PolicyStore store(database, executor, clock);
+                    const DoctorSenses& senses, Diagnosis& diagnosis) {
+  db::PolicyStore store(database, executor, senses.clock);
   const Result<std::vector<db::PolicyRow>> policies = run_blocking(store.policies());
   if (!policies.ok()) {
-    diagnosis.add(Level::wrong, "policies", text_of(policies.error()));
+    diagnosis.wrong("policies", text_of(policies.error()), kDatabaseWayOut);
     return;
   }
   check_buckets(config, *policies, executor, diagnosis);
-  for (const db::PolicyRow& policy : *policies) {
-    if (policy.is_default) return diagnosis.ok("policies", "new files go to " + policy.name);
+  const auto chosen = std::find_if(policies->begin(), policies->end(),
+                                   [](const db::PolicyRow& policy) { return policy.is_default; });
+  if (chosen != policies->end()) {
+    diagnosis.ok("policies", "new files go to " + chosen->name);
+  } else {
+    diagnosis.wrong("policies", "there is no default: files cannot be stored",
+                    "aster policy set-default NAME, or aster policy add --help");
   }
-  diagnosis.add(Level::wrong, "policies", "there is none: files cannot be stored",
-                "aster policy add --help");
+  const bool stores_here =
+      std::any_of(policies->begin(), policies->end(),
+                  [](const db::PolicyRow& policy) { return policy.driver == "local"; });
+  if (stores_here) {
+    check_space("objects", config.path("server.primary.local_root"), senses, diagnosis);
+  }
 }
 
-void check_garbage(db::Database& database, Diagnosis& diagnosis) {
-  const int64_t before = SystemClock().now_ns() - std::chrono::nanoseconds(kGarbageAge).count();
-  const Result<uint64_t> stuck = database.read([&](db::Txn& txn) -> Result<uint64_t> {
-    db::Query q =
-        txn.query("SELECT count(*) FROM objects WHERE state=2 AND refs=0 AND since<?1", before);
-    return q.next() ? q.uint64(0) : 0;
-  });
+void check_garbage(db::Database& database, const DoctorSenses& senses, Diagnosis& diagnosis) {
+  const int64_t before = senses.clock.now_ns() - std::chrono::nanoseconds(kGarbageAge).count();
+  const Result<uint64_t> stuck = database.read(
+      [&](db::Txn& txn) -> Result<uint64_t> { return db::count_dead_objects(txn, before); });
   if (!stuck.ok()) {
-    diagnosis.add(Level::wrong, "collector", text_of(stuck.error()));
+    diagnosis.wrong("collector", text_of(stuck.error()), kDatabaseWayOut);
   } else if (*stuck > 0) {
-    diagnosis.add(Level::warning, "collector",
-                  std::to_string(*stuck) + " objects wait for their removal for over a day",
-                  "nodes that are away or disabled keep their garbage; is the server running?");
+    diagnosis.warn("collector",
+                   std::to_string(*stuck) + " objects wait for their removal for over a day",
+                   "nodes that are away or disabled keep their garbage; is the server running?");
   } else {
     diagnosis.ok("collector", "no garbage is waiting");
   }
@@ -279,35 +231,34 @@ void check_garbage(db::Database& database, Diagnosis& diagnosis) {
 void check_namespace(const Config& config, Diagnosis& diagnosis) {
   const Result<primary::Inspection> inspection = primary::inspect(config, {});
   if (!inspection.ok()) {
-    diagnosis.add(Level::wrong, "namespace", text_of(inspection.error()));
+    diagnosis.wrong("namespace", text_of(inspection.error()), kDatabaseWayOut);
     return;
   }
   for (const db::Finding& finding : inspection->findings) {
-    diagnosis.add(
-        Level::wrong, "namespace", finding.rule + ": " + std::to_string(finding.count),
+    diagnosis.wrong(
+        "namespace", finding.rule + ": " + std::to_string(finding.count),
         finding.repairable ? "aster_drive check --repair" : "aster_drive check says where");
   }
   if (inspection->findings.empty()) diagnosis.ok("namespace", "all its rules hold");
 }
 
-void check_primary(const Config& config, Diagnosis& diagnosis) {
+void check_primary(const Config& config, const DoctorSenses& senses, Diagnosis& diagnosis) {
   const auto place = db::parse_database_url(config.database_url());
   if (!place.ok()) {
-    diagnosis.add(Level::wrong, "database", text_of(place.error()), "set database.url");
+    diagnosis.wrong("database", text_of(place.error()), "set database.url");
     return;
   }
   if (!filesystem::exists(place->path)) {
-    diagnosis.add(Level::wrong, "database", place->path + " is not there yet",
-                  "start the server once, or aster_drive restore a backup");
+    diagnosis.wrong("database", place->path + " is not there yet",
+                    "start the server once, or aster_drive restore a backup");
     return;
   }
-  check_space("database", filesystem::absolute(place->path).parent_path(), diagnosis);
+  check_space("database", filesystem::absolute(place->path).parent_path(), senses, diagnosis);
   Executor executor({.name = "doctor", .threads = 2});
   db::DatabaseOptions options{.url = config.database_url()};
   const auto database = db::Database::open(std::move(options), executor);
   if (!database.ok()) {
-    diagnosis.add(Level::wrong, "database", text_of(database.error()),
-                  "aster_drive restore a backup");
+    diagnosis.wrong("database", text_of(database.error()), "aster_drive restore a backup");
     return;
   }
   const Result<std::string> sound = (*database)->read([](db::Txn& txn) -> Result<std::string> {
@@ -315,97 +266,108 @@ void check_primary(const Config& config, Diagnosis& diagnosis) {
     return q.next() ? q.text(0) : std::string("no answer");
   });
   if (!sound.ok() || *sound != "ok") {
-    diagnosis.add(Level::wrong, "database", sound.ok() ? *sound : text_of(sound.error()),
-                  "aster_drive restore a backup");
+    diagnosis.wrong("database", sound.ok() ? *sound : text_of(sound.error()),
+                    "aster_drive restore a backup");
     return;
   }
   diagnosis.ok("database", place->path + " is sound");
   check_namespace(config, diagnosis);
-  check_policies(config, **database, executor, diagnosis);
-  check_nodes(config, **database, executor, diagnosis);
-  check_garbage(**database, diagnosis);
+  check_policies(config, **database, executor, senses, diagnosis);
+  check_nodes(config, **database, executor, senses, diagnosis);
+  check_garbage(**database, senses, diagnosis);
 }
 
 void check_binding(HttpClient& http, const follower::BindingStore& store,
-                   const follower::Binding& binding, Diagnosis& diagnosis) {
+                   const follower::Binding& binding, const DoctorSenses& senses,
+                   Diagnosis& diagnosis) {
   const std::string topic = "primary " + binding.name;
   if (!binding.is_enabled) {
-    diagnosis.add(Level::warning, topic, "the primary has disabled this node",
-                  "enable it at the primary: aster node enable");
+    diagnosis.warn(topic, "the primary has disabled this node",
+                   "enable it at the primary: aster node enable");
   }
-  check_peer(http, topic, binding.master_url, diagnosis);
+  check_peer(http, topic, binding.master_url, senses, diagnosis);
   bool has_default = false;
   for (const follower::Target& target : store.targets(binding.id)) {
     has_default |= target.info.is_default;
     if (target.info.last_error.empty()) continue;
-    diagnosis.add(Level::wrong, topic, "target " + target.info.name + ": " + target.info.last_error,
-                  "mend what it names, or aster target remove at the primary");
+    diagnosis.wrong(topic, "target " + target.info.name + ": " + target.info.last_error,
+                    "mend what it names, or aster target remove at the primary");
   }
   if (!has_default) {
-    diagnosis.add(Level::wrong, topic, "there is no default target: uploads are refused",
-                  "at the primary: aster target add NODE --name NAME --default");
+    diagnosis.wrong(topic, "there is no default target: uploads are refused",
+                    "at the primary: aster target add NODE --name NAME --default");
   }
 }
 
-void check_follower(const Config& config, Diagnosis& diagnosis) {
-  check_space("objects", config.path("server.follower.remote_storage_target_local_root"),
+void check_follower(const Config& config, const DoctorSenses& senses, Diagnosis& diagnosis) {
+  check_space("objects", config.path("server.follower.remote_storage_target_local_root"), senses,
               diagnosis);
   const auto place = db::parse_database_url(config.database_url());
   if (!place.ok() || !filesystem::exists(place->path)) {
-    diagnosis.add(Level::wrong, "database",
-                  place.ok() ? place->path + " is not there yet" : text_of(place.error()),
-                  "enrol this follower: aster_drive node enroll --help");
+    diagnosis.wrong("database",
+                    place.ok() ? place->path + " is not there yet" : text_of(place.error()),
+                    "enrol this follower: aster_drive node enroll --help");
     return;
   }
-  SystemClock clock;
-  const auto store = follower::BindingStore::open(place->path, clock);
+  const auto store = follower::BindingStore::open(place->path, senses.clock);
   if (!store.ok()) {
-    diagnosis.add(Level::wrong, "database", text_of(store.error()));
+    diagnosis.wrong("database", text_of(store.error()),
+                    "is it this user's and this program's? Else move it away and enrol anew");
     return;
   }
   diagnosis.ok("database", place->path);
   Executor executor({.name = "doctor", .threads = 2});
   CurlHttpClient http({.ca_file = config.path("remote.ca_file").string()}, executor);
   for (const follower::Binding& binding : (*store)->bindings()) {
-    check_binding(http, **store, binding, diagnosis);
+    check_binding(http, **store, binding, senses, diagnosis);
   }
   if ((*store)->bindings().empty()) {
-    diagnosis.add(Level::wrong, "primary", "this follower belongs to none",
-                  "aster_drive node enroll --help");
+    diagnosis.wrong("primary", "this follower belongs to none", "aster_drive node enroll --help");
   }
 }
 
-void examine(const DoctorCommand& command, Diagnosis& diagnosis) {
+void examine(const DoctorCommand& command, const DoctorSenses& senses, Diagnosis& diagnosis) {
   if (!filesystem::exists(command.config_file)) {
-    diagnosis.add(Level::wrong, "configuration", command.config_file.string() + " is not there",
-                  "name it with --config, or start the server once");
+    diagnosis.wrong("configuration", command.config_file.string() + " is not there",
+                    "name it with --config, or start the server once");
     return;
   }
   const Result<Config> config = Config::load(command.config_file, Config::process_environment());
   if (!config.ok()) {
-    diagnosis.add(Level::wrong, "configuration", text_of(config.error()));
+    diagnosis.wrong("configuration", text_of(config.error()),
+                    "mend it by aster-config(5), as the user that runs the server");
     return;
   }
   check_config_file(*config, diagnosis);
-  check_listening(*config, diagnosis);
+  check_listening(*config, senses, diagnosis);
   if (config->text("server.start_mode") == "primary") {
-    check_primary(*config, diagnosis);
+    check_primary(*config, senses, diagnosis);
   } else {
-    check_follower(*config, diagnosis);
+    check_follower(*config, senses, diagnosis);
   }
 }
 
 }  // namespace
 
 int run_doctor(const DoctorCommand& command, std::ostream& out) {
+  const SystemClock clock;
+  return run_doctor(command,
+                    {clock,
+                     [](const filesystem::path& folder, std::error_code& error) {
+                       return uint64_t{filesystem::space(folder, error).available};
+                     }},
+                    out);
+}
+
+int run_doctor(const DoctorCommand& command, const DoctorSenses& senses, std::ostream& out) {
   Diagnosis diagnosis;
-  examine(command, diagnosis);
+  examine(command, senses, diagnosis);
   if (command.json) {
     diagnosis.print_json(out);
   } else {
     diagnosis.print(out);
   }
-  return diagnosis.wrong() ? 1 : 0;
+  return diagnosis.is_anything_wrong() ? 1 : 0;
 }
 
 }  // namespace aster

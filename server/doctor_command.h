@@ -1,7 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <iosfwd>
+#include <system_error>
+
+#include "protocol/base/clock.h"
 
 namespace aster {
 
@@ -14,5 +19,13 @@ struct DoctorCommand {
 /// Looks at everything this server needs, changes nothing, and says what is wrong and the way out.
 /// Exit status: 0 nothing is wrong (warnings may be there), 1 something is.
 int run_doctor(const DoctorCommand& command, std::ostream& out);
+
+/// What it knows of this machine.
+struct DoctorSenses {
+  const Clock& clock;
+  /// Bytes that may still be written to the disk of a folder.
+  std::function<uint64_t(const std::filesystem::path& folder, std::error_code& error)> space;
+};
+int run_doctor(const DoctorCommand& command, const DoctorSenses& senses, std::ostream& out);
 
 }  // namespace aster
