@@ -41,7 +41,8 @@ void print_json(const primary::Inspection& inspection, std::ostream& out) {
   }
   const json::object report{{"findings", std::move(findings)},
                             {"repaired", inspection.repaired},
-                            {"objects", inspection.objects}};
+                            {"objects", inspection.objects},
+                            {"listed", inspection.listed}};
   out << json::serialize(report) << "\n";
 }
 

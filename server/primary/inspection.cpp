@@ -1,6 +1,10 @@
 #include "server/primary/inspection.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
+#include <tuple>
+#include <utility>
 
 #include "protocol/client/curl_http_client.h"
 #include "server/db/database.h"
@@ -101,6 +105,103 @@ void note(db::Finding& finding, std::string example) {
   if (finding.examples.size() < kExamplesMax) finding.examples.push_back(std::move(example));
 }
 
+/// A page of names: what stands behind the last "/" of keys.
+using TakeNames = std::function<Result<void>(std::vector<std::string>)>;
+
+/// The files of a folder, kPage names at a time.
+Result<void> list_folder(const filesystem::path& folder, const TakeNames& take) {
+  std::error_code error;
+  filesystem::directory_iterator at(folder, error);
+  if (error == std::errc::no_such_file_or_directory) return ok();
+  std::vector<std::string> page;
+  for (; !error && at != filesystem::directory_iterator(); at.increment(error)) {
+    page.push_back(at->path().filename().string());
+    if (page.size() == kPage) ASTER_TRY(take(std::exchange(page, {})));
+  }
+  if (error) return fail(Errc::io_error, folder.string() + ": " + error.message());
+  return take(std::move(page));
+}
+
+/// Objects below a folder of a follower, as many names at a time as it tells. It lists anew for
+/// each page: what comes and goes meanwhile may be missed.
+Result<void> list_follower(FollowerClient& client, const std::string& folder,
+                           const TakeNames& take) {
+  std::optional<uint64_t> cursor;
+  do {
+    ASTER_TRY(ObjectList list, run_blocking(client.list(folder, cursor)));
+    for (std::string& key : list.items) key.erase(0, key.rfind('/') + 1);
+    ASTER_TRY(take(std::move(list.items)));
+    cursor = list.next_cursor;
+  } while (cursor);
+  return ok();
+}
+
+/// The other way round: what is stored, and does the database know of it? Every object has its row
+/// before it can be uploaded, and loses it when it has been removed.
+class StrayCheck {
+ public:
+  StrayCheck(db::Database& database, Storage& storage) : database_(database), storage_(storage) {}
+
+  void look_at(const Policy& policy) {
+    // Policies may share a place.
+    if (!places_.emplace(policy.node, policy.target_key, policy.base_path).second) return;
+    const Result<void> looked = list(policy, [&](std::vector<std::string> names) -> Result<void> {
+      listed_ += names.size();
+      ASTER_TRY(names, unknown_ones(std::move(names)));
+      for (const std::string& name : names) judge(policy, name);
+      return ok();
+    });
+    if (!looked.ok()) {
+      note(silent_, "storage policy " + policy.name + ": " + looked.error().message());
+    }
+  }
+  uint64_t listed() const { return listed_; }
+  std::vector<db::Finding> findings() const {
+    std::vector<db::Finding> found;
+    for (const db::Finding& finding : {stray_, silent_}) {
+      if (finding.count > 0) found.push_back(finding);
+    }
+    return found;
+  }
+
+ private:
+  Result<void> list(const Policy& policy, const TakeNames& take) {
+    const filesystem::path folder =
+        filesystem::path(object_name(policy.base_path, ObjectId())).parent_path();
+    if (policy.driver == Driver::local) return list_folder(storage_.local_root / folder, take);
+    const ApiResult<FollowerRef> follower = storage_.registry.usable(policy.node);
+    if (!follower.ok()) return fail(Errc::precondition_failed, follower.error().message);
+    const auto client = storage_.registry.client_for(**follower, policy.target_key);
+    return list_follower(*client, folder.string(), take);
+  }
+  Result<std::vector<std::string>> unknown_ones(std::vector<std::string> names) {
+    return database_.read([&](db::Txn& txn) -> Result<std::vector<std::string>> {
+      db::ObjectStore objects(txn);
+      std::erase_if(names, [&](const std::string& name) {
+        const auto id = ObjectId::from_hex(name);
+        return id && objects.find(*id);
+      });
+      return std::move(names);
+    });
+  }
+  /// Not what was removed, and its row with it, since the page was read.
+  void judge(const Policy& policy, const std::string& name) {
+    const auto id = ObjectId::from_hex(name);
+    if (id) {
+      const Result<uint64_t> size = run_blocking(storage_.size_of({0, *id, policy.id, 0}));
+      if (size.failed_with(Errc::not_found)) return;
+    }
+    note(stray_, "object " + name + " of storage policy " + policy.name);
+  }
+
+  db::Database& database_;
+  Storage& storage_;
+  std::set<std::tuple<NodeId, std::string, std::string>> places_;
+  uint64_t listed_ = 0;
+  db::Finding stray_{"object on a node that the database does not know", 0, {}, false};
+  db::Finding silent_{"node that did not list its objects", 0, {}, false};
+};
+
 class ObjectCheck {
  public:
   ObjectCheck(db::Database& database, Storage& storage) : database_(database), storage_(storage) {}
@@ -167,6 +268,13 @@ Result<void> check_objects(const Config& config, db::Database& database,
     if (options.progress) options.progress(inspection.objects, all);
   }
   for (db::Finding& finding : check.findings()) inspection.findings.push_back(std::move(finding));
+  StrayCheck strays(database, storage);
+  for (const db::PolicyRow& row : storage.policies.rows()) {
+    const auto policy = storage.policies.find(row.id);
+    if (policy.ok()) strays.look_at(**policy);
+  }
+  inspection.listed = strays.listed();
+  for (db::Finding& finding : strays.findings()) inspection.findings.push_back(std::move(finding));
   return ok();
 }
 

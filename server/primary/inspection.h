@@ -20,10 +20,12 @@ struct Inspection {
   std::vector<db::Finding> findings;  ///< after the repair, if there was one
   uint64_t repaired = 0;              ///< rows
   uint64_t objects = 0;               ///< asked for at their nodes
+  uint64_t listed = 0;                ///< that the nodes have, looked for in the database
 };
 
 /// Checks the database that `config` names and, with `deep`, that every live object is where its
-/// policy says, in its full size. Fails only when it could not look.
+/// policy says, in its full size, and that the database knows of what is there. Changes nothing
+/// without `repair`, and nothing on the nodes. Fails only when it could not look.
 Result<Inspection> inspect(const Config& config, InspectionOptions options);
 
 }  // namespace aster::primary
