@@ -263,7 +263,7 @@ int run(int argc, char** argv) {
   if (*line.backup_command) return run_backup(line.backup, std::cout, std::cerr);
   if (*line.restore_command) return run_restore(line.backup, std::cout, std::cerr);
   line.doctor.config_file = line.config_file;
-  if (*line.doctor_command) return run_doctor(line.doctor, std::cout);
+  if (*line.doctor_command) return run_doctor(line.doctor, std::cout, std::cerr);
   line.check.config_file = line.config_file;
   if (*line.check_command) return run_check(line.check, std::cout, std::cerr);
   const Result<void> served = serve(line.config_file);

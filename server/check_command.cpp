@@ -7,6 +7,7 @@
 #include <boost/json/serialize.hpp>
 #include <ostream>
 
+#include "protocol/base/progress_line.h"
 #include "server/primary/inspection.h"
 
 namespace aster {
@@ -20,13 +21,14 @@ Result<primary::Inspection> inspect(const CheckCommand& command, std::ostream& e
     return fail(Errc::precondition_failed,
                 "server.start_mode is not \"primary\": a follower has no namespace to check");
   }
+  ProgressLine line(terminal_behind(errors, STDERR_FILENO));
+  line.follow_time("reading the database");
   primary::InspectionOptions options{command.deep, command.repair, {}};
-  if (::isatty(STDERR_FILENO) != 0) {
-    options.progress = [&errors](uint64_t done, uint64_t all) {
-      errors << "\r" << done << " of " << all << " objects" << (done < all ? "" : "\n")
-             << std::flush;
-    };
-  }
+  options.progress = [&line](uint64_t done, uint64_t all) {
+    line.follow([done, all] {
+      return std::to_string(done) + " of " + std::to_string(all) + " objects asked for";
+    });
+  };
   return primary::inspect(config, std::move(options));
 }
 

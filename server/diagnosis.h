@@ -5,11 +5,19 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/base/progress_line.h"
+
 namespace aster {
 
 /// What `aster_drive doctor` found, in the order in which it looked.
 class Diagnosis {
  public:
+  /// `terminal` null: nobody watches. It must outlive this.
+  explicit Diagnosis(std::ostream* terminal) : line_(terminal) {}
+
+  /// What takes a while begins: shown on the terminal until the next or end().
+  void begin(const std::string& doing) { line_.follow_time(doing); }
+  void end() { line_.end(); }
   void ok(std::string topic, std::string text);
   /// `way_out` is what to do about it, never empty.
   void warn(std::string topic, std::string text, std::string way_out);
@@ -35,6 +43,7 @@ class Diagnosis {
 
   std::vector<Item> items_;
   bool wrong_ = false;
+  ProgressLine line_;
 };
 
 }  // namespace aster

@@ -1,6 +1,7 @@
 #include "server/doctor_command.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "protocol/base/config.h"
+#include "protocol/base/progress_line.h"
 #include "protocol/client/curl_http_client.h"
 #include "server/db/database.h"
 #include "server/db/dead_objects.h"
@@ -112,6 +114,7 @@ std::optional<int64_t> skew_of(const HttpClientResponse& response, int64_t now) 
 /// Does the server at `url` answer, and is its clock right?
 void check_peer(HttpClient& http, const std::string& topic, const std::string& url,
                 const DoctorSenses& senses, Diagnosis& diagnosis) {
+  diagnosis.begin("asking " + topic);
   HttpClientRequest request;
   request.url = url + "/health";
   request.total_timeout = std::chrono::seconds(10);
@@ -229,6 +232,7 @@ void check_garbage(db::Database& database, const DoctorSenses& senses, Diagnosis
 }
 
 void check_namespace(const Config& config, Diagnosis& diagnosis) {
+  diagnosis.begin("checking the namespace");
   const Result<primary::Inspection> inspection = primary::inspect(config, {});
   if (!inspection.ok()) {
     diagnosis.wrong("namespace", text_of(inspection.error()), kDatabaseWayOut);
@@ -261,6 +265,7 @@ void check_primary(const Config& config, const DoctorSenses& senses, Diagnosis& 
     diagnosis.wrong("database", text_of(database.error()), "aster_drive restore a backup");
     return;
   }
+  diagnosis.begin("reading the database");
   const Result<std::string> sound = (*database)->read([](db::Txn& txn) -> Result<std::string> {
     db::Query q = txn.query("PRAGMA integrity_check(1)");
     return q.next() ? q.text(0) : std::string("no answer");
@@ -349,19 +354,21 @@ void examine(const DoctorCommand& command, const DoctorSenses& senses, Diagnosis
 
 }  // namespace
 
-int run_doctor(const DoctorCommand& command, std::ostream& out) {
+int run_doctor(const DoctorCommand& command, std::ostream& out, std::ostream& errors) {
   const SystemClock clock;
   return run_doctor(command,
                     {clock,
                      [](const filesystem::path& folder, std::error_code& error) {
                        return uint64_t{filesystem::space(folder, error).available};
-                     }},
+                     },
+                     terminal_behind(errors, STDERR_FILENO)},
                     out);
 }
 
 int run_doctor(const DoctorCommand& command, const DoctorSenses& senses, std::ostream& out) {
-  Diagnosis diagnosis;
+  Diagnosis diagnosis(senses.terminal);
   examine(command, senses, diagnosis);
+  diagnosis.end();
   if (command.json) {
     diagnosis.print_json(out);
   } else {

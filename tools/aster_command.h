@@ -25,6 +25,8 @@ struct World {
   std::filesystem::path mount_table;  ///< /proc/self/mounts
   /// From now on `http` takes only what these options trust for the primary. May be null.
   std::function<void(CurlHttpClientOptions)> trust = {};
+  /// `err` when it is a terminal: where progress is shown. Else null.
+  std::ostream* terminal = nullptr;
 };
 
 /// What a command found or did.

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "protocol/base/executor.h"
+#include "protocol/base/progress_line.h"
 #include "protocol/base/unique_handle.h"
 #include "protocol/client/curl_http_client.h"
 #include "tools/aster_command.h"
@@ -82,6 +83,7 @@ int main_fenced(int argc, char** argv) {
   LateHttpClient http(executor);
   World world{http, std::cout, std::cerr, environment_variable, ask_secret, "/proc/self/mounts"};
   world.trust = [&http](CurlHttpClientOptions options) { http.trust(std::move(options)); };
+  world.terminal = terminal_behind(std::cerr, STDERR_FILENO);
   return run(world, {argv + 1, argv + argc});
 }
 

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <thread>
 
+#include "protocol/base/progress_line.h"
 #include "tools/aster_batch.h"
 #include "tools/aster_lookup.h"
 #include "tools/aster_output.h"
@@ -53,15 +54,15 @@ bool ended(const json::value& job) {
   return state == "done" || state == "failed" || state == "cancelled";
 }
 
-/// Shows the progress on a terminal's line until the job has ended.
+/// Until the job has ended; a terminal shows how far it is.
 Result<json::value> wait_for(World& world, Api& api, json::value job) {
+  ProgressLine line(world.terminal);
   const std::string path = item_path(kJobsPath, job.as_object());
   while (!ended(job)) {
-    world.err << "\r" << field(job, "state") << ": " << progress_of(job) << "   " << std::flush;
+    line.follow([text = field(job, "state") + ": " + progress_of(job)] { return text; });
     std::this_thread::sleep_for(kLook);
     ASTER_TRY(job, api.get(path, "look at the migration"));
   }
-  world.err << "\n";
   return job;
 }
 

@@ -4,6 +4,8 @@
 #include <boost/json/serialize.hpp>
 #include <cstdint>
 
+#include "protocol/base/text.h"
+
 namespace aster::cli {
 namespace {
 
@@ -54,21 +56,11 @@ std::string field(const json::value& object, std::initializer_list<std::string_v
 }
 
 std::string byte_field(const json::value& object, std::string_view name) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   const json::value* value = find(object, name);
   if (!value || !value->is_number()) return "-";
   const double bytes = value->to_number<double>();
   if (bytes <= 0) return "-";
-  double shown = bytes;
-  size_t unit = 0;
-  while (shown >= 1024 && unit + 1 < std::size(kUnits)) {
-    shown /= 1024;
-    ++unit;
-  }
-  const auto tenths = static_cast<int64_t>(shown * 10 + 0.5);
-  std::string text = std::to_string(tenths / 10);
-  if (tenths % 10 != 0) text += "." + std::to_string(tenths % 10);
-  return text + " " + kUnits[unit];
+  return shown_bytes(static_cast<uint64_t>(bytes));
 }
 
 std::string Table::text() const {

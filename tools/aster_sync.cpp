@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "protocol/base/progress_line.h"
 #include "tools/aster_command.h"
 #include "tools/aster_mounts.h"
 
@@ -20,8 +21,13 @@ bool may_pass(int error) {
   return error == EIO || error == ETIMEDOUT || error == EAGAIN || error == EHOSTUNREACH;
 }
 
-Result<Report> sync(const std::string& path, bool wait) {
+Result<Report> sync(World& world, const std::string& path, bool wait) {
   ASTER_TRY(std::string durable, durability_of(path));
+  ProgressLine line(world.terminal);
+  line.follow([path] {
+    const Result<std::string> now = durability_of(path);
+    return "sending: " + (now.ok() ? *now : now.error().message());
+  });
   while (durable != "remote") {
     if (::setxattr(path.c_str(), kSync, "1", 1, 0) != 0 && !(wait && may_pass(errno))) {
       const int error = errno;
@@ -49,9 +55,9 @@ void add_sync_command(Commands& commands) {
     bool wait = false;
   };
   auto choice = std::make_shared<Choice>();
-  CLI::App* app =
-      commands.add(&commands.app(), "sync", "Send what a mounted drive has not sent yet",
-                   [choice](Session&) { return sync(choice->path, choice->wait); });
+  CLI::App* app = commands.add(
+      &commands.app(), "sync", "Send what a mounted drive has not sent yet",
+      [choice](Session& session) { return sync(session.world(), choice->path, choice->wait); });
   app->add_option("PATH", choice->path, "A file; or a directory, for everything of its mount")
       ->required();
   app->add_flag("--wait", choice->wait, "Wait for servers that are away, as long as it takes");

@@ -3,6 +3,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <filesystem>
@@ -10,7 +11,9 @@
 #include <set>
 
 #include "protocol/base/executor.h"
+#include "protocol/base/progress_line.h"
 #include "protocol/base/secret_file.h"
+#include "protocol/base/text.h"
 #include "protocol/base/unique_handle.h"
 #include "protocol/checksum.h"
 #include "protocol/client/primary_client.h"
@@ -68,6 +71,8 @@ class Verifier {
 
   void verify(const filesystem::path& path);
   Report report() const;
+  /// How far verify() is. Any thread may ask.
+  std::string progress() const;
 
  private:
   using Found = Result<void>;  // an error is a finding, its context the text
@@ -86,8 +91,8 @@ class Verifier {
   HttpClient& http_;
   const bool deep_;
   std::set<ObjectId> there_;
-  uint64_t files_ = 0;
-  uint64_t bytes_ = 0;
+  std::atomic<uint64_t> files_ = 0;
+  std::atomic<uint64_t> bytes_ = 0;
   json::array findings_;
   std::string text_;
 };
@@ -226,11 +231,17 @@ void Verifier::verify(const filesystem::path& path) {
   if (error) finding(path, "cannot be listed: " + error.message());
 }
 
+std::string Verifier::progress() const {
+  std::string text = "verifying: " + std::to_string(files_) + " files";
+  if (deep_) text += ", " + shown_bytes(bytes_) + " compared";
+  return text;
+}
+
 Report Verifier::report() const {
   Report report;
-  report.json = {{"files", files_},
+  report.json = {{"files", files_.load()},
                  {"objects", there_.size()},
-                 {"bytes_compared", bytes_},
+                 {"bytes_compared", bytes_.load()},
                  {"findings", findings_}};
   report.text =
       text_ + std::to_string(files_) + " files, " + std::to_string(there_.size()) + " objects";
@@ -266,7 +277,11 @@ Result<Report> verify(Session& session, const std::string& path, bool deep) {
                                                ": give --token-file");
   }
   Verifier verifier(*primary, http, deep);
-  verifier.verify(path);
+  {
+    ProgressLine line(session.world().terminal);
+    line.follow([&verifier] { return verifier.progress(); });
+    verifier.verify(path);
+  }
   ASTER_TRY(run_blocking(primary->close_session()));
   return verifier.report();
 }

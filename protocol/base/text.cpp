@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <iterator>
 
 namespace aster {
 namespace {
@@ -87,6 +88,20 @@ std::optional<std::string> decode_base64(std::string_view text) {
     if (padding < 1) out += static_cast<char>(word & 0xFF);
   }
   return out;
+}
+
+std::string shown_bytes(uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  double shown = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (shown >= 1024 && unit + 1 < std::size(kUnits)) {
+    shown /= 1024;
+    ++unit;
+  }
+  const auto tenths = static_cast<uint64_t>(shown * 10 + 0.5);
+  std::string text = std::to_string(tenths / 10);
+  if (tenths % 10 != 0) text += "." + std::to_string(tenths % 10);
+  return text + " " + kUnits[unit];
 }
 
 }  // namespace aster

@@ -119,11 +119,19 @@ std::optional<std::pair<int64_t, int64_t>> parse_hold(std::string_view text) {
 
 }  // namespace
 
+filesystem::path unfinished_backup(const BackupOptions& options) {
+  return options.file.string() + ".new";
+}
+
+filesystem::path unfinished_restore(const RestoreOptions& options) {
+  return options.database + ".restoring";
+}
+
 Result<void> back_up(const BackupOptions& options, const Clock& clock) {
   if (filesystem::exists(options.file)) {
     return fail(Errc::exists, options.file.string() + " is there already: choose another name");
   }
-  const filesystem::path temp = options.file.string() + ".new";
+  const filesystem::path temp = unfinished_backup(options);
   ASTER_TRY(make_private_empty(temp));
   {
     ASTER_TRY(const auto source,
@@ -148,7 +156,7 @@ Result<Restored> restore(const RestoreOptions& options, const Clock& clock) {
                                   " is there already: give --replace to move it aside");
   }
   if (there) ASTER_TRY(close_for_good(options.database));
-  const filesystem::path temp = options.database + ".restoring";
+  const filesystem::path temp = unfinished_restore(options);
   ASTER_TRY(make_private_empty(temp));
   std::error_code error;
   filesystem::copy_file(options.file, temp, filesystem::copy_options::overwrite_existing, error);

@@ -24,6 +24,8 @@ struct BackupOptions {
 /// What is there after a kill: before the rename at most a FILE.new, which the next call replaces,
 /// and perhaps objects that are kept in vain; after it the backup.
 Result<void> back_up(const BackupOptions& options, const Clock& clock);
+/// The file that back_up() makes before it gives it its name: how large it is says how far it is.
+std::filesystem::path unfinished_backup(const BackupOptions& options);
 
 struct RestoreOptions {
   std::filesystem::path file;  ///< as back_up() left it
@@ -40,6 +42,8 @@ struct Restored {
 /// What is there after a kill: the old database, or none and DATABASE.before-restore-TIME, or the
 /// restored one; never a half one under the database's name.
 Result<Restored> restore(const RestoreOptions& options, const Clock& clock);
+/// Likewise for restore().
+std::filesystem::path unfinished_restore(const RestoreOptions& options);
 
 /// Objects that lost their last reference at this time or later belong to a backup that is still
 /// kept; INT64_MAX when there is none. `now` in ns. Forgets backups whose time is over.

@@ -11,6 +11,7 @@
 
 #include "tests/mounted/mount_program_fixture.h"
 #include "tests/support/tcp_proxy.h"
+#include "tests/support/terminal.h"
 
 namespace aster {
 namespace {
@@ -187,6 +188,35 @@ TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
   EXPECT_EQ(verify(place() + "/d/sound"), 0) << output();
   EXPECT_EQ(verify(dir.path().string()), 1);
   EXPECT_NE(output().find("is not on a mounted drive"), std::string::npos) << output();
+  unmount();
+}
+
+TEST_F(MountProgram, verify_and_sync_show_their_progress_at_a_terminal_only) {
+  set_up_drive();
+  ASSERT_EQ(mount_drive(), 0) << output();
+  write_file(place() + "/f", "hello");
+  const auto shown = [this](std::vector<std::string> words) {
+    testing::Terminal terminal;
+    words.insert(words.begin(), ASTER_CLI_PROGRAM);
+    words.insert(words.end(),
+                 {"--server", primary_url(), "--token-file", (dir / "token").string()});
+    Process::Options options;
+    options.argv = std::move(words);
+    options.env = {{"ASTER_CONFIG_DIR", dir / "config"}};
+    options.output = terminal.path();
+    EXPECT_EQ(Process::spawn(std::move(options)).value().wait(), 0);
+    return terminal.read();
+  };
+  const std::string verified = shown({"verify", "--deep", place()});
+  EXPECT_EQ(verified.find("\rverifying: 0 files, 0 B compared"), 0u) << verified;
+  EXPECT_NE(verified.find("\r1 files, 1 objects"), std::string::npos) << verified;
+  const std::string sent = shown({"sync", "--wait", place()});
+  EXPECT_EQ(sent.find("\rsending: remote\r"), 0u) << sent;
+  ::unlink((dir / "out").c_str());
+  EXPECT_EQ(verify(place()), 0);
+  EXPECT_EQ(start({"sync", place()}, ASTER_CLI_PROGRAM).wait(), 0);
+  EXPECT_EQ(output().find('\r'), std::string::npos) << output();
+  EXPECT_EQ(output().find("1 files, 1 objects"), 0u) << output();
   unmount();
 }
 

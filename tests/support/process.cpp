@@ -96,7 +96,7 @@ Result<std::pair<UniqueFd, UniqueFd>> make_pipe() {
 
 Result<UniqueFd> open_output(const std::filesystem::path& path) {
   const char* name = path.empty() ? "/dev/null" : path.c_str();
-  UniqueFd fd(::open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  UniqueFd fd(::open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
   if (!fd) return fail_errno(std::string("open ") + name);
   return moved_up(std::move(fd));
 }
