@@ -1,9 +1,12 @@
 #include "server/db/backup.h"
 
 #include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <memory>
 
@@ -77,10 +80,34 @@ Result<void> hold_objects(Connection& connection, const BackupOptions& options, 
                         quoted(value) + ")");
 }
 
-Result<void> make_private_empty(const filesystem::path& file) {
-  const UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+/// Replaces what an earlier call left there, its journals as well, which SQLite would take for
+/// those of the new file; never writes through a link that somebody put there.
+Result<UniqueFd> make_private_empty(const filesystem::path& file) {
+  for (const char* suffix : {"", "-journal", "-wal", "-shm"}) {
+    (void)::unlink((file.string() + suffix).c_str());
+  }
+  UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("open " + file.string());
+  return fd;
+}
+
+/// The server runs as a user of its own and could not open what root leaves for itself.
+Result<void> give_to_owner_of(const filesystem::path& model, const UniqueFd& file) {
+  struct stat st {};
+  if (::geteuid() != 0) return ok();
+  if (::stat(model.c_str(), &st) != 0) return fail_errno("look at " + model.string());
+  if (::fchown(file.get(), st.st_uid, st.st_gid) != 0) return fail_errno("change the owner");
   return ok();
+}
+
+Result<void> copy_into(const UniqueFd& out, const filesystem::path& file) {
+  const UniqueFd in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in) return fail_errno("copy " + file.string());
+  for (;;) {
+    const ssize_t n = ::sendfile(out.get(), in.get(), nullptr, size_t{1} << 30);
+    if (n == 0) return ok();
+    if (n < 0 && errno != EINTR) return fail_errno("copy " + file.string());
+  }
 }
 
 /// Waits for nobody: DELETE mode takes the file for itself alone, and puts the WAL into it.
@@ -157,12 +184,10 @@ Result<Restored> restore(const RestoreOptions& options, const Clock& clock) {
   }
   if (there) ASTER_TRY(close_for_good(options.database));
   const filesystem::path temp = unfinished_restore(options);
-  ASTER_TRY(make_private_empty(temp));
-  std::error_code error;
-  filesystem::copy_file(options.file, temp, filesystem::copy_options::overwrite_existing, error);
-  if (error) {
-    return fail(error == std::errc::no_such_file_or_directory ? Errc::not_found : Errc::io_error,
-                "copy " + options.file.string() + ": " + error.message());
+  {
+    ASTER_TRY(const UniqueFd copy, make_private_empty(temp));
+    ASTER_TRY(give_to_owner_of(there ? database : folder_of(database), copy));
+    ASTER_TRY(copy_into(copy, options.file));
   }
   ASTER_TRY(begin_history(temp));
   ASTER_TRY(sync_path(temp));

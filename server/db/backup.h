@@ -35,9 +35,11 @@ struct RestoreOptions {
 struct Restored {
   std::filesystem::path moved_aside;  ///< the database that was there; empty = none
 };
-/// Puts the copy in the place of the database and begins a new history in it, so that clients trust
-/// nothing they knew. exists without `replace`, unavailable while anybody uses the database,
-/// corrupt when the copy is damaged, precondition_failed when it is of a newer program.
+/// Puts the copy in the place of the database, as a file (mode 0600) of this user or, when root
+/// calls, of who owns the database that is there or else its folder. Begins a new history in it, so
+/// that clients trust nothing they knew. exists without `replace`, unavailable while anybody uses
+/// the database, corrupt when the copy is damaged, precondition_failed when it is of a newer
+/// program.
 ///
 /// What is there after a kill: the old database, or none and DATABASE.before-restore-TIME, or the
 /// restored one; never a half one under the database's name.

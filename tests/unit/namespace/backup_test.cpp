@@ -1,6 +1,8 @@
 #include "server/db/backup.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <thread>
@@ -126,6 +128,39 @@ TEST_F(Backups, have_everything_that_was_answered_before_they_began) {
   for (int i = 0; i < before; ++i) {
     EXPECT_TRUE(lookup(root_, "f" + std::to_string(i)).ok()) << i;
   }
+}
+
+TEST_F(Backups, restored_by_root_belong_to_the_user_of_the_server) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  constexpr uid_t kServer = 64'123;
+  constexpr gid_t kGroup = 64'124;
+  ASSERT_TRUE(back_up().ok());
+  ::chmod((dir_ / "copy").c_str(), 0644);
+  service_.reset();
+  database_.reset();
+  const auto owner_after = [&](const filesystem::path& database) {
+    EXPECT_TRUE(db::restore({dir_ / "copy", database, true}, clock_).ok());
+    struct stat st {};
+    EXPECT_EQ(::stat(database.c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 0777, 0600u) << "whatever the copy's is";
+    return std::pair(st.st_uid, st.st_gid);
+  };
+  ASSERT_EQ(::chown(database().c_str(), kServer, kGroup), 0);
+  EXPECT_EQ(owner_after(database()), std::pair(kServer, kGroup)) << "of the one that was there";
+  filesystem::create_directory(dir_ / "fresh");
+  ASSERT_EQ(::chown((dir_ / "fresh").c_str(), kGroup, kServer), 0);
+  EXPECT_EQ(owner_after(dir_ / "fresh/aster.db"), std::pair(kGroup, kServer)) << "of the folder";
+  start();
+}
+
+TEST_F(Backups, write_through_no_link) {
+  make(root_, "f");
+  ASSERT_TRUE(back_up().ok());
+  testing::write_file(dir_ / "precious", "precious");
+  filesystem::create_symlink(dir_ / "precious", database() + ".restoring");
+  ASSERT_TRUE(restore().ok());
+  EXPECT_EQ(testing::read_file(dir_ / "precious"), "precious");
+  EXPECT_TRUE(lookup(root_, "f").ok());
 }
 
 TEST_F(Backups, overwrite_nothing) {
