@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <set>
+#include <sstream>
 
 #include "tests/support/temp_dir.h"
 
@@ -132,6 +133,39 @@ TEST_F(ConfigFile, created_afresh_is_private_has_secrets_and_loads) {
   EXPECT_EQ(config->text("auth.jwt_secret").size(), 64u);
   EXPECT_NE(config->text("auth.jwt_secret"), config->text("auth.mfa_secret_key"));
   EXPECT_TRUE(create_config(file, {}).failed_with(Errc::exists));
+}
+
+/// Its settings are the lines that begin with a '#' and no blank after it.
+TEST_F(ConfigFile, sample_shows_every_key_with_its_default) {
+  const std::string sample = testing::read_file(ASTER_CONFIG_SAMPLE);
+  ASSERT_FALSE(sample.empty());
+  const auto as_it_is = load(sample);
+  ASSERT_TRUE(as_it_is.ok()) << as_it_is.error().context;
+  std::istringstream lines(sample);
+  std::string all;
+  for (std::string line; std::getline(lines, line);) {
+    const bool setting = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+    all += line.substr(setting ? 1 : 0) + "\n";
+  }
+  const auto set = load(all);
+  ASSERT_TRUE(set.ok()) << set.error().context;
+  EXPECT_TRUE(set->ignored().empty()) << set->ignored().front();
+  for (const ConfigKey& key : config_keys()) {
+    EXPECT_FALSE(as_it_is->is_set(key.name)) << key.name;
+    const bool kept = key.name.starts_with("auth.") && !key.name.ends_with("concurrency");
+    EXPECT_EQ(set->is_set(key.name), key.has_effect && !kept)
+        << key.name << " in " << ASTER_CONFIG_SAMPLE;
+    switch (key.type) {
+      case ConfigKey::Type::text: EXPECT_EQ(set->text(key.name), as_it_is->text(key.name)); break;
+      case ConfigKey::Type::integer:
+        EXPECT_EQ(set->integer(key.name), as_it_is->integer(key.name)) << key.name;
+        break;
+      case ConfigKey::Type::boolean:
+        EXPECT_EQ(set->boolean(key.name), as_it_is->boolean(key.name)) << key.name;
+        break;
+      case ConfigKey::Type::list: EXPECT_EQ(set->list(key.name), as_it_is->list(key.name)); break;
+    }
+  }
 }
 
 TEST_F(ConfigFile, missing_is_an_error_with_its_name) {
