@@ -53,6 +53,10 @@ Result<UserRow> insert_user(Txn& txn, UserRow user, bool only_if_first) {
   if (txn.query("SELECT 1 FROM users WHERE name = ?1", user.name).next()) {
     return fail(Errc::conflict, "the user name is taken: " + user.name);
   }
+  // One door asks for either by name: an account would go on answering for the new user.
+  if (txn.query("SELECT 1 FROM webdav_accounts WHERE name = ?1", user.name).next()) {
+    return fail(Errc::conflict, "the user name is taken by a WebDAV account: " + user.name);
+  }
   txn.exec(
       "INSERT INTO users(name, password_hash, role, status, workspace, created_at, updated_at)"
       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",

@@ -267,6 +267,19 @@ TEST_F(Webdav, accounts_see_their_folder_only) {
   EXPECT_EQ(dav("GET", "/f").status, 401);
 }
 
+TEST_F(Webdav, no_later_user_gets_the_name_of_an_account) {
+  add_account(R"({"username":"guest","password":"guest password"})");
+  const std::string user = R"({"username":"guest","password":"another password"})";
+  const ApiAnswer refused = api("POST", "/api/v1/admin/users", user);
+  EXPECT_EQ(refused.status, 409) << refused.body;
+  EXPECT_NE(refused.msg.find("taken by a WebDAV account: guest"), std::string::npos) << refused.msg;
+  EXPECT_EQ(send("DELETE", primary_url() + "/api/v1/webdav-accounts/1", {},
+                 {{"Authorization", "Bearer " + user_token}})
+                .status,
+            200);
+  EXPECT_EQ(api("POST", "/api/v1/admin/users", user).status, 201);
+}
+
 TEST_F(Webdav, tokens_and_passwords_prove_who_asks) {
   put("/a", "ann's");
   who = basic("ann", user_token);
