@@ -55,8 +55,9 @@ Result<void> outcome_of(const content::Failures& failures) {
 
 }  // namespace
 
-FileApi::FileApi(const primary::FrontEndParts& parts)
+FileApi::FileApi(const primary::FrontEndParts& parts, FileApiOptions options)
     : parts_(parts),
+      options_(options),
       places_(
           parts.database,
           [&backends = parts.backends](PolicyId policy) { return backends.driver(policy); },
@@ -292,7 +293,13 @@ FileApi::Answer FileApi::move(Exchange& exchange) {
 }
 
 Result<std::unique_ptr<primary::FrontEnd>> make_front_end(const primary::FrontEndParts& parts) {
-  return std::unique_ptr<primary::FrontEnd>(std::make_unique<FileApi>(parts));
+  return std::unique_ptr<primary::FrontEnd>(std::make_unique<FileApi>(parts, FileApiOptions()));
+}
+
+primary::MakeFrontEnd make_front_end_with(FileApiOptions options) {
+  return [options](const primary::FrontEndParts& parts) {
+    return Result<std::unique_ptr<primary::FrontEnd>>(std::make_unique<FileApi>(parts, options));
+  };
 }
 
 }  // namespace aster::files

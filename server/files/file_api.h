@@ -11,11 +11,16 @@
 
 namespace aster::files {
 
+struct FileApiOptions {
+  /// Entries of folders that one answer to a search reads, about: a second or two of work.
+  size_t searched_entries = 200'000;
+};
+
 /// Files by paths for scripts: aster-api(7), "FILES BY PATH". Outlives the server that uses its
 /// routes.
 class FileApi final : public primary::FrontEnd {
  public:
-  explicit FileApi(const primary::FrontEndParts& parts);
+  FileApi(const primary::FrontEndParts& parts, FileApiOptions options);
 
   void add_routes(http::Router& router) override;
 
@@ -59,6 +64,7 @@ class FileApi final : public primary::FrontEnd {
   Task<Result<db::UploadRow>> upload_of(Exchange& exchange);
 
   const primary::FrontEndParts parts_;
+  const FileApiOptions options_;
   content::ObjectPlaces places_;
   content::ContentReader reader_;
   content::ContentWriter writer_;
@@ -67,6 +73,8 @@ class FileApi final : public primary::FrontEnd {
 };
 
 Result<std::unique_ptr<primary::FrontEnd>> make_front_end(const primary::FrontEndParts& parts);
+/// With other bounds than usual.
+primary::MakeFrontEnd make_front_end_with(FileApiOptions options);
 
 /// What is told of a file or folder, as JSON.
 std::string info_json(const fs::Attr& attr, const content::Path& path);

@@ -189,6 +189,96 @@ TEST_F(FileApi, searches_names) {
   EXPECT_EQ(found("?q=%5C"), 0u);
   const ApiAnswer cut = call("GET", "/search?q=a&limit=1");
   EXPECT_FALSE(cut.data.at("complete").as_bool());
+  EXPECT_TRUE(cut.data.at("cursor").is_string());
+}
+
+/// With a bound that a few names reach.
+class FileSearch : public PeopleFixture {
+ protected:
+  FileSearch() : PeopleFixture({}, files::make_front_end_with({.searched_entries = 3})) {}
+
+  void make(const std::string& path, bool folder) {
+    const ApiAnswer made =
+        folder ? api("POST", "/api/v1/folders" + path) : api("PUT", "/api/v1/files" + path, "x");
+    ASSERT_EQ(made.status, 201) << made.body;
+  }
+  struct Page {
+    std::vector<std::string> paths;
+    std::string cursor;  ///< empty: complete
+  };
+  Page page(const std::string& query, const std::string& cursor) {
+    const std::string suffix = cursor.empty() ? "" : "&cursor=" + cursor;
+    const ApiAnswer answer = api("GET", "/api/v1/search" + query + suffix);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    if (answer.status != 200) return {};
+    Page out;
+    for (const json::value& item : answer.data.at("items").as_array()) {
+      out.paths.emplace_back(item.at("path").as_string());
+    }
+    const json::value& next = answer.data.at("cursor");
+    EXPECT_EQ(next.is_null(), answer.data.at("complete").as_bool());
+    if (next.is_string()) out.cursor = next.as_string();
+    return out;
+  }
+  /// All pages, one after the other.
+  std::vector<std::string> all(const std::string& query, std::string cursor = {}) {
+    std::vector<std::string> paths;
+    for (pages_ = 1; pages_ < 100; ++pages_) {
+      Page next = page(query, cursor);
+      paths.insert(paths.end(), next.paths.begin(), next.paths.end());
+      if (next.cursor.empty()) return paths;
+      EXPECT_NE(next.cursor, cursor) << "it must get on";
+      cursor = next.cursor;
+    }
+    ADD_FAILURE() << "no end";
+    return paths;
+  }
+
+  int pages_ = 0;
+};
+
+TEST_F(FileSearch, goes_on_where_it_stopped_until_every_name_was_seen_once) {
+  std::vector<std::string> names;
+  for (const char* folder : {"/a", "/a/deep", "/a/deep/est", "/empty", "/z"}) {
+    make(folder, true);
+    for (int i = 0; i < 4 && folder != std::string("/empty"); ++i) {
+      names.push_back(folder + ("/n" + std::to_string(i)));
+      make(names.back(), false);
+    }
+  }
+  std::vector<std::string> found = all("?q=n?");
+  EXPECT_GT(pages_, 4) << "the bound was reached";
+  std::sort(found.begin(), found.end());
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(found, names);
+  found = all("?q=n&limit=1");
+  EXPECT_EQ(found.size(), names.size()) << "a limit is no other place to go on from";
+  found = all("/a/deep?q=n1");
+  EXPECT_EQ(found, (std::vector<std::string>{"/a/deep/n1", "/a/deep/est/n1"}));
+  EXPECT_TRUE(all("?q=nothing").empty());
+}
+
+TEST_F(FileSearch, skips_what_is_gone_and_loses_nothing_else) {
+  make("/a", true);
+  make("/a/n1", false);
+  make("/a/sub", true);
+  make("/a/sub/n2", false);
+  make("/z", true);
+  make("/z/n3", false);
+  Page first = page("?q=n*&limit=1", {});
+  EXPECT_EQ(first.paths, std::vector<std::string>{"/a/n1"});
+  ASSERT_EQ(api("DELETE", "/api/v1/files/a?recursive=true").status, 200);
+  make("/a", true);
+  make("/a/n4", false);
+  EXPECT_EQ(all("?q=n*", first.cursor), (std::vector<std::string>{"/z/n3", "/a/n4"}));
+}
+
+TEST_F(FileSearch, refuses_cursors_of_others) {
+  for (const char* cursor : {"x", "1.", ".1", "1..2", "-1", "1.x", "99999999999999999999"}) {
+    EXPECT_EQ(api("GET", std::string("/api/v1/search?q=a&cursor=") + cursor).status, 400) << cursor;
+  }
+  // Numbers that no search answered lead nowhere worse than to other names of the same tree.
+  EXPECT_EQ(api("GET", "/api/v1/search?q=a&cursor=18446744073709551615.5.0.7").status, 200);
 }
 
 /// endpoint | case | answer
@@ -232,6 +322,7 @@ TEST_F(FileApi, every_route_refuses_bad_input_clearly) {
       {"GET", "/search", "no q", 400},
       {"GET", "/search/none?q=a", "no folder", 404},
       {"GET", "/search?q=a&type=link", "no type", 400},
+      {"GET", "/search?q=a&cursor=x", "no cursor", 400},
       {"POST", "/uploads", "negative", 400, R"({"path":"/x","total_size":-1})"},
       {"POST", "/uploads", "too large a file", 413, R"({"path":"/x","total_size":99999999999999})"},
       {"POST", "/uploads", "a folder", 409, R"({"path":"/d","total_size":1})"},

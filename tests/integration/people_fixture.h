@@ -10,8 +10,9 @@ namespace aster {
 /// A primary with all its doors, an administrator "root", a user "ann", storage on its own disk.
 class PeopleFixture : public DriveFixture {
  protected:
-  explicit PeopleFixture(Config::Environment variables = {})
-      : DriveFixture(DriveSettings{.front_ends = {files::make_front_end, webdav::make_front_end},
+  explicit PeopleFixture(Config::Environment variables = {},
+                         primary::MakeFrontEnd file_api = files::make_front_end)
+      : DriveFixture(DriveSettings{.front_ends = {std::move(file_api), webdav::make_front_end},
                                    .variables = std::move(variables)}) {}
   void SetUp() override {
     ASSERT_NE(primary, nullptr);
