@@ -1,4 +1,5 @@
 #include "tests/integration/webdav_fixture.h"
+#include "tests/support/raw_client.h"
 
 namespace aster {
 namespace {
@@ -303,6 +304,55 @@ TEST_F(Webdav, tokens_and_passwords_prove_who_asks) {
                 .status,
             200);
   EXPECT_EQ(dav("GET", "/a").status, 401) << "the old password is still believed";
+}
+
+/// A PUT as the Finder of macOS sends it: in pieces, without Content-Length.
+class ChunkedPut : public Webdav {
+ protected:
+  std::string head(const std::string& path) const {
+    return "PUT /webdav" + path + " HTTP/1.1\r\nHost: drive\r\n" + who.first + ": " + who.second +
+           "\r\nTransfer-Encoding: chunked\r\nX-Expected-Entity-Length: 1\r\n\r\n";
+  }
+  static std::string chunk(std::string_view bytes) {
+    char size[24];
+    std::snprintf(size, sizeof size, "%zx\r\n", bytes.size());
+    return size + std::string(bytes) + "\r\n";
+  }
+};
+
+TEST_F(ChunkedPut, stores_every_byte_whatever_the_pieces_are) {
+  const std::string content = some_content();
+  testing::RawClient client(primary->port());
+  for (const size_t piece : {content.size(), size_t{131072}, size_t{65521}, size_t{4096}}) {
+    std::string request = head("/f");
+    for (size_t at = 0; at < content.size(); at += piece) {
+      request += chunk(std::string_view(content).substr(at, piece));
+    }
+    const auto answer = client.exchange(request + "0\r\n\r\n");
+    ASSERT_TRUE(answer) << "on the one connection, pieces of " << piece;
+    EXPECT_TRUE(answer->status == 201 || answer->status == 204) << answer->status;
+    EXPECT_TRUE(dav("GET", "/f").body == content) << piece;
+  }
+  const auto empty = client.exchange(head("/empty") + "0\r\n\r\n");
+  ASSERT_TRUE(empty);
+  EXPECT_EQ(empty->status, 201);
+  const ApiAnswer got = dav("GET", "/empty");
+  EXPECT_EQ(got.status, 200);
+  EXPECT_EQ(got.body, "");
+}
+
+TEST_F(ChunkedPut, that_breaks_off_changes_nothing) {
+  put("/f", "before");
+  {
+    testing::RawClient client(primary->port());
+    ASSERT_TRUE(client.send(head("/f") + chunk(std::string(200'000, 'x'))));
+  }
+  {
+    testing::RawClient client(primary->port());
+    const auto answer = client.exchange(head("/f") + "no size\r\nx\r\n0\r\n\r\n");
+    EXPECT_TRUE(!answer || answer->status == 400);
+  }
+  EXPECT_EQ(dav("GET", "/f").body, "before");
 }
 
 /// endpoint | case | answer
