@@ -126,21 +126,34 @@ class WebdavClients(unittest.TestCase):
         secrets.write_text(f'{self.url} {self.user} "{self.password}"\n')
         secrets.chmod(stat.S_IRUSR | stat.S_IWUSR)
         config = self.folder / "davfs2.conf"
+        # New kernels ask for more of a folder at once than its usual buffer takes: EINVAL.
         config.write_text(f"secrets {secrets}\nask_auth 0\nuse_locks 1\ndelay_upload 0\n"
-                          f"cache_dir {self.folder / 'cache'}\ndir_refresh 1\n")
+                          f"cache_dir {self.folder / 'cache'}\ndir_refresh 1\nbuf_size 64\n")
         config.chmod(stat.S_IRUSR | stat.S_IWUSR)
         self.run_client("mount", "-t", "davfs", "-o", f"conf={config}", self.url, place)
+        here = self.folder / "here"
+        make_tree(here)
         try:
-            make_tree(place / "tree")
+            shutil.copytree(here, place / "tree")
             (self.mount / "from-mount").write_text("seen by davfs\n")
             wait_until("davfs2 sees the mount's file", (place / "from-mount").exists)
             self.assertEqual((place / "from-mount").read_text(), "seen by davfs\n")
             os.rename(place / "tree" / "plain.txt", place / "tree" / "renamed.txt")
         finally:
             self.run_client("umount", place)
-        self.assertEqual((self.mount / "tree" / "renamed.txt").read_text(), "hello\n")
-        self.assertEqual((self.mount / "tree" / "large.bin").stat().st_size, 40 * 1024 * 1024 + 17)
-        self.assertEqual(len(os.listdir(self.mount / "tree" / "many")), 200)
+        os.rename(here / "plain.txt", here / "renamed.txt")
+        equal, why = same(here, self.mount / "tree")
+        self.assertTrue(equal, "the mount sees something else: " + why)
+        # A fresh davfs2, which has nothing cached, reads the same back.
+        shutil.rmtree(self.folder / "cache")
+        (self.folder / "cache").mkdir()
+        (self.folder / "cache").chmod(0o777)
+        self.run_client("mount", "-t", "davfs", "-o", f"conf={config}", self.url, place)
+        try:
+            equal, why = same(here, place / "tree")
+            self.assertTrue(equal, "davfs2 reads something else: " + why)
+        finally:
+            self.run_client("umount", place)
         shutil.rmtree(self.mount / "tree")
         (self.mount / "from-mount").unlink()
 
