@@ -67,6 +67,7 @@ class Aster : public ::testing::Test {
                   return typed_;
                 },
                 "/dev/null"};
+    if (at_terminal_) world.terminal = &err;
     const int status = run(world, arguments);
     return {status, out.str(), err.str()};
   }
@@ -80,6 +81,7 @@ class Aster : public ::testing::Test {
   std::map<std::string, std::string> environment_;
   std::vector<std::string> prompts_;
   std::string typed_ = "typed-password";
+  bool at_terminal_ = false;  ///< standard error is one
 };
 
 }  // namespace aster::cli

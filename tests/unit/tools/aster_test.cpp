@@ -502,6 +502,28 @@ TEST_F(Aster, options_of_another_driver_are_refused_before_the_server_is_asked) 
   EXPECT_EQ(http_.request_count(), 0u);
 }
 
+TEST_F(Aster, a_migration_that_is_waited_for_shows_its_progress_at_a_terminal_only) {
+  log_in();
+  const auto job = [](const char* state, int done) {
+    return envelope(R"({"id":3,"path":"/a","policy":"far","problem":null,"state":")" +
+                    std::string(state) + R"(","bytes":2048,"files":2,"files_done":)" +
+                    std::to_string(done) + R"(,"bytes_done":)" + std::to_string(done * 1024) + "}");
+  };
+  for (const bool terminal : {false, true}) {
+    at_terminal_ = terminal;
+    http_.answer(200, list_of(kPolicies, 2));
+    http_.answer(201, job("moving", 1));
+    http_.answer(200, job("done", 2));
+    const Outcome outcome = aster({"policy", "migrate", "/a", "--to", "far", "--wait"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.out,
+              "migration 3 of /a to policy 'far': done, 100 % of 2 KiB, 2 of 2 files\n");
+    const std::string progress = "moving: 50 % of 2 KiB, 1 of 2 files";
+    EXPECT_EQ(outcome.err.find("\r" + progress), terminal ? 0u : std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.empty(), !terminal) << outcome.err;
+  }
+}
+
 TEST_F(Aster, remote_policy_without_node_is_refused) {
   log_in();
   const Outcome outcome = aster({"policy", "add", "far", "--driver", "remote"});
