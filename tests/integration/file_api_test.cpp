@@ -265,12 +265,14 @@ TEST_F(FileSearch, skips_what_is_gone_and_loses_nothing_else) {
   make("/a/sub/n2", false);
   make("/z", true);
   make("/z/n3", false);
+  make("/z/n5", false);
   Page first = page("?q=n*&limit=1", {});
   EXPECT_EQ(first.paths, std::vector<std::string>{"/a/n1"});
   ASSERT_EQ(api("DELETE", "/api/v1/files/a?recursive=true").status, 200);
   make("/a", true);
   make("/a/n4", false);
-  EXPECT_EQ(all("?q=n*", first.cursor), (std::vector<std::string>{"/z/n3", "/a/n4"}));
+  EXPECT_EQ(all("?q=n*", first.cursor), (std::vector<std::string>{"/z/n3", "/z/n5", "/a/n4"}))
+      << "and not the next folder from the middle on, in place of the one that is gone";
 }
 
 TEST_F(FileSearch, refuses_cursors_of_others) {
