@@ -71,16 +71,19 @@ bool holds_objects(Txn& txn, PolicyId id) {
 }
 
 /// Objects are looked for where their policy says now, so that with any in it this stays as it is.
+/// A service may get another address.
 bool is_same_place(const PolicyRow& a, const PolicyRow& b) {
-  return a.node == b.node && a.base_path == b.base_path && a.target_key == b.target_key;
+  return a.node == b.node && a.base_path == b.base_path && a.target_key == b.target_key &&
+         a.s3.bucket == b.s3.bucket;
 }
 
 Result<void> check_place(Txn& txn, const PolicyRow& before, const PolicyRow& after) {
   if (is_same_place(before, after) || !holds_objects(txn, before.id)) return ok();
-  return fail(Errc::precondition_failed,
-              "data is stored under policy " + before.name +
-                  ", whose node, target and base path stay as they are for that; make another "
-                  "policy and move the data there (aster policy migrate)");
+  return fail(
+      Errc::precondition_failed,
+      "data is stored under policy " + before.name +
+          ", whose node, target, bucket and base path stay as they are for that; make another "
+          "policy and move the data there (aster policy migrate)");
 }
 
 Result<PolicyRow> change_policy(Txn& txn, PolicyRow policy, int64_t now) {

@@ -43,8 +43,8 @@ class PolicyStore {
   /// All of them, by id.
   Task<Result<std::vector<PolicyRow>>> policies();
   /// Writes every field but the driver and times. The default cannot lose its mark (another one has
-  /// to take it), and while objects are stored under the policy its node, target and base path do
-  /// not change: precondition_failed.
+  /// to take it), and while objects are stored under the policy its node, target, bucket and
+  /// base path do not change: precondition_failed.
   Task<Result<PolicyRow>> update_policy(PolicyRow policy);
   /// precondition_failed while it is the default and others exist, objects are stored under it, or
   /// a rule, a directory or a migration that has not ended names it.

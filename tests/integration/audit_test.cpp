@@ -81,6 +81,11 @@ void Audit::change_users() {
          "root|user.update|carl|role=admin|");
   change("PUT " + users + "/{}/password", {carl}, R"({"password":"another password"})",
          "root|user.password|carl||");
+  change("POST " + users + "/{}/sessions/revoke", {carl}, "", "root|user.sessions.revoke|carl||");
+  const std::string gone =
+      id_of(change("POST " + users, {}, R"({"username":"gone","password":"a password of gone"})",
+                   "root|user.create|gone||"));
+  change("DELETE " + users + "/{}", {gone}, "", "root|user.remove|gone|inodes=0 bytes=0|");
 }
 
 void Audit::change_nodes() {

@@ -200,6 +200,18 @@ TEST_F(S3Policy, stores_joins_and_collects_a_file_of_several_parts) {
   EXPECT_EQ(server_->open_uploads(), 0u);
 }
 
+TEST_F(S3Policy, a_policy_with_objects_stays_in_its_bucket) {
+  store(make(root_, "f").ino, 0, "content", true);
+  db::PolicyRow row = *parts_->policies.row(PolicyId(1));
+  row.s3.bucket = "another";
+  const auto moved = run_blocking(parts_->policy_store.update_policy(row));
+  ASSERT_TRUE(moved.failed_with(Errc::precondition_failed));
+  EXPECT_NE(moved.error().context.find("aster policy migrate"), std::string::npos);
+  row = *parts_->policies.row(PolicyId(1));
+  row.s3.endpoint = "http://127.0.0.1:1";
+  EXPECT_TRUE(run_blocking(parts_->policy_store.update_policy(row)).ok()) << "it may move house";
+}
+
 TEST_F(S3Policy, a_body_that_breaks_its_promise_leaves_nothing) {
   const auto driver = parts_->backends.driver(PolicyId(1));
   ASSERT_TRUE(driver.ok());
