@@ -136,6 +136,19 @@ Result<void> list_follower(FollowerClient& client, const std::string& folder,
   return ok();
 }
 
+/// Objects below a folder of a bucket, kPage names at a time.
+Result<void> list_bucket(storage::S3Target& bucket, const std::string& folder,
+                         const TakeNames& take) {
+  storage::ListPage page{.more = true};
+  for (uint64_t seen = 0; page.more; seen += page.paths.size()) {
+    ASTER_TRY(page, run_blocking(bucket.list(folder, seen, kPage)));
+    std::vector<std::string> names = page.paths;
+    for (std::string& name : names) name.erase(0, name.rfind('/') + 1);
+    ASTER_TRY(take(std::move(names)));
+  }
+  return ok();
+}
+
 /// The other way round: what is stored, and does the database know of it? Every object has its row
 /// before it can be uploaded, and loses it when it has been removed.
 class StrayCheck {
@@ -144,7 +157,11 @@ class StrayCheck {
 
   void look_at(const Policy& policy) {
     // Policies may share a place.
-    if (!places_.emplace(policy.node, policy.target_key, policy.base_path).second) return;
+    const bool first = places_
+                           .emplace(policy.node, policy.target_key, policy.s3.endpoint,
+                                    policy.s3.bucket, policy.base_path)
+                           .second;
+    if (!first) return;
     const Result<void> looked = list(policy, [&](std::vector<std::string> names) -> Result<void> {
       listed_ += names.size();
       ASTER_TRY(names, unknown_ones(std::move(names)));
@@ -169,6 +186,13 @@ class StrayCheck {
     const filesystem::path folder =
         filesystem::path(object_name(policy.base_path, ObjectId())).parent_path();
     if (policy.driver == Driver::local) return list_folder(storage_.local_root / folder, take);
+    if (policy.driver == Driver::s3) {
+      // The target puts the base path before its keys.
+      const std::string below =
+          filesystem::path(object_name({}, ObjectId())).parent_path().string();
+      ASTER_TRY(const auto bucket, storage_.s3.open(policy));
+      return list_bucket(*bucket, below, take);
+    }
     const ApiResult<FollowerRef> follower = storage_.registry.usable(policy.node);
     if (!follower.ok()) return fail(Errc::precondition_failed, follower.error().message);
     const auto client = storage_.registry.client_for(**follower, policy.target_key);
@@ -196,7 +220,7 @@ class StrayCheck {
 
   db::Database& database_;
   Storage& storage_;
-  std::set<std::tuple<NodeId, std::string, std::string>> places_;
+  std::set<std::tuple<NodeId, std::string, std::string, std::string, std::string>> places_;
   uint64_t listed_ = 0;
   db::Finding stray_{"object on a node that the database does not know", 0, {}, false};
   db::Finding silent_{"node that did not list its objects", 0, {}, false};

@@ -14,7 +14,7 @@ using db::TeamRole;
 constexpr size_t kDescriptionMax = 1024;
 
 /// What a request about a team or a member says.
-struct Wanted {
+struct WantedTeam {
   std::optional<std::string> name;
   std::optional<std::string> description;
   std::optional<uint64_t> quota;
@@ -24,10 +24,11 @@ struct Wanted {
   std::optional<std::string> role;
 };
 
-Result<Wanted> read_wanted(std::string_view body, std::string_view user, std::string_view name) {
+Result<WantedTeam> read_wanted(std::string_view body, std::string_view user,
+                               std::string_view name) {
   ASTER_TRY(const json::object object, parse_json_object(body, kMaxApiBody));
   JsonReader reader(object);
-  Wanted wanted;
+  WantedTeam wanted;
   reader.optional("name", wanted.name);
   reader.optional("description", wanted.description);
   reader.optional("storage_quota", wanted.quota);
@@ -46,7 +47,7 @@ Result<Wanted> read_wanted(std::string_view body, std::string_view user, std::st
 }
 
 /// For the audit log.
-std::string changes_of(const Wanted& wanted) {
+std::string changes_of(const WantedTeam& wanted) {
   std::string out;
   const auto add = [&](const std::string& text) { out += (out.empty() ? "" : " ") + text; };
   if (wanted.description) add("description");
@@ -173,7 +174,7 @@ TeamApi::Reply TeamApi::list_mine(ApiCall call) {
 }
 
 TeamApi::Reply TeamApi::create(ApiCall call) {
-  ASTER_CO_TRY(Wanted wanted, read_wanted(call.body, "admin_user_id", "admin_identifier"));
+  ASTER_CO_TRY(WantedTeam wanted, read_wanted(call.body, "admin_user_id", "admin_identifier"));
   if (!wanted.name) co_return ApiError(ApiCode::bad_request, "name is needed");
   if (wanted.group.value_or(0) != 0) ASTER_CO_TRY(groups_.find(*wanted.group));
   ASTER_CO_TRY(const db::UserRow owner, co_await user_of(wanted.user, wanted.user_name));
@@ -187,7 +188,7 @@ TeamApi::Reply TeamApi::create(ApiCall call) {
 
 TeamApi::Reply TeamApi::update(ApiCall call) {
   ASTER_CO_TRY(const db::Membership at, co_await team_of(call, TeamRole::owner));
-  ASTER_CO_TRY(const Wanted wanted, read_wanted(call.body, "user_id", "identifier"));
+  ASTER_CO_TRY(const WantedTeam wanted, read_wanted(call.body, "user_id", "identifier"));
   if (wanted.name && *wanted.name != at.team.name) {
     co_return ApiError(ApiCode::bad_request, "the name of a team does not change: mounts have it");
   }
@@ -264,7 +265,7 @@ TeamApi::Reply TeamApi::list_members(ApiCall call) {
 
 TeamApi::Reply TeamApi::add_member(ApiCall call) {
   ASTER_CO_TRY(const db::Membership at, co_await team_of(call, TeamRole::manager));
-  ASTER_CO_TRY(Wanted wanted, read_wanted(call.body, "user_id", "identifier"));
+  ASTER_CO_TRY(WantedTeam wanted, read_wanted(call.body, "user_id", "identifier"));
   TeamRole role = TeamRole::member;
   if (wanted.role) {
     ASTER_CO_TRY(role, db::parse_team_role(*wanted.role));
@@ -298,7 +299,7 @@ Result<db::MemberRow> member_of(const std::vector<db::MemberRow>& members, uint6
 TeamApi::Reply TeamApi::set_role(ApiCall call) {
   ASTER_CO_TRY(const db::Membership at, co_await team_of(call, TeamRole::manager));
   ASTER_CO_TRY(const uint64_t id, path_number(call.arg(1)));
-  ASTER_CO_TRY(const Wanted wanted, read_wanted(call.body, "user_id", "identifier"));
+  ASTER_CO_TRY(const WantedTeam wanted, read_wanted(call.body, "user_id", "identifier"));
   ASTER_CO_TRY(const TeamRole role, db::parse_team_role(wanted.role.value_or(std::string())));
   ASTER_CO_TRY(const auto members, co_await store_.members(at.team.id));
   ASTER_CO_TRY(const db::MemberRow before, member_of(members, id));

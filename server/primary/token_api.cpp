@@ -14,16 +14,16 @@ constexpr uint64_t kTokensMax = 100;  // of one user
 constexpr uint64_t kUsualLifetime = 90 * 86400;
 constexpr uint64_t kLongestLifetime = 10ull * 366 * 86400;
 
-struct Wanted {
+struct WantedToken {
   std::string name;
   TokenScope scope;
   uint64_t lifetime = kUsualLifetime;  ///< seconds; 0: for good
 };
 
-Result<Wanted> read_wanted(std::string_view body) {
+Result<WantedToken> read_wanted_token(std::string_view body) {
   ASTER_TRY(const json::object object, parse_json_object(body, kMaxApiBody));
   JsonReader reader(object);
-  Wanted wanted;
+  WantedToken wanted;
   std::vector<std::string> paths;
   reader.required("name", wanted.name);
   reader.optional("read_only", wanted.scope.read_only);
@@ -76,7 +76,7 @@ Task<ApiResult<ApiReply>> TokenApi::list(ApiCall call) {
 }
 
 Task<ApiResult<ApiReply>> TokenApi::create(ApiCall call) {
-  ASTER_CO_TRY(const Wanted wanted, read_wanted(call.body));
+  ASTER_CO_TRY(const WantedToken wanted, read_wanted_token(call.body));
   db::TokenRow row{.user = call.who.user, .name = wanted.name, .scopes = encode(wanted.scope)};
   const std::string token = Accounts::make_token(row);
   if (wanted.lifetime != 0) {

@@ -85,7 +85,7 @@ void Audit::change_users() {
   const std::string gone =
       id_of(change("POST " + users, {}, R"({"username":"gone","password":"a password of gone"})",
                    "root|user.create|gone||"));
-  change("DELETE " + users + "/{}", {gone}, "", "root|user.remove|gone|inodes=0 bytes=0|");
+  change("DELETE " + users + "/{}", {gone}, "", "root|user.remove|gone|inodes=1 bytes=0|");
 }
 
 void Audit::change_nodes() {

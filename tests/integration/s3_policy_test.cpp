@@ -351,8 +351,17 @@ TEST_F(S3Drive, a_deep_check_looks_into_the_bucket) {
   ASSERT_TRUE(whole.ok()) << whole.error().message();
   EXPECT_EQ(whole->objects, 1u);
   EXPECT_TRUE(whole->findings.empty()) << whole->findings[0].rule;
+  EXPECT_EQ(whole->listed, 1u);
   const std::string key = keys_in(*server_).at(0);
-  ASSERT_TRUE(std::filesystem::remove(server_->bucket_folder() / "pre fix" / key));
+  const auto place = server_->bucket_folder() / "pre fix" / key;
+  const std::string stray(32, 'a');
+  std::filesystem::copy_file(place, place.parent_path() / stray);
+  const auto more = inspect(*config, {.deep = true});
+  ASSERT_TRUE(more.ok()) << more.error().message();
+  ASSERT_EQ(more->findings.size(), 1u);
+  EXPECT_NE(more->findings[0].examples.at(0).find(stray), std::string::npos);
+  ASSERT_TRUE(std::filesystem::remove(place.parent_path() / stray));
+  ASSERT_TRUE(std::filesystem::remove(place));
   const auto torn = inspect(*config, {.deep = true});
   ASSERT_TRUE(torn.ok()) << torn.error().message();
   ASSERT_EQ(torn->findings.size(), 1u);

@@ -3,6 +3,7 @@
 #include "protocol/base/text.h"
 #include "server/db/policy_group_store.h"
 #include "server/primary/follower_registry.h"
+#include "server/primary/s3_storage.h"
 #include "tests/support/fake_http_client.h"
 #include "tests/unit/primary/admin_fixture.h"
 
@@ -52,12 +53,13 @@ class VisitorsTest : public primary::AdminFixture {
   primary::Workspaces workspaces{teams, namespaces};
   testing::FakeHttpClient http;
   primary::FollowerRegistry registry{*node_store, http, executor, clock};
-  primary::Policies policies{*policy_store, registry, executor};
+  primary::S3Storage s3{http, executor};
+  primary::Policies policies{*policy_store, registry, s3, executor};
   db::PolicyGroupStore group_store{*database, executor, clock};
   primary::PolicyGroups groups{group_store, executor};
   primary::RelayUrls relay_urls{"key", clock};
-  primary::PolicyBackends backends{policies, groups,   registry, relay_urls,
-                                   nullptr,  executor, clock};
+  primary::PolicyBackends backends{policies, groups,  registry, relay_urls,
+                                   s3,       nullptr, executor, clock};
   const primary::FrontEndParts parts{config,          gate,      accounts,   workspaces,
                                      *accounts_store, *database, namespaces, backends,
                                      executor,        executor,  clock};
