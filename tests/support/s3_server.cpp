@@ -120,4 +120,15 @@ size_t S3Server::open_uploads() const {
   return count;
 }
 
+size_t S3Server::stored_parts() const {
+  size_t count = 0;
+  std::error_code error;
+  const fs::path uploads = bucket_folder() / ".sgwtmp/multipart";
+  for (const auto& entry : fs::recursive_directory_iterator(uploads, error)) {
+    const std::string name = entry.path().filename().string();
+    count += name.find_first_not_of("0123456789") == std::string::npos && entry.is_regular_file();
+  }
+  return count;
+}
+
 }  // namespace aster::testing

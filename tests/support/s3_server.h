@@ -30,6 +30,8 @@ class S3Server {
   std::filesystem::path bucket_folder() const { return dir_ / "data" / kBucket; }
   /// Unfinished multipart uploads that the server holds.
   size_t open_uploads() const;
+  /// Parts of them that are stored whole.
+  size_t stored_parts() const;
   Process& process() { return *process_; }
 
   static constexpr char kBucket[] = "test-bucket";
