@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/base/log.h"
+
 namespace aster {
 namespace {
 
@@ -65,8 +67,16 @@ Task<Result<void>> GrantPool::ask(fs::Grant question, SteadyTime deadline) {
     question.count = std::clamp<uint32_t>(wanted, 1, kGrantsMax);
     state->asked += question.count;
   }
-  ASTER_CO_TRY(fs::UploadGrants grants,
-               co_await context_->primary.call<fs::UploadGrants>(question, left));
+  Result<fs::UploadGrants> answer =
+      co_await context_->primary.call<fs::UploadGrants>(question, left);
+  if (answer.failed_with(Errc::bad_request)) {
+    // No rule of the policy group takes the size. EINVAL would not do: programs take it from
+    // fsync(2) for "nothing to sync here" and go on as if the data were stored.
+    ASTER_LOG(error, "upload_refused", {"ino", question.ino.value}, {"err", answer.error()});
+    co_return fail(Errc::io_error, answer.error().context);
+  }
+  if (!answer.ok()) co_return std::move(answer).error();
+  fs::UploadGrants grants = std::move(*answer);
   if (shared_ && grants.shared_up_to < question.size_hint) {
     co_return fail(Errc::unsupported, "upload grants of small files are not shared here");
   }

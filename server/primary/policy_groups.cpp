@@ -141,16 +141,17 @@ Result<std::optional<PolicyId>> PolicyGroups::choose(const RouteRequest& request
     group = group_for(*state, request);
   }
   if (!group) return std::optional<PolicyId>();
-  std::string trouble;
+  std::string trouble;  // of rules that would take it
   for (const db::PolicyRule& rule : group->rules) {
     if (!fits(rule, request.size)) continue;
     const Result<void> good = usable(rule.policy);
     if (good.ok()) return std::optional(rule.policy);
     trouble += (trouble.empty() ? ": " : "; ") + good.error().context;
   }
-  return fail(Errc::precondition_failed, "no rule of policy group " + group->name +
-                                             " takes a file of " + std::to_string(request.size) +
-                                             " bytes" + trouble);
+  // A size outside of all windows is the caller's; a policy that cannot be used may be soon.
+  const Errc why = trouble.empty() ? Errc::bad_request : Errc::precondition_failed;
+  return fail(why, "no rule of policy group " + group->name + " takes a file of " +
+                       std::to_string(request.size) + " bytes" + trouble);
 }
 
 Task<Result<db::PolicyGroupRow>> PolicyGroups::create(std::string body) {

@@ -29,7 +29,8 @@ class PolicyGroups {
   Task<Result<void>> reload();
 
   using Usable = std::function<Result<void>(PolicyId)>;
-  /// nullopt: no group counts here. precondition_failed, saying why, when no rule of it fits.
+  /// nullopt: no group counts here. bad_request when no rule of it takes the size,
+  /// precondition_failed, saying why, when those that do have no usable policy.
   Result<std::optional<PolicyId>> choose(const RouteRequest& request, const Usable& usable) const;
 
   /// Makes or changes one from the JSON body of the admin API. bad_request names the member.

@@ -92,6 +92,19 @@ TEST(Failure, what_a_follower_says_of_its_objects_is_an_io_error_to_a_writer) {
   }
 }
 
+TEST(Failure, a_size_that_no_policy_takes_is_an_io_error_to_a_writer) {
+  Drive drive;
+  const auto file = drive.new_file();
+  drive.primary.set_hook([](const fs::Operation& operation) -> std::optional<Error> {
+    if (std::holds_alternative<fs::Grant>(operation)) return Error{Errc::bad_request, "group g"};
+    return std::nullopt;
+  });
+  ASSERT_TRUE(write(*file, 0, "x").ok());
+  const Result<void> flushed = flush(*file);
+  ASSERT_TRUE(flushed.failed_with(Errc::io_error)) << "EINVAL passes for success at fsync(2)";
+  EXPECT_EQ(flushed.error().context, "group g");
+}
+
 TEST(Failure, used_up_quota_is_reported_as_such) {
   Drive drive;
   const auto file = drive.new_file();

@@ -77,9 +77,10 @@ TEST_F(PolicyGroupsTest, the_lowest_priority_that_is_usable_counts) {
 TEST_F(PolicyGroupsTest, a_size_that_no_rule_takes_is_refused) {
   create(R"({"name": "g", "is_default": true, "items": [
     {"policy_id": 1, "priority": 1, "max_file_size": 10}]})");
+  away.insert(1);  // says nothing about a size that it does not take
   const auto none = choose(10);
-  ASSERT_TRUE(none.failed_with(Errc::precondition_failed));
-  EXPECT_NE(none.error().context.find("group g"), std::string::npos);
+  ASSERT_TRUE(none.failed_with(Errc::bad_request));
+  EXPECT_NE(none.error().context.find("group g takes a file of 10 bytes"), std::string::npos);
 }
 
 TEST_F(PolicyGroupsTest, own_groups_come_before_the_default_one) {
