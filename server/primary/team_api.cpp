@@ -86,8 +86,14 @@ void TeamApi::add_routes(http::Router& router) {
   add("POST", admin + "/{}/restore", Access::admin, &TeamApi::restore);
   add("POST", admin + "/{}/purge", Access::admin, &TeamApi::purge);
   add("GET", "/api/v1/admin/team-purges", Access::admin, &TeamApi::list_purges);
-  add("GET", "/api/v1/teams", Access::user, &TeamApi::list_mine);
-  for (const std::string& teams : {admin, std::string("/api/v1/teams")}) {
+  const std::string own = "/api/v1/teams";
+  add("GET", own, Access::user, &TeamApi::list_mine);
+  // A team has a quota of its own: whoever could make teams would have as much room as they like.
+  add("POST", own, Access::admin, &TeamApi::create);
+  add("PATCH", own + "/{}", Access::user, &TeamApi::update);
+  add("DELETE", own + "/{}", Access::user, &TeamApi::archive);
+  add("POST", own + "/{}/restore", Access::user, &TeamApi::restore);
+  for (const std::string& teams : {admin, own}) {
     const Access access = teams == admin ? Access::admin : Access::user;
     add("GET", teams + "/{}", access, &TeamApi::show);
     add("GET", teams + "/{}/members", access, &TeamApi::list_members);
@@ -113,6 +119,20 @@ Task<ApiResult<db::Membership>> TeamApi::team_of(const ApiCall& call, TeamRole l
                        "this needs a " + std::string(to_string(least)) + " of the team");
   }
   co_return std::move(*own);
+}
+
+Task<ApiResult<db::Membership>> TeamApi::owned_team(const ApiCall& call) {
+  ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
+  ASTER_CO_TRY(db::TeamRow team, co_await store_.find(id));
+  db::Membership membership{std::move(team), TeamRole::owner};
+  if (call.who.role == db::UserRole::admin) co_return membership;
+  ASTER_CO_TRY(const auto members, co_await store_.members(id));
+  for (const db::MemberRow& member : members) {
+    if (member.user != call.who.user) continue;
+    if (member.role == TeamRole::owner) co_return membership;
+    co_return ApiError(ApiCode::forbidden, "this needs an owner of the team");
+  }
+  co_return ApiError(ApiCode::not_found, "no team of yours with id " + std::to_string(id));
 }
 
 TeamApi::Reply TeamApi::team_reply(int status, db::TeamRow team, std::optional<TeamRole> role) {
@@ -192,6 +212,10 @@ TeamApi::Reply TeamApi::update(ApiCall call) {
   if (wanted.name && *wanted.name != at.team.name) {
     co_return ApiError(ApiCode::bad_request, "the name of a team does not change: mounts have it");
   }
+  if ((wanted.quota || wanted.group) && call.who.role != db::UserRole::admin) {
+    co_return ApiError(ApiCode::forbidden,
+                       "the quota and the policy group of a team come from administrators");
+  }
   if (wanted.group.value_or(0) != 0) ASTER_CO_TRY(groups_.find(*wanted.group));
   db::TeamChange change{.description = wanted.description};
   ASTER_CO_TRY(const db::TeamRow team, co_await teams_.update(at.team.id, std::move(change)));
@@ -202,7 +226,7 @@ TeamApi::Reply TeamApi::update(ApiCall call) {
 }
 
 TeamApi::Reply TeamApi::set_archived(ApiCall call, bool archived) {
-  ASTER_CO_TRY(const db::Membership at, co_await team_of(call, TeamRole::owner));
+  ASTER_CO_TRY(const db::Membership at, co_await owned_team(call));
   db::TeamChange change;
   change.archived = archived;
   ASTER_CO_TRY(const db::TeamRow team, co_await teams_.update(at.team.id, std::move(change)));

@@ -7,8 +7,8 @@
 
 namespace aster::primary {
 
-/// Teams: /api/v1/admin/teams for administrators, /api/v1/teams for members. Outlives the server
-/// that uses its routes.
+/// Teams: /api/v1/admin/teams for administrators, /api/v1/teams for members and owners. Outlives
+/// the server that uses its routes.
 class TeamApi {
  public:
   TeamApi(const ApiGate& gate, Teams& teams, db::TeamStore& store, db::AccountStore& accounts,
@@ -41,6 +41,8 @@ class TeamApi {
   /// The team of the path with what the caller is in it: owner for administrators. not_found when
   /// it is not the caller's, forbidden below `least`.
   Task<ApiResult<db::Membership>> team_of(const ApiCall& call, db::TeamRole least);
+  /// The same for owners only, of an archived team, too, which nobody enters.
+  Task<ApiResult<db::Membership>> owned_team(const ApiCall& call);
   Reply team_reply(int status, db::TeamRow team, std::optional<db::TeamRole> role);
   Reply set_archived(ApiCall call, bool archived);
   /// nullopt = keep.

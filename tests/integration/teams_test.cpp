@@ -264,6 +264,29 @@ TEST_F(Teams, are_purged_when_they_are_archived) {
   EXPECT_EQ(api("GET", "/api/v1/files/own").body, "ann's");
 }
 
+TEST_F(Teams, are_described_archived_and_restored_by_their_owners) {
+  ASSERT_EQ(add(user_token, "bob", "manager"), 201);
+  const ApiAnswer described = api("PATCH", team, R"({"description":"all of us"})");
+  ASSERT_EQ(described.status, 200) << described.body;
+  EXPECT_EQ(described.data.at("description").as_string(), "all of us");
+  for (const char* theirs : {R"({"storage_quota":0})", R"({"policy_group_id":0})"}) {
+    EXPECT_EQ(api("PATCH", team, theirs).status, 403) << theirs;
+  }
+  EXPECT_EQ(status(bob_token, "PATCH", team, R"({"description":"mine"})"), 403);
+  EXPECT_EQ(status(bob_token, "DELETE", team), 403);
+  EXPECT_EQ(api("POST", "/api/v1/teams", R"({"name":"more","admin_user_id":2})").status, 403);
+
+  EXPECT_TRUE(api("DELETE", team).data.at("is_archived").as_bool());
+  EXPECT_EQ(api("GET", at("/api/v1/files")).status, 403) << "nobody enters";
+  EXPECT_EQ(status(bob_token, "POST", team + "/restore"), 403);
+  EXPECT_EQ(status(add_user("carl"), "POST", team + "/restore"), 404);
+  EXPECT_FALSE(api("POST", team + "/restore").data.at("is_archived").as_bool());
+  EXPECT_EQ(status(bob_token, "PUT", at("/api/v1/files/f"), "x"), 201);
+  EXPECT_NE(audit_log().find("ann|team.archive|crew|"), std::string::npos) << audit_log();
+  EXPECT_EQ(status(admin_token, "POST", "/api/v1/teams", R"({"name":"two","admin_user_id":1})"),
+            201);
+}
+
 TEST_F(Teams, have_managers_that_others_call_admin) {
   ASSERT_EQ(add(user_token, "bob", "admin"), 201);
   const ApiAnswer shown = api("PATCH", member("bob"), R"({"role":"admin"})");
