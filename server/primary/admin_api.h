@@ -77,6 +77,7 @@ class AdminApi {
   Task<ApiResult<ApiReply>> remove_policy(ApiCall call);
   Task<ApiResult<ApiReply>> set_default_policy(ApiCall call);
   Task<ApiResult<ApiReply>> test_policy(ApiCall call);
+  Task<ApiResult<ApiReply>> test_unsaved_policy(ApiCall call);
   Task<ApiResult<ApiReply>> policy_capacity(ApiCall call);
 
   Task<Result<std::string>> node_text(db::NodeRow node);

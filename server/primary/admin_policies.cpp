@@ -37,6 +37,7 @@ void AdminApi::add_policy_routes(http::Router& router) {
   add(router, "DELETE", "/api/v1/admin/policies/{}", &AdminApi::remove_policy);
   add(router, "POST", "/api/v1/admin/policies/{}/set-default", &AdminApi::set_default_policy);
   add(router, "POST", "/api/v1/admin/policies/{}/test", &AdminApi::test_policy);
+  add(router, "POST", "/api/v1/admin/policies/test", &AdminApi::test_unsaved_policy);
   add(router, "GET", "/api/v1/admin/policies/{}/capacity", &AdminApi::policy_capacity);
 }
 
@@ -91,6 +92,14 @@ Task<ApiResult<ApiReply>> AdminApi::set_default_policy(ApiCall call) {
 Task<ApiResult<ApiReply>> AdminApi::test_policy(ApiCall call) {
   ASTER_CO_TRY(const PolicyId id, policy_of(call));
   ASTER_CO_TRY(const std::shared_ptr<ObjectDriver> driver, parts_.backends.driver(id));
+  ASTER_CO_TRY(co_await try_storage(driver));
+  co_return ApiReply{};
+}
+
+Task<ApiResult<ApiReply>> AdminApi::test_unsaved_policy(ApiCall call) {
+  ASTER_CO_TRY(const Policy policy, co_await parts_.policies.judge(std::move(call.body)));
+  if (policy.driver == Driver::s3) co_return ApiReply{};  // was tried there
+  ASTER_CO_TRY(const std::shared_ptr<ObjectDriver> driver, parts_.backends.driver_of(policy));
   ASTER_CO_TRY(co_await try_storage(driver));
   co_return ApiReply{};
 }

@@ -55,6 +55,8 @@ class PolicyBackends final : public ObjectBackends {
   /// What moves and manages the objects of a policy; precondition_failed says why it cannot now
   /// (disabled node ...), not_found when there is no such policy.
   Result<std::shared_ptr<ObjectDriver>> driver(PolicyId policy) const;
+  /// The same of a policy that need not be stored; a bucket is kept open under the policy's id.
+  Result<std::shared_ptr<ObjectDriver>> driver_of(const Policy& policy) const;
   /// Asks every policy's storage for its capacity; what is unknown afterwards stays unsupported.
   /// Buckets are asked whether they answer, for places().
   Task<void> refresh_capacities();
@@ -63,7 +65,6 @@ class PolicyBackends final : public ObjectBackends {
 
  private:
   Task<Result<Bytes>> read_body(const ObjectBody& body, uint64_t length);
-  Result<std::shared_ptr<ObjectDriver>> driver_of(const Policy& policy) const;
   Result<std::shared_ptr<ObjectDriver>> local_driver(const Policy& policy) const;
   Result<std::shared_ptr<ObjectDriver>> s3_driver(const Policy& policy) const;
   Result<std::shared_ptr<ObjectDriver>> remote_driver(const Policy& policy) const;

@@ -49,6 +49,15 @@ Task<ApiResult<db::PolicyRow>> Policies::create(std::string body) {
   co_return row;
 }
 
+Task<ApiResult<Policy>> Policies::judge(std::string body) const {
+  db::PolicyRow unnamed;
+  unnamed.name = "the unsaved policy";  // in what errors say
+  ASTER_CO_TRY(const db::PolicyRow row, apply_policy_json(std::move(unnamed), body, true));
+  ASTER_CO_TRY(check_node(row));
+  ASTER_CO_TRY(co_await check_bucket(row));
+  co_return parse_policy(row);
+}
+
 Task<ApiResult<db::PolicyRow>> Policies::update(PolicyId id, std::string body) {
   const auto lock = co_await changing_.acquire();
   ASTER_CO_TRY(const db::PolicyRow before, this->row(id));

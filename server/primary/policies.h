@@ -50,6 +50,9 @@ class Policies {
   /// missing), an s3 policy a bucket that can be listed and written (412 with what it says).
   Task<ApiResult<db::PolicyRow>> create(std::string body);
   Task<ApiResult<db::PolicyRow>> update(PolicyId id, std::string body);
+  /// The policy that such a body would make, judged as by create() but not stored; it needs no
+  /// name. A bucket was tried.
+  Task<ApiResult<Policy>> judge(std::string body) const;
   Task<ApiResult<db::PolicyRow>> set_default(PolicyId id);
   Task<Result<void>> remove(PolicyId id);
 

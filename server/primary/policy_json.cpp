@@ -177,7 +177,7 @@ void put_bucket(db::BucketAccess& access, Given& given) {
 }
 
 Result<void> put_over(db::PolicyRow& row, Given given, bool creating) {
-  if (creating && !given.name) return fail(Errc::bad_request, "name is missing");
+  if (row.name.empty() && !given.name) return fail(Errc::bad_request, "name is missing");
   if (creating && !given.driver) return fail(Errc::bad_request, "driver_type is missing");
   if (!creating && given.driver && *given.driver != row.driver) {
     return fail(Errc::bad_request, "driver_type cannot be changed");

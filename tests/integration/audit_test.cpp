@@ -15,6 +15,7 @@ const std::set<std::string> kChangeNothing = {
     "POST /api/v1/admin/remote-nodes/test",
     "POST /api/v1/admin/remote-nodes/{}/test",
     "POST /api/v1/admin/policies/{}/test",
+    "POST /api/v1/admin/policies/test",
 };
 
 class Audit : public PeopleFixture {

@@ -104,6 +104,7 @@ constexpr Row kRows[] = {
     {"DELETE /api/v1/admin/policies/{}", Door::admin},
     {"POST /api/v1/admin/policies/{}/set-default", Door::admin},
     {"POST /api/v1/admin/policies/{}/test", Door::admin},
+    {"POST /api/v1/admin/policies/test", Door::admin, nullptr, R"({"driver_type":"local"})"},
     {"GET /api/v1/admin/policies/{}/capacity", Door::admin},
     {"GET /api/v1/admin/policy-groups", Door::admin},
     {"POST /api/v1/admin/policy-groups", Door::admin, nullptr, R"({"name":"g"})"},

@@ -1,4 +1,5 @@
 #include <boost/json.hpp>
+#include <fstream>
 
 #include "protocol/client/curl_http_client.h"
 #include "server/primary/admin_api.h"
@@ -470,6 +471,35 @@ TEST_F(ApiTest, says_why_a_bucket_cannot_be_used_and_stores_nothing) {
   token.clear();
   EXPECT_EQ(call("PUT", backends->upload_url(PolicyId(1), ObjectId::random())->url, "x").status,
             412);
+}
+
+TEST_F(ApiTest, tries_a_policy_that_is_not_stored) {
+  become_admin();
+  const std::string path = "/api/v1/admin/policies/test";
+  const Answer local_one = call("POST", path, R"({"driver_type":"local","base_path":"new"})");
+  EXPECT_EQ(local_one.status, 200) << local_one.text;
+  EXPECT_EQ(call("POST", path, R"({"base_path":"new"})").status, 400);
+  EXPECT_EQ(call("POST", path, R"({"driver_type":"local","base_path":"../up"})").status, 400);
+  EXPECT_EQ(call("POST", path, R"({"driver_type":"remote","remote_node_id":9})").status, 404);
+  followers.otherwise([](const auto&) -> Result<HttpClientResponse> {
+    return testing::FakeHttpClient::made(
+        403, "<Error><Code>SignatureDoesNotMatch</Code><Message>THEKEY is wrong</Message></Error>");
+  });
+  const Answer refused = call("POST", path, s3_policy({{"name", nullptr}}));
+  EXPECT_EQ(refused.status, 412) << refused.text;
+  EXPECT_NE(refused.msg.find("check the access key and the secret key"), std::string::npos);
+  EXPECT_EQ(refused.text.find("secret+of=bucket"), std::string::npos);
+  serve_bucket();
+  EXPECT_EQ(call("POST", path, s3_policy({{"name", nullptr}})).status, 200);
+  EXPECT_TRUE(policies.rows().empty()) << "a test stored something";
+}
+
+TEST_F(ApiTest, says_when_local_storage_that_is_tried_takes_nothing) {
+  become_admin();
+  std::ofstream(dir / "uploads" / "taken") << "a file where a folder has to be";
+  const Answer refused =
+      call("POST", "/api/v1/admin/policies/test", R"({"driver_type":"local","base_path":"taken"})");
+  EXPECT_GE(refused.status, 400) << refused.text;
 }
 
 TEST_F(ApiTest, tells_that_a_bucket_does_not_answer_until_it_does) {
