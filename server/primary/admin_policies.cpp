@@ -76,6 +76,8 @@ Task<ApiResult<ApiReply>> AdminApi::update_policy(ApiCall call) {
 
 Task<ApiResult<ApiReply>> AdminApi::remove_policy(ApiCall call) {
   ASTER_CO_TRY(const PolicyId id, policy_of(call));
+  // Nothing takes a policy from under data: its files would be lost with nobody told.
+  ASTER_CO_TRY(is_forced(call.request.raw_query()));
   ASTER_CO_TRY(const db::PolicyRow row, parts_.policies.row(id));
   ASTER_CO_TRY(co_await parts_.policies.remove(id));
   co_await audit(call.who, "policy.remove", row.name);

@@ -47,15 +47,6 @@ Result<db::UserFilter> filter_of_query(std::string_view raw_query) {
   return filter;
 }
 
-/// Whether the files go with the account.
-Result<bool> is_forced(std::string_view raw_query) {
-  ASTER_TRY(const auto query, http::parse_query(raw_query));
-  const std::string force = http::query_value(query, "force").value_or("false");
-  if (force == "true") return true;
-  if (force == "false") return false;
-  return fail(Errc::bad_request, "force is \"true\" or \"false\"");
-}
-
 /// For the audit log.
 std::string changes_of(const UserBody& body) {
   std::string out;
@@ -169,6 +160,7 @@ Task<ApiResult<ApiReply>> AdminApi::revoke_sessions(ApiCall call) {
 
 Task<ApiResult<ApiReply>> AdminApi::remove_user(ApiCall call) {
   ASTER_CO_TRY(const uint64_t id, path_number(call.arg(0)));
+  // Whether the files go with the account.
   ASTER_CO_TRY(const bool with_files, is_forced(call.request.raw_query()));
   ASTER_CO_TRY(const db::UserRow user, co_await parts_.account_store.user(UserId(id)));
   if (user.id == call.who.user) {

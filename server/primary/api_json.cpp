@@ -65,7 +65,7 @@ std::string login_json(const LoginAnswer& answer, int64_t now) {
                                       {"user", user_object(answer.user)}});
 }
 
-std::string me_json(const Identity& who, bool read_only) {
+std::string me_json(const Identity& who, const db::AccountStore::Storage& storage, bool read_only) {
   json::array paths;
   if (who.scope != nullptr) {
     for (const TokenScope::Place& place : who.scope->places) paths.emplace_back(to_text(place));
@@ -73,6 +73,8 @@ std::string me_json(const Identity& who, bool read_only) {
   return json::serialize(json::object{{"id", who.user.value},
                                       {"username", who.name},
                                       {"role", to_string(who.role)},
+                                      {"storage_used", storage.used},
+                                      {"storage_quota", storage.quota},
                                       {"access_token_expires_at", time_or_null(who.expires_at)},
                                       {"access_token_is_limited", who.scope != nullptr},
                                       {"read_only", read_only},
@@ -163,6 +165,9 @@ Result<db::PageRequest> page_of_query(std::string_view raw_query) {
   ASTER_TRY(const QueryList query, form_decode_query(raw_query));
   db::PageRequest page;
   for (const auto& [name, value] : query) {
+    if (name == "sort_by" || name == "sort_order") {
+      return fail(Errc::bad_request, name + ": the lists of this server have one order each");
+    }
     if (name != "limit" && name != "offset") continue;
     const auto number = parse_decimal<uint64_t>(value);
     if (!number || *number > INT64_MAX) return fail(Errc::bad_request, name + " is no number");
@@ -171,6 +176,19 @@ Result<db::PageRequest> page_of_query(std::string_view raw_query) {
   if (page.limit == 0) return fail(Errc::bad_request, "limit is at least 1");
   page.limit = std::min(page.limit, kPageMax);
   return page;
+}
+
+Result<bool> is_forced(std::string_view raw_query) {
+  ASTER_TRY(const QueryList query, form_decode_query(raw_query));
+  bool forced = false;
+  for (const auto& [name, value] : query) {
+    if (name != "force") continue;
+    if (value != "true" && value != "false") {
+      return fail(Errc::bad_request, "force is \"true\" or \"false\"");
+    }
+    forced = value == "true";
+  }
+  return forced;
 }
 
 }  // namespace aster::primary

@@ -95,7 +95,8 @@ Task<ApiResult<ApiReply>> AuthApi::me(ApiCall call) {
     ASTER_CO_TRY(const Caller caller, co_await workspaces_.enter(call.who, std::move(*selector)));
     read_only = caller.read_only;
   }
-  co_return ApiReply{200, me_json(call.who, read_only)};
+  ASTER_CO_TRY(const auto storage, co_await store_.storage(call.who.user));
+  co_return ApiReply{200, me_json(call.who, storage, read_only)};
 }
 
 Task<ApiResult<ApiReply>> AuthApi::change_password(ApiCall call) {

@@ -185,6 +185,11 @@ TEST_F(Drive, quotas_are_set_and_shown) {
   const std::string path = std::string("/api/v1/admin/users/2");
   EXPECT_EQ(api("PATCH", path, R"({"storage_quota":1000})").status, 200);
   EXPECT_EQ(api("GET", path).data.at("storage_quota").to_number<uint64_t>(), 1000u);
+  token.swap(user_token);
+  const ApiAnswer me = api("GET", "/api/v1/auth/me");
+  token.swap(user_token);
+  EXPECT_EQ(me.data.at("storage_quota").to_number<uint64_t>(), 1000u);
+  EXPECT_EQ(me.data.at("storage_used"), api("GET", path).data.at("storage_used"));
   open_session();
   EXPECT_EQ(call<fs::StatFsAnswer>(fs::StatFs{session.root})->total_bytes, 1000u);
   EXPECT_EQ(api("PATCH", path, R"({"storage_quota":0})").status, 200);

@@ -180,6 +180,19 @@ TEST_F(ApiTest, sets_up_the_first_administrator_once) {
   EXPECT_EQ(call("GET", "/api/v1/auth/me").data.at("role").as_string(), "admin");
 }
 
+TEST_F(ApiTest, lists_have_one_order_and_say_so) {
+  become_admin();
+  for (const char* list : {"users", "remote-nodes", "policies", "audit-logs"}) {
+    const std::string path = std::string("/api/v1/admin/") + list;
+    EXPECT_EQ(call("GET", path + "?limit=1").status, 200) << path;
+    for (const char* wish : {"sort_by=created_at", "sort_order=desc"}) {
+      const Answer refused = call("GET", path + "?" + wish);
+      EXPECT_EQ(refused.status, 400) << path;
+      EXPECT_NE(refused.msg.find("one order"), std::string::npos) << refused.msg;
+    }
+  }
+}
+
 TEST_F(ApiTest, refuses_wrong_passwords_and_missing_or_ended_tokens) {
   become_admin();
   const std::string good = token;
@@ -534,10 +547,12 @@ TEST_F(ApiTest, keeps_one_default_policy) {
   ASSERT_EQ(call("POST", path, R"({"name":"two","driver_type":"local","base_path":"b"})").status,
             201);
   EXPECT_EQ(call("DELETE", path + "/1").status, 412);
+  EXPECT_EQ(call("DELETE", path + "/1?force=true").status, 412) << "force loses nothing";
+  EXPECT_EQ(call("DELETE", path + "/1?force=perhaps").status, 400);
   EXPECT_EQ(call("PATCH", path + "/1", R"({"is_default":false})").status, 412);
   ASSERT_EQ(call("PATCH", path + "/2", R"({"is_default":true})").status, 200);
   EXPECT_FALSE(call("GET", path + "/1").data.at("is_default").as_bool());
-  EXPECT_EQ(call("DELETE", path + "/1").status, 200);
+  EXPECT_EQ(call("DELETE", path + "/1?force=true").status, 200);
   EXPECT_EQ(call("POST", path + "/2/test").status, 200);
   EXPECT_EQ(call("GET", path + "/2/capacity").data.at("capacity").at("status").as_string(),
             "supported");
