@@ -99,6 +99,16 @@ void MigrationStore::forget_inodes(uint64_t job) {
   txn_.exec("DELETE FROM policy_migration_inodes WHERE job=?1", job);
 }
 
+// The jobs first: their files are found by (job, kind, ino) only.
+bool MigrationStore::is_moving(InodeNo file) {
+  return txn_
+      .query(
+          "SELECT 1 FROM policy_migrations m CROSS JOIN policy_migration_inodes f "
+          "ON f.job=m.id AND f.kind=1 AND f.ino=?1 WHERE m.state IN (0, 1)",
+          file)
+      .next();
+}
+
 uint64_t MigrationStore::bytes_elsewhere(InodeNo file, PolicyId policy) {
   Query q = txn_.query(
       "SELECT coalesce(sum(e.length), 0) FROM extents e JOIN objects o ON o.id=e.object "

@@ -59,6 +59,8 @@ class MigrationStore {
   void remove_inode(uint64_t job, Kind kind, InodeNo ino);
   std::optional<InodeNo> first_inode(uint64_t job, Kind kind);
   void forget_inodes(uint64_t job);
+  /// Whether a job that is listing or moving still has to move the file.
+  bool is_moving(InodeNo file);
 
   /// Bytes of the file's extents whose objects are of another policy than `policy`.
   uint64_t bytes_elsewhere(InodeNo file, PolicyId policy);

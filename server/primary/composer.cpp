@@ -18,6 +18,10 @@ constexpr size_t kFilesAtOnce = 4;
 /// After a failure that may pass.
 constexpr minutes kRetry{10};
 
+/// Between two pieces of a file that is brought under one policy: leaves room for others, and the
+/// duty can be stopped.
+constexpr std::chrono::milliseconds kNextPiece{100};
+
 /// How long a compose request may still be at work on the follower after its outcome was lost:
 /// longer than any deadline, and the time to copy the bytes at a slow 10 MB/s.
 std::chrono::nanoseconds unknown_for(uint64_t size) {
@@ -108,8 +112,12 @@ Result<Composer::Next> Composer::plan(db::Txn& txn, InodeNo ino) {
     store.compose.enqueue(ino, later);
     return none;
   }
+  if (gatherer_.scattered(txn, *file)) {
+    store.compose.enqueue(ino, later);  // sooner once the piece was moved
+    return Next{.scattered = true};
+  }
   const std::vector<db::ObjectRow> parts = qualifying_parts(store, *file);
-  if (parts.empty()) return Next{std::nullopt, true};
+  if (parts.empty()) return Next{.pieces = true};
   Plan plan;
   plan.policy = parts[0].policy;
   plan.target = ObjectId::random();
@@ -129,7 +137,7 @@ Result<Composer::Next> Composer::plan(db::Txn& txn, InodeNo ino) {
   }
   store.compose.insert(job);
   plan.job = job.id;
-  return Next{std::move(plan), false};
+  return Next{.plan = std::move(plan)};
 }
 
 Task<Result<void>> Composer::take(InodeNo ino) {
@@ -137,6 +145,7 @@ Task<Result<void>> Composer::take(InodeNo ino) {
       co_await database_.write([this, ino](db::Txn& txn) { return plan(txn, ino); });
   if (!next.ok()) co_return std::move(next).error();
   if (next->plan) co_return co_await compose_file(ino, std::move(*next->plan));
+  if (next->scattered) co_return co_await gather_file(ino);
   if (next->pieces) co_return co_await rewrite_file(ino);
   co_return ok();
 }
@@ -151,6 +160,21 @@ Task<Result<void>> Composer::rewrite_file(InodeNo ino) {
   }
   const int64_t due =
       clock_.now_ns() + (rewritten.ok() ? 0 : std::chrono::nanoseconds(kRetry).count());
+  const Result<void> queued = co_await database_.write([ino, due](db::Txn& txn) -> Result<void> {
+    db::ComposeStore(txn).enqueue(ino, due);
+    return ok();
+  });
+  co_return queued;
+}
+
+Task<Result<void>> Composer::gather_file(InodeNo ino) {
+  const Result<void> moved = co_await gatherer_.gather(ino);
+  if (!moved.ok()) {
+    failed_.add();
+    ASTER_LOG(warn, "gather_failed", {"ino", ino.value}, {"err", moved.error()});
+    co_return ok();  // it is queued for a later round
+  }
+  const int64_t due = clock_.now_ns() + std::chrono::nanoseconds(kNextPiece).count();
   const Result<void> queued = co_await database_.write([ino, due](db::Txn& txn) -> Result<void> {
     db::ComposeStore(txn).enqueue(ino, due);
     return ok();

@@ -6,11 +6,13 @@
 #include "server/db/compose_store.h"
 #include "server/primary/manifest_rewriter.h"
 #include "server/primary/namespace_service.h"
+#include "server/primary/policy_gatherer.h"
 
 namespace aster::primary {
 
 /// Turns files that were written in parts into one object each, and what else lies in many pieces
-/// into fewer (see ManifestRewriter).
+/// into fewer (see ManifestRewriter). Files that were written to two policies are brought under one
+/// first (see PolicyGatherer), a piece in a round: their queue row stays until that is done.
 ///
 /// A file is composed when its extents are two or more whole parts of one policy, in order, without
 /// gaps, from 0 to its end, each named by this file only, and all but the last a multiple of
@@ -35,6 +37,7 @@ class Composer {
       : database_(database),
         backends_(backends),
         clock_(clock),
+        gatherer_(database, backends, clock),
         rewriter_(database, backends, clock) {}
 
   /// Settles jobs whose outcome is unknown, then composes everything that is due.
@@ -55,10 +58,12 @@ class Composer {
     uint64_t size = 0;
     int64_t started = 0;
   };
-  /// What to do with a file that was due: compose it, see to its pieces, or nothing (now).
+  /// What to do with a file that was due: bring it under one policy, compose it, see to its pieces,
+  /// or nothing (now).
   struct Next {
     std::optional<Plan> plan;
     bool pieces = false;
+    bool scattered = false;
   };
 
   Task<Result<void>> recover();
@@ -66,6 +71,7 @@ class Composer {
   Task<Result<void>> take(InodeNo ino);
   Task<Result<void>> compose_file(InodeNo ino, Plan plan);
   Task<Result<void>> rewrite_file(InodeNo ino);
+  Task<Result<void>> gather_file(InodeNo ino);
   Result<Next> plan(db::Txn& txn, InodeNo ino);
   Result<std::optional<Plan>> load(uint64_t job);
   Task<Result<void>> settle(uint64_t job);
@@ -75,6 +81,7 @@ class Composer {
   db::Database& database_;
   ObjectBackends& backends_;
   const Clock& clock_;
+  PolicyGatherer gatherer_;
   ManifestRewriter rewriter_;
   metrics::Counter composed_;
   metrics::Counter failed_;

@@ -4,9 +4,7 @@
 
 #include "protocol/base/executor.h"
 #include "protocol/base/log.h"
-#include "protocol/checksum.h"
 #include "server/db/database.h"
-#include "server/primary/extent_map.h"
 #include "server/primary/mutation.h"
 #include "server/primary/object_backend.h"
 #include "server/primary/resolve_path.h"
@@ -20,14 +18,8 @@ using db::MigrationStore;
 
 /// Names of a directory per transaction.
 constexpr size_t kPage = 1000;
-/// A piece is in memory.
-constexpr uint64_t kPieceMax = 64ull << 20;
 constexpr std::chrono::seconds kRetry{30};
 constexpr std::chrono::milliseconds kSlice{200};  // of a wait: stop() interrupts it
-
-uint64_t round_up(uint64_t bytes) {
-  return (bytes + kBlockSize - 1) / kBlockSize * kBlockSize;
-}
 
 bool may_pass(const Error& error) {
   return error.code == Errc::unavailable || error.code == Errc::timeout ||
@@ -225,7 +217,7 @@ Task<Result<PolicyMigrator::Step>> PolicyMigrator::move_file(MigrationRow job) {
   if (!file.ok()) co_return file.error();
   if (!*file) co_return Step::done;
   const InodeNo ino = **file;
-  const Result<std::optional<Piece>> piece = next_piece(job, ino);
+  const Result<std::optional<PieceMover::Piece>> piece = next_piece(job, ino);
   if (!piece.ok()) co_return piece.error();
   if (*piece) {
     const SteadyTime began = clock_.steady();
@@ -247,90 +239,28 @@ Task<Result<PolicyMigrator::Step>> PolicyMigrator::move_file(MigrationRow job) {
   co_return Step::more;
 }
 
-Result<std::optional<PolicyMigrator::Piece>> PolicyMigrator::next_piece(const MigrationRow& job,
-                                                                        InodeNo file) {
+Result<std::optional<PieceMover::Piece>> PolicyMigrator::next_piece(const MigrationRow& job,
+                                                                    InodeNo file) {
   ASTER_TRY(const PolicyLimits limits, backends_.limits(job.policy));
-  const uint64_t most = std::min({limits.part_size, limits.max_object, kPieceMax});
-  const uint64_t part = std::max(most - most % kBlockSize, kBlockSize);
-  return database_.read([&](db::Txn& txn) -> Result<std::optional<Piece>> {
+  return database_.read([&](db::Txn& txn) -> Result<std::optional<PieceMover::Piece>> {
     const auto extent = MigrationStore(txn).first_elsewhere(file, job.policy);
-    if (!extent) return std::optional<Piece>();
-    db::ObjectStore objects(txn);
-    std::optional<db::ObjectRow> object = objects.find(extent->object);
-    if (!object) return fail(Errc::internal, "extent without object");
-    Piece piece;
-    piece.end = object->size;
-    if (object->size > part) {  // a small one goes as it is, with all the files that share it
-      piece.begin = extent->object_offset / kBlockSize * kBlockSize;
-      piece.end = std::min(
-          {object->size, piece.begin + part, round_up(extent->object_offset + extent->length)});
-    }
-    const uint64_t blocks = round_up(piece.end - piece.begin) / kBlockSize;
-    piece.crcs = objects.checksums(object->id, piece.begin / kBlockSize, blocks);
-    piece.object = std::move(*object);
+    if (!extent) return std::optional<PieceMover::Piece>();
+    ASTER_TRY(PieceMover::Piece piece,
+              PieceMover::cut(txn, *extent, limits, PieceMover::Take::object));
     return std::optional(std::move(piece));
   });
 }
 
-Task<Result<void>> PolicyMigrator::move_piece(const MigrationRow& job, Piece piece) {
-  ASTER_CO_TRY(const Bytes bytes, co_await read_piece(piece));
-  const ObjectId name = ObjectId::random();
-  const int64_t now = clock_.now_ns();
-  const uint64_t workspace = piece.object.workspace;
-  const PolicyId policy = job.policy;
-  const Result<uint64_t> target = co_await database_.write([=](db::Txn& txn) -> Result<uint64_t> {
-    db::FsStore store(txn);
-    store.workspaces.add_usage(workspace, {0, 0, 1});
-    return store.objects.insert_pending(name, workspace, policy, now);
-  });
-  if (!target.ok()) co_return target.error();
-  ASTER_CO_TRY(co_await backends_.write(policy, name, bytes));
-  const Result<void> adopted = co_await adopt(job, piece, *target);
-  co_return adopted;
-}
-
-// Nothing damaged gets a new, good checksum.
-Task<Result<Bytes>> PolicyMigrator::read_piece(const Piece& piece) {
-  const uint64_t length = piece.end - piece.begin;
-  ASTER_CO_TRY(const Bytes bytes, co_await backends_.read_range(
-                                      piece.object.policy, piece.object.name, piece.begin, length));
-  BlockChecksums sums;
-  sums.update(bytes.view());
-  if (bytes.size() != length || sums.finish() != piece.crcs) {
-    co_return fail(Errc::corrupt, "object " + piece.object.name.hex() +
-                                      " is not what was uploaded; nothing of it was moved");
-  }
-  co_return bytes;
-}
-
-Task<Result<void>> PolicyMigrator::adopt(const MigrationRow& job, const Piece& piece,
-                                         uint64_t target) {
-  const int64_t now = clock_.now_ns();
-  const Result<uint64_t> moved = co_await database_.write([&](db::Txn& txn) -> Result<uint64_t> {
-    db::FsStore store(txn);
-    MigrationStore jobs(txn);
-    store.workspaces.add_usage(piece.object.workspace, {0, 0, -1});
-    uint64_t bytes = 0;
-    for (const auto& reference : jobs.references(job.id, piece.object.id, piece.begin, piece.end)) {
-      const db::ExtentRow& e = reference.extent;
-      const uint64_t from = std::max(e.object_offset, piece.begin);
-      const uint64_t to = std::min(e.object_offset + e.length, piece.end);
-      const uint64_t at = e.offset + (from - e.object_offset);
-      ExtentMap map(store, reference.ino);
-      map.punch(at, at + (to - from));
-      map.fill({at, to - from, target, from - piece.begin});
-      map.settle(now);
-      bytes += to - from;
-    }
-    if (bytes == 0) {  // changed or removed meanwhile
-      store.objects.set_state(target, db::ObjectState::dead, now);
-      return bytes;
-    }
-    store.objects.make_live(target, piece.end - piece.begin, now);
-    store.objects.put_checksums(target, piece.crcs);
-    jobs.add_progress(job.id, {0, 0, 0, bytes}, now / 1'000'000'000);
-    return bytes;
-  });
+Task<Result<void>> PolicyMigrator::move_piece(const MigrationRow& job,
+                                              const PieceMover::Piece& piece) {
+  PieceMover::Adoption adoption;
+  adoption.references = [&](db::Txn& txn) {
+    return MigrationStore(txn).references(job.id, piece.object.id, piece.begin, piece.end);
+  };
+  adoption.moved = [&](db::Txn& txn, uint64_t bytes) {
+    MigrationStore(txn).add_progress(job.id, {0, 0, 0, bytes}, clock_.now_seconds());
+  };
+  const Result<uint64_t> moved = co_await mover_.move(piece, job.policy, adoption);
   if (!moved.ok()) co_return moved.error();
   co_return ok();
 }

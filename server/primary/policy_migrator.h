@@ -12,6 +12,7 @@
 #include "protocol/base/task.h"
 #include "server/db/migration_store.h"
 #include "server/primary/namespace_service.h"
+#include "server/primary/piece_mover.h"
 
 namespace aster::primary {
 
@@ -32,7 +33,11 @@ class PolicyMigrator {
  public:
   PolicyMigrator(db::Database& database, ObjectBackends& backends, Executor& executor,
                  const Clock& clock)
-      : database_(database), backends_(backends), executor_(executor), clock_(clock) {}
+      : database_(database),
+        backends_(backends),
+        executor_(executor),
+        clock_(clock),
+        mover_(database, backends, clock) {}
   ~PolicyMigrator() { stop(); }
 
   /// Goes on with the jobs there are; at most one call.
@@ -56,12 +61,6 @@ class PolicyMigrator {
   Task<Result<void>> run_jobs();
 
  private:
-  struct Piece {
-    db::ObjectRow object;
-    uint64_t begin = 0;  ///< in the object, at a block
-    uint64_t end = 0;
-    std::vector<uint32_t> crcs;
-  };
   enum class Step { more, done };
 
   void run(std::stop_token stop);
@@ -69,10 +68,8 @@ class PolicyMigrator {
   Task<Result<Step>> list_directory(db::MigrationRow job);
   Task<Result<Step>> move_file(db::MigrationRow job);
   /// The first bytes of the file that lie elsewhere; nullopt: none.
-  Result<std::optional<Piece>> next_piece(const db::MigrationRow& job, InodeNo file);
-  Task<Result<void>> move_piece(const db::MigrationRow& job, Piece piece);
-  Task<Result<Bytes>> read_piece(const Piece& piece);
-  Task<Result<void>> adopt(const db::MigrationRow& job, const Piece& piece, uint64_t target);
+  Result<std::optional<PieceMover::Piece>> next_piece(const db::MigrationRow& job, InodeNo file);
+  Task<Result<void>> move_piece(const db::MigrationRow& job, const PieceMover::Piece& piece);
   Task<Result<void>> note_failure(uint64_t job, const Error& error);
   /// Waits until the budget allows the next piece.
   Task<void> keep_rate(const db::MigrationRow& job, uint64_t bytes, SteadyTime began);
@@ -82,6 +79,7 @@ class PolicyMigrator {
   ObjectBackends& backends_;
   Executor& executor_;
   const Clock& clock_;
+  PieceMover mover_;
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::condition_variable_any changed_;

@@ -96,10 +96,11 @@ TEST_F(ComposerTest, files_that_do_not_qualify_stay) {
   ASSERT_TRUE(write(file_, 0, part('a', 3 * kBlockSize)).ok());
   ASSERT_TRUE(write(file_, kBlockSize, part('b'), true).ok());
   stays(3);  // a part that is not whole
-  ASSERT_TRUE(write(file_, 0, part('a')).ok());
+  ASSERT_TRUE(write(file_, 0, part('a', 2 * kBlockSize)).ok());
   backends_.knobs.lock()->second_policy_from = 1;
-  ASSERT_TRUE(write(file_, kBlockSize, part('b'), true).ok());
-  stays(2);  // two policies
+  backends_.knobs.lock()->limits.part_size = kBlockSize;
+  ASSERT_TRUE(write(file_, 2 * kBlockSize, part('b'), true).ok());
+  stays(2);  // two policies, and complete under the first
   backends_.knobs.lock()->limits.max_object = 2 * kBlockSize - 1;
   ASSERT_TRUE(write(file_, 0, part('a')).ok());
   ASSERT_TRUE(write(file_, kBlockSize, part('b'), true).ok());
