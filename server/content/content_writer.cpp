@@ -108,9 +108,10 @@ ContentWriter::ContentWriter(primary::NamespaceService& namespaces, ObjectPlaces
                              Executor& executor)
     : namespaces_(namespaces), places_(places), budget_(executor, kBufferBudget) {}
 
-Task<Result<void>> ContentWriter::refill(Upload& upload) {
+Task<Result<void>> ContentWriter::refill(Upload& upload, uint64_t at_hand) {
   if (!upload.granted.empty()) co_return ok();
-  fs::Grant grant{upload.near, upload.file_size, 1};
+  const uint64_t known = upload.incoming.offset + upload.done.size + at_hand;
+  fs::Grant grant{upload.near, std::max(upload.file_size, known), 1};
   if (upload.part_size != 0 && upload.incoming.length) {
     const uint64_t left = *upload.incoming.length - upload.done.size;
     grant.count = static_cast<uint32_t>(
@@ -135,7 +136,7 @@ Task<Result<void>> ContentWriter::store(Upload& upload, primary::ObjectUpload bo
 Task<Result<void>> ContentWriter::send_streamed(Upload& upload) {
   const uint64_t total = *upload.incoming.length;
   while (upload.done.size < total) {
-    ASTER_CO_TRY(co_await refill(upload));
+    ASTER_CO_TRY(co_await refill(upload, total - upload.done.size));
     const uint64_t length = std::min(upload.part_size, total - upload.done.size);
     const auto part = std::make_shared<PartSource>(upload.incoming.body, length);
     primary::ObjectUpload body{.body = part, .length = length};
@@ -168,7 +169,7 @@ Task<Result<void>> ContentWriter::send_buffered(Upload& upload) {
       co_return fail(Errc::too_large, "the body is larger than allowed");
     }
     for (size_t sent = 0; sent < filled;) {
-      ASTER_CO_TRY(co_await refill(upload));
+      ASTER_CO_TRY(co_await refill(upload, filled - sent));
       const size_t length = std::min<uint64_t>(upload.part_size, filled - sent);
       const Bytes bytes(piece, ByteView(*piece).subspan(sent, length));
       BlockChecksums sums;

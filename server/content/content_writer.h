@@ -56,7 +56,8 @@ class ContentWriter {
 
  private:
   struct Upload;
-  Task<Result<void>> refill(Upload& upload);
+  /// Asks for grants when there are none left; `at_hand` bytes follow what was stored.
+  Task<Result<void>> refill(Upload& upload, uint64_t at_hand);
   Task<Result<void>> send_streamed(Upload& upload);
   Task<Result<void>> send_buffered(Upload& upload);
   Task<Result<void>> store(Upload& upload, primary::ObjectUpload body,

@@ -87,6 +87,30 @@ TEST_F(ContentIo, a_body_of_unknown_length_is_cut_into_pieces) {
   EXPECT_TRUE(*read(*made) == bytes);
 }
 
+TEST_F(ContentIo, a_body_of_unknown_length_ends_where_its_size_belongs) {
+  backends_.knobs.lock()->limits.part_size = 2 * kMiB;
+  backends_.knobs.lock()->second_policy_from = 5 * kMiB;
+  const std::string bytes = some_bytes(9 * kMiB + 1);
+  Incoming incoming{std::make_shared<testing::StringSource>(bytes), std::nullopt};
+  auto up = run_blocking(writer_->upload(caller_, root_, std::move(incoming), 0));
+  ASSERT_TRUE(up.ok()) << up.error().message();
+  const auto made = run_blocking(writer_->create(caller_, attr(root_), "a", std::move(*up), {}));
+  ASSERT_TRUE(made.ok());
+  const auto in_small = [&] {
+    return sql<int>(
+        "SELECT count(*) FROM extents e JOIN objects o ON o.id=e.object "
+        "WHERE o.policy=1");
+  };
+  EXPECT_EQ(in_small(), 2) << "the first piece could have been all";
+  for (int i = 0; i < 4; ++i) {
+    clock_.advance(options_.compose_delay);
+    run_duties();
+  }
+  EXPECT_EQ(in_small(), 0);
+  EXPECT_EQ(manifest(made->ino).extents.size(), 1u);
+  EXPECT_TRUE(*read(*made) == bytes);
+}
+
 TEST_F(ContentIo, nobody_sees_a_name_before_all_of_its_content) {
   // More parts than one commit takes.
   backends_.knobs.lock()->limits.part_size = 2;
