@@ -1,9 +1,13 @@
+#include <fcntl.h>
+#include <sys/socket.h>
+
 #include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <unordered_set>
 
 #include "protocol/base/log.h"
+#include "protocol/base/unique_handle.h"
 #include "server/http/connection.h"
 #include "server/http/http_session.h"
 
@@ -80,6 +84,7 @@ class AsioServer final : public Server {
   void start_session(Socket socket);
   void stop_accepting();
   Result<void> listen_plain();
+  error_code open_acceptor(const tcp& protocol, error_code& error);
 
   const ServerOptions options_;
   /// Shared with connections: whoever hops to one may still be inside post() when the server ends.
@@ -108,7 +113,7 @@ Result<void> AsioServer::listen() {
       resolver.resolve(options_.host, std::to_string(options_.port), tcp::resolver::passive, error);
   if (error || found.empty()) return failed("resolve: ");
   const tcp::endpoint endpoint = *found.begin();
-  if (acceptor_.open(endpoint.protocol(), error)) return failed("");
+  if (open_acceptor(endpoint.protocol(), error)) return failed("");
   if (acceptor_.set_option(asio::socket_base::reuse_address(true), error)) return failed("");
   if (acceptor_.bind(endpoint, error)) return failed("");
   if (acceptor_.listen(asio::socket_base::max_listen_connections, error)) return failed("");
@@ -137,6 +142,14 @@ Result<void> AsioServer::listen_plain() {
   return plain_->listen();
 }
 
+// Asio opens sockets that a child process inherits, which would keep the port.
+error_code AsioServer::open_acceptor(const tcp& protocol, error_code& error) {
+  UniqueFd fd(::socket(protocol.family(), protocol.type() | SOCK_CLOEXEC, protocol.protocol()));
+  if (!fd) return error = error_code(errno, asio::error::get_system_category());
+  if (!acceptor_.assign(protocol, fd.get(), error)) (void)fd.release();
+  return error;
+}
+
 void AsioServer::accept_next() {
   if (!accepting_) return;
   acceptor_.async_accept(asio::make_strand(*io_), [this](error_code error, Socket socket) {
@@ -147,6 +160,8 @@ void AsioServer::accept_next() {
 void AsioServer::on_accept(error_code error, Socket socket) {
   if (!accepting_) return;
   if (!error) {
+    // A child process of this server has no business in its connections.
+    (void)::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
     start_session(std::move(socket));
     accept_next();
     return;

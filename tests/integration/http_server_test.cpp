@@ -1,8 +1,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <future>
 
@@ -481,6 +484,30 @@ TEST_F(HttpServer, refuses_connections_over_the_limit) {
   auto c = client();
   EXPECT_EQ(c.receive()->status, 503);
   EXPECT_EQ(a.exchange("GET /echo/ HTTP/1.1\r\n\r\n")->status, 200);
+}
+
+/// The descriptors of this process whose local port is `port`: listening, or accepted there.
+std::vector<int> sockets_on(uint16_t port) {
+  std::vector<int> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename().string());
+    sockaddr_in address{};
+    socklen_t size = sizeof(address);
+    const bool is_socket = ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    if (is_socket && address.sin_family == AF_INET && ntohs(address.sin_port) == port) {
+      found.push_back(fd);
+    }
+  }
+  return found;
+}
+
+TEST_F(HttpServer, child_processes_inherit_none_of_its_sockets) {
+  start_with();
+  auto c = client();
+  ASSERT_EQ(c.exchange("GET /echo/ HTTP/1.1\r\nHost: h\r\n\r\n")->status, 200);
+  const std::vector<int> sockets = sockets_on(server_->port());
+  EXPECT_EQ(sockets.size(), 2u) << "the listening one and the connection";
+  for (const int fd : sockets) EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0) << fd;
 }
 
 TEST_F(HttpServer, names_the_address_that_is_taken) {
