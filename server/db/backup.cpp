@@ -219,4 +219,13 @@ int64_t kept_since(Txn& txn, int64_t now) {
   return since;
 }
 
+int64_t kept_until(Txn& txn, int64_t now) {
+  int64_t until = now;
+  Query q = txn.query("SELECT value FROM settings WHERE key GLOB 'backup.hold.*'");
+  while (q.next()) {
+    if (const auto hold = parse_hold(q.view(0))) until = std::max(until, hold->second);
+  }
+  return until;
+}
+
 }  // namespace aster::db

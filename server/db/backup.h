@@ -51,4 +51,7 @@ std::filesystem::path unfinished_restore(const RestoreOptions& options);
 /// kept; INT64_MAX when there is none. `now` in ns. Forgets backups whose time is over.
 int64_t kept_since(Txn& txn, int64_t now);
 
+/// When the last backup that is kept at `now` is kept no more; `now` when there is none.
+int64_t kept_until(Txn& txn, int64_t now);
+
 }  // namespace aster::db

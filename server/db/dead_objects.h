@@ -13,7 +13,7 @@ struct DeadObject {
   uint64_t id = 0;  ///< this database's number
   ObjectId name;
   PolicyId policy;
-  int64_t since = 0;  ///< unix ns; when it was found to be unreferenced
+  int64_t since = 0;  ///< unix ns; when it was found to be unreferenced, or may be removed
 };
 
 /// Where an object is among the dead ones, which stand in the order of their deaths.
@@ -22,7 +22,6 @@ struct DeadPlace {
   uint64_t id = 0;
   auto operator<=>(const DeadPlace&) const = default;
 };
-inline constexpr DeadPlace kLastDead{INT64_MAX, INT64_MAX};
 
 /// At most `limit` of those in (after, up_to], in order. Targets and parts of compositions under
 /// way are not among them.

@@ -131,11 +131,13 @@ Task<Result<void>> Collector::mark_dead(db::ObjectState state, std::chrono::nano
 Task<Result<void>> Collector::remove_dead() {
   // Once round the line, from behind what was tried last: one unreachable follower does not keep
   // the others' garbage, and each object goes on saying how long it has been waiting.
+  // What a backup still names is dead from a time to come on.
   const db::DeadPlace began = tried_;
+  const db::DeadPlace now{clock_.now_ns(), INT64_MAX};
   bool again_from_start = false;
   size_t failures = 0;
   while (failures < kRemovalFailuresMax) {
-    const db::DeadPlace end = again_from_start ? began : db::kLastDead;
+    const db::DeadPlace end = again_from_start ? began : now;
     const Result<std::vector<db::DeadObject>> rows =
         database_.read([&](db::Txn& txn) -> Result<std::vector<db::DeadObject>> {
           return db::dead_objects(txn, tried_, end, kRemovalsAtOnce);

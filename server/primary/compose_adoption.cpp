@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "server/db/backup.h"
+
 namespace aster::primary {
 namespace {
 
@@ -85,9 +87,11 @@ Result<bool> adopt_composed(db::FsStore& store, uint64_t job, bool parts_kept, i
   store.objects.make_live(row->target, all.size, now);
   store.objects.add_refs(row->target, refs, now);
   store.objects.put_checksums(row->target, all.crcs);
+  // Nobody may name the parts again; a backup that is kept does.
+  const int64_t removable = parts_kept ? now : db::kept_until(store.txn, now);
   for (const ObjectRow& part : all.parts) {
     store.objects.add_refs(part.id, -static_cast<int64_t>(part.refs), now);
-    if (!parts_kept) store.objects.set_state(part.id, db::ObjectState::dead, now);
+    if (!parts_kept) store.objects.set_state(part.id, db::ObjectState::dead, removable);
   }
   store.compose.erase(job);
   return true;

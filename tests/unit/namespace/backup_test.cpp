@@ -110,6 +110,43 @@ TEST_F(Backups, keep_what_a_duty_drops_that_began_before_them) {
   EXPECT_EQ(content(ino), bytes);
 }
 
+TEST_F(Backups, keep_parts_whose_composition_lost_its_answer) {
+  const InodeNo ino = make(root_, "f").ino;
+  ASSERT_TRUE(write(ino, 0, std::string(kBlockSize, 'a')).ok());
+  ASSERT_TRUE(write(ino, kBlockSize, "tail", true).ok());
+  const std::string bytes = content(ino);
+  ASSERT_TRUE(back_up(std::chrono::hours(100)).ok());
+  backends_.knobs.lock()->compose_loses_answer = true;
+  clock_.advance(options_.compose_delay);
+  run_duties();
+  for (int round = 0; round < 3; ++round) {
+    clock_.advance(options_.object_grace * 2);
+    run_duties();
+  }
+  ASSERT_EQ(manifest(ino).extents.size(), 1u);
+  EXPECT_EQ(backends_.count(), 3u) << "the whole and the parts, which the backup names";
+  ASSERT_TRUE(restore().ok());
+  ASSERT_EQ(manifest(ino).extents.size(), 2u) << "the copy names the parts";
+  EXPECT_EQ(content(ino), bytes);
+}
+
+TEST_F(Backups, let_go_of_such_parts_when_their_time_is_over) {
+  const InodeNo ino = make(root_, "f").ino;
+  ASSERT_TRUE(write(ino, 0, std::string(kBlockSize, 'a')).ok());
+  ASSERT_TRUE(write(ino, kBlockSize, "tail", true).ok());
+  const std::string bytes = content(ino);
+  ASSERT_TRUE(back_up(std::chrono::hours(100)).ok());
+  backends_.knobs.lock()->compose_loses_answer = true;
+  clock_.advance(options_.compose_delay);
+  run_duties();
+  run_duties();
+  ASSERT_EQ(manifest(ino).extents.size(), 1u);
+  clock_.advance(std::chrono::hours(100));
+  run_duties();
+  EXPECT_EQ(backends_.count(), 1u);
+  EXPECT_EQ(content(ino), bytes);
+}
+
 TEST_F(Backups, have_everything_that_was_answered_before_they_began) {
   std::atomic<int> answered{0};
   std::jthread writer([&](std::stop_token stop) {
