@@ -16,6 +16,12 @@ uint64_t whole_blocks(uint64_t bytes) {
   return (bytes + kBlockSize - 1) / kBlockSize * kBlockSize;
 }
 
+std::vector<uint32_t> block_sums(const Bytes& bytes) {
+  BlockChecksums sums;
+  sums.update(bytes.view());
+  return sums.finish();
+}
+
 }  // namespace
 
 Result<PieceMover::Piece> PieceMover::cut(db::Txn& txn, const db::ExtentRow& extent,
@@ -40,7 +46,7 @@ Result<PieceMover::Piece> PieceMover::cut(db::Txn& txn, const db::ExtentRow& ext
 
 Task<Result<uint64_t>> PieceMover::move(const Piece& piece, PolicyId policy,
                                         const Adoption& adoption) {
-  ASTER_CO_TRY(const Bytes bytes, co_await read(piece));
+  ASTER_CO_TRY(Bytes bytes, co_await read(piece));
   const ObjectId name = ObjectId::random();
   const int64_t now = clock_.now_ns();
   const uint64_t workspace = piece.object.workspace;
@@ -50,7 +56,7 @@ Task<Result<uint64_t>> PieceMover::move(const Piece& piece, PolicyId policy,
     return store.objects.insert_pending(name, workspace, policy, now);
   });
   if (!target.ok()) co_return target.error();
-  ASTER_CO_TRY(co_await backends_.write(policy, name, bytes));
+  ASTER_CO_TRY(co_await write_checked(policy, name, piece, std::move(bytes)));
   const Result<uint64_t> adopted = co_await adopt(piece, *target, adoption);
   co_return adopted;
 }
@@ -59,13 +65,26 @@ Task<Result<Bytes>> PieceMover::read(const Piece& piece) {
   const uint64_t length = piece.end - piece.begin;
   ASTER_CO_TRY(const Bytes bytes, co_await backends_.read_range(
                                       piece.object.policy, piece.object.name, piece.begin, length));
-  BlockChecksums sums;
-  sums.update(bytes.view());
-  if (bytes.size() != length || sums.finish() != piece.crcs) {
+  if (bytes.size() != length || block_sums(bytes) != piece.crcs) {
     co_return fail(Errc::corrupt, "object " + piece.object.name.hex() +
                                       " is not what was uploaded; nothing of it was moved");
   }
   co_return bytes;
+}
+
+// The old object is collected once the copy is named, and not every storage checks what reaches
+// it: what it gives back decides.
+Task<Result<void>> PieceMover::write_checked(PolicyId policy, ObjectId name, const Piece& piece,
+                                             Bytes bytes) {
+  ASTER_CO_TRY(co_await backends_.write(policy, name, std::move(bytes)));
+  const uint64_t length = piece.end - piece.begin;
+  ASTER_CO_TRY(const Bytes copy, co_await backends_.read_range(policy, name, 0, length));
+  if (copy.size() != length || block_sums(copy) != piece.crcs) {
+    co_return fail(Errc::corrupt,
+                   "the new storage gives back other bytes than were written: the copy " +
+                       name.hex() + " is not used, the data stays where it was");
+  }
+  co_return ok();
 }
 
 Task<Result<uint64_t>> PieceMover::adopt(const Piece& piece, uint64_t target,

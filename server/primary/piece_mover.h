@@ -18,8 +18,8 @@ namespace aster::primary {
 /// gets a new, good checksum.
 ///
 /// What kill -9 leaves, by arrow:
-///   [T1: pending target] -> read, checked, written to the new storage: a pending object, which the
-///     collector removes like any grant that was not used
+///   [T1: pending target] -> read, checked, written to the new storage, read back and checked
+///     there: a pending object, which the collector removes like any grant that was not used
 ///   -> [T2: the extents that name bytes of the piece then name the new object]
 class PieceMover {
  public:
@@ -45,11 +45,12 @@ class PieceMover {
     std::function<void(db::Txn&, uint64_t bytes)> moved;  ///< not called for no bytes
   };
   /// Bytes of files that now lie there; 0: what named the piece changed or was removed meanwhile.
-  /// corrupt: the object is damaged.
+  /// corrupt: the object is damaged, or its copy was.
   Task<Result<uint64_t>> move(const Piece& piece, PolicyId policy, const Adoption& adoption);
 
  private:
   Task<Result<Bytes>> read(const Piece& piece);
+  Task<Result<void>> write_checked(PolicyId policy, ObjectId name, const Piece& piece, Bytes bytes);
   Task<Result<uint64_t>> adopt(const Piece& piece, uint64_t target, const Adoption& adoption);
 
   db::Database& database_;

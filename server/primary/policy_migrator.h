@@ -23,8 +23,9 @@ namespace aster::primary {
 /// What kill -9 leaves, by arrow:
 ///   job row -> files listed (directory by directory, one transaction each: the directory's row
 ///     goes, its files' and subdirectories' rows come) -> for each file, piece by piece:
-///   [T1: pending target] -> read, every block checked, written to the new storage: a pending
-///     object, which the collector removes like any grant that was not used
+///   [T1: pending target] -> read, every block checked, written to the new storage, read back and
+///     checked there: a pending object, which the collector removes like any grant that was not
+///     used
 ///   -> [T2: every extent of the job's files that names bytes of the piece names the new object]
 ///     after T2 the piece is done for ever; the old object is collected when nothing names it
 ///   -> file row removed. A round after a restart goes on with the first row that is there.

@@ -69,7 +69,10 @@ Task<Result<Bytes>> FakeObjectBackends::read_range(PolicyId, ObjectId object, ui
 Task<Result<void>> FakeObjectBackends::write(PolicyId, ObjectId object, Bytes bytes) {
   if (const auto hook = knobs.lock()->before_write) hook();
   if (const auto error = knobs.lock()->write_error) co_return *error;
-  put(object, std::string(as_text(bytes.view())));
+  std::string stored(as_text(bytes.view()));
+  const auto damage = knobs.lock()->damage_written;
+  if (damage) damage(stored);
+  put(object, std::move(stored));
   co_return ok();
 }
 

@@ -32,6 +32,8 @@ class FakeObjectBackends final : public primary::ObjectBackends {
     bool compose_loses_answer = false;   ///< done, but answered with timeout
     std::function<void()> before_compose_answers;
     std::function<void()> before_write;
+    /// Changes what write() stores; the call succeeds all the same.
+    std::function<void(std::string& bytes)> damage_written;
   };
 
   Guarded<Knobs> knobs;

@@ -157,6 +157,45 @@ TEST_F(PolicyMigratorTest, damaged_bytes_stay_where_they_are) {
   EXPECT_EQ(content(ino), bytes(1000, 'x'));
 }
 
+TEST_F(PolicyMigratorTest, copy_that_is_damaged_is_not_used) {
+  const std::string large = bytes(2 * kBlockSize + 10, 'x');
+  const InodeNo ino = file(root_, "f", large);
+  const std::vector<std::function<void(std::string&)>> damages = {
+      [](std::string& stored) { stored.back() ^= 1; },
+      [](std::string& stored) { stored.clear(); },
+      [](std::string& stored) { stored.assign(stored.size(), '\0'); },
+  };
+  const uint64_t id = begin("/f").id;
+  for (const auto& damage : damages) {
+    backends_.knobs.lock()->damage_written = damage;
+    (void)run_blocking(migrator_->run_jobs());
+    EXPECT_NE(job(id).problem, "");
+    EXPECT_EQ(under(2), 0u) << "nothing names the copy";
+    clock_.advance(options_.grant_lifetime + options_.object_grace * 2);
+    run_duties();
+    EXPECT_EQ(content(ino), large) << "the old data is kept";
+    if (job(id).state == MigrationState::failed) {
+      EXPECT_NE(job(id).problem.find("other bytes than were written"), std::string::npos);
+      ASSERT_TRUE(run_blocking(migrator_->resume(id)).ok());
+    }
+  }
+  backends_.knobs.lock()->damage_written = {};
+  ASSERT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+  EXPECT_EQ(job(id).state, MigrationState::done);
+  EXPECT_EQ(under(1), 0u);
+  EXPECT_EQ(content(ino), large);
+}
+
+TEST_F(PolicyMigratorTest, copy_that_is_damaged_fails_the_migration) {
+  const InodeNo ino = file(root_, "f", bytes(1000, 'x'));
+  const uint64_t id = begin("/f").id;
+  backends_.knobs.lock()->damage_written = [](std::string& stored) { stored[500] ^= 4; };
+  EXPECT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+  EXPECT_EQ(job(id).state, MigrationState::failed);
+  EXPECT_EQ(job(id).bytes_done, 0u);
+  EXPECT_EQ(content(ino), bytes(1000, 'x'));
+}
+
 TEST_F(PolicyMigratorTest, takes_versions_and_trash_along) {
   const InodeNo dir = make_dir(root_, "d").ino;
   const InodeNo ino = file(dir, "f", "first");
