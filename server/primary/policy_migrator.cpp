@@ -21,6 +21,10 @@ constexpr size_t kPage = 1000;
 constexpr std::chrono::seconds kRetry{30};
 constexpr std::chrono::milliseconds kSlice{200};  // of a wait: stop() interrupts it
 
+Task<void> sleep_on(Executor* executor, Duration length) {
+  co_await executor->sleep(length);
+}
+
 bool may_pass(const Error& error) {
   return error.code == Errc::unavailable || error.code == Errc::timeout ||
          error.code == Errc::io_error || error.code == Errc::interrupted;
@@ -45,6 +49,12 @@ void note_inode(db::FsStore& store, MigrationStore& jobs, const MigrationRow& jo
 }
 
 }  // namespace
+
+PolicyMigrator::PolicyMigrator(db::Database& database, ObjectBackends& backends, Executor& executor,
+                               const Clock& clock)
+    : PolicyMigrator(
+          database, backends, [&executor](Duration length) { return sleep_on(&executor, length); },
+          clock) {}
 
 void PolicyMigrator::start() {
   thread_ = std::jthread([this](std::stop_token stop) { run(stop); });
@@ -290,7 +300,9 @@ Task<void> PolicyMigrator::keep_rate(const MigrationRow& job, uint64_t bytes, St
   const SteadyTime until = began + std::chrono::duration_cast<Duration>(due);
   while (!stopping() && clock_.steady() < until) {
     const auto left = until - clock_.steady();
-    co_await executor_.sleep(std::min(kSlice, std::chrono::ceil<std::chrono::milliseconds>(left)));
+    const Duration slice =
+        std::min<Duration>(kSlice, std::chrono::ceil<std::chrono::milliseconds>(left));
+    co_await pause_(slice);
   }
 }
 

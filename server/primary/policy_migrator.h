@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -32,11 +33,16 @@ namespace aster::primary {
 /// T2 moves references wherever they are then, so a file that was changed meanwhile stays right.
 class PolicyMigrator {
  public:
+  /// Waits that long, in short pieces, so that stop() interrupts it.
+  using Pause = std::function<Task<void>(Duration)>;
+
   PolicyMigrator(db::Database& database, ObjectBackends& backends, Executor& executor,
-                 const Clock& clock)
+                 const Clock& clock);
+  /// Waits for its budget by `pause`, which has to move the clock.
+  PolicyMigrator(db::Database& database, ObjectBackends& backends, Pause pause, const Clock& clock)
       : database_(database),
         backends_(backends),
-        executor_(executor),
+        pause_(std::move(pause)),
         clock_(clock),
         mover_(database, backends, clock) {}
   ~PolicyMigrator() { stop(); }
@@ -78,7 +84,7 @@ class PolicyMigrator {
 
   db::Database& database_;
   ObjectBackends& backends_;
-  Executor& executor_;
+  const Pause pause_;
   const Clock& clock_;
   PieceMover mover_;
   std::atomic<bool> stopping_{false};

@@ -52,6 +52,24 @@ class PolicyMigratorTest : public testing::NamespaceFixture {
     store(ino, 0, bytes);
     return ino;
   }
+  /// Migrates with a rate, on a clock that only the migrator's waits move: how long they were.
+  Duration waits_at(uint64_t rate, const std::string& path) {
+    Duration waited{0};
+    migrator_ = std::make_unique<PolicyMigrator>(
+        *database_, backends_, [&](Duration length) { return note_pause(waited, length); }, clock_);
+    PolicyMigrator::Wanted wanted{caller_.workspace, path, PolicyId(2), rate};
+    EXPECT_TRUE(run_blocking(migrator_->add(std::move(wanted))).ok());
+    EXPECT_TRUE(run_blocking(migrator_->run_jobs()).ok());
+    migrator_.reset();
+    return waited;
+  }
+  Task<void> note_pause(Duration& waited, Duration length) {
+    EXPECT_GT(length.count(), 0);
+    EXPECT_LE(length, std::chrono::seconds(1)) << "stop() waits for it";
+    waited += length;
+    clock_.advance(length);
+    co_return;
+  }
   static std::string bytes(size_t size, char seed) {
     std::string out(size, '\0');
     for (size_t i = 0; i < size; ++i) out[i] = static_cast<char>(seed + i * 7 + i / 251);
@@ -241,6 +259,27 @@ TEST_F(PolicyMigratorTest, cancelled_jobs_stop_and_what_is_not_there_is_said) {
   EXPECT_EQ(content(ino), bytes(3 * kBlockSize, 'c'));
   EXPECT_TRUE(run_blocking(migrator_->add({caller_.workspace, "/nowhere", PolicyId(2), 0}))
                   .failed_with(Errc::not_found));
+}
+
+TEST_F(PolicyMigratorTest, waits_as_long_as_its_rate_demands) {
+  file(root_, "f", bytes(5 * kBlockSize, 'r'));
+  EXPECT_EQ(waits_at(kBlockSize / 4, "/f"), std::chrono::seconds(20));
+  EXPECT_EQ(under(2), 5 * kBlockSize);
+  file(root_, "g", bytes(5 * kBlockSize, 'g'));
+  EXPECT_EQ(waits_at(kBlockSize * 2, "/g"), std::chrono::milliseconds(2500));
+}
+
+TEST_F(PolicyMigratorTest, time_that_moving_took_counts_for_the_rate) {
+  file(root_, "f", bytes(5 * kBlockSize, 'r'));
+  backends_.knobs.lock()->before_write = [&] { clock_.advance(std::chrono::milliseconds(400)); };
+  EXPECT_EQ(waits_at(kBlockSize, "/f"), std::chrono::milliseconds(5 * 600));
+  file(root_, "g", bytes(5 * kBlockSize, 'g'));
+  EXPECT_EQ(waits_at(kBlockSize * 4, "/g"), Duration(0)) << "slower than its rate anyway";
+}
+
+TEST_F(PolicyMigratorTest, does_not_wait_without_a_rate) {
+  file(root_, "f", bytes(5 * kBlockSize, 'r'));
+  EXPECT_EQ(waits_at(0, "/f"), Duration(0));
 }
 
 TEST_F(PolicyMigratorTest, directories_choose_for_what_is_made_below) {
