@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "protocol/base/ids.h"
 #include "protocol/base/task.h"
@@ -19,6 +20,15 @@ struct GuestLock {
   bool deep = false;       ///< of a directory with everything below it
 };
 
+enum class LockHolder { none, mount, guest };
+
+/// Something locked below a directory.
+struct LockedBelow {
+  InodeNo ino;
+  std::vector<std::string> path;  ///< from the directory; one of them, of a file with more names
+  LockHolder holder = LockHolder::none;
+};
+
 /// Where such locks and the flock(2) and fcntl(2) locks of mounts meet: to mounts a guest's lock is
 /// one of the whole file, of both kinds. Thread-safe.
 class GuestLocks {
@@ -33,6 +43,11 @@ class GuestLocks {
   virtual void put(const GuestLock& lock) = 0;
   virtual void drop(InodeNo ino, const std::string& token) = 0;
   virtual bool held_by_mounts(InodeNo ino) const = 0;
+  /// Who has a lock of any kind on an inode that lies in the directories `above`. A mount is told
+  /// before a guest.
+  virtual LockHolder holder(InodeNo ino, const std::vector<InodeNo>& above) const = 0;
+  /// All that is locked itself below a directory, in no order.
+  virtual Task<Result<std::vector<LockedBelow>>> held_below(InodeNo directory) = 0;
 };
 
 /// Null for a service without locks.

@@ -143,7 +143,7 @@ bool LockTable::take(const GuestLock& lock) {
 // at.
 Task<Result<bool>> LockTable::take_deep(GuestLock lock) {
   if (!take(lock)) co_return false;
-  if (!any_below_) co_return true;
+  if (!below_) co_return true;
   std::vector<InodeNo> held;
   {
     fs::RangeLock whole;
@@ -155,11 +155,11 @@ Task<Result<bool>> LockTable::take_deep(GuestLock lock) {
       }
     }
   }
-  Result<bool> found = false;
-  if (!held.empty()) found = co_await any_below_(lock.ino, std::move(held));
-  if (!found.ok() || *found) drop(lock.ino, lock.token);
+  Result<std::vector<LockedBelow>> found = std::vector<LockedBelow>();
+  if (!held.empty()) found = co_await below_(lock.ino, std::move(held));
+  if (!found.ok() || !found->empty()) drop(lock.ino, lock.token);
   if (!found.ok()) co_return found.error();
-  co_return !*found;
+  co_return found->empty();
 }
 
 void LockTable::put(const GuestLock& lock) {
@@ -176,6 +176,41 @@ void LockTable::drop(InodeNo ino, const std::string& token) {
 bool LockTable::held_by_mounts(InodeNo ino) const {
   const auto state = state_.lock();
   return state->inodes[0].contains(ino.value) || state->inodes[1].contains(ino.value);
+}
+
+LockHolder LockTable::holder(InodeNo ino, const std::vector<InodeNo>& above) const {
+  if (held_by_mounts(ino)) return LockHolder::mount;
+  fs::LockRequest any;  // an exclusive one meets all
+  any.ino = ino;
+  any.exclusive = true;
+  const auto state = state_.lock();
+  const bool guest = guest_in_the_way(*state, any, above) != nullptr;
+  return guest ? LockHolder::guest : LockHolder::none;
+}
+
+std::vector<InodeNo> LockTable::all_held() const {
+  std::unordered_set<uint64_t> held;
+  const auto state = state_.lock();
+  for (const auto& kind : state->inodes) {
+    for (const auto& [ino, locks] : kind) held.insert(ino);
+  }
+  for (const auto& [ino, locks] : state->guests) held.insert(ino);
+  std::vector<InodeNo> all;
+  for (const uint64_t ino : held) all.emplace_back(ino);
+  return all;
+}
+
+Task<Result<std::vector<LockedBelow>>> LockTable::held_below(InodeNo directory) {
+  std::vector<LockedBelow> below;
+  std::vector<InodeNo> held = all_held();
+  if (!below_ || held.empty()) co_return below;
+  ASTER_CO_TRY(below, co_await below_(directory, std::move(held)));
+  const std::vector<InodeNo> nothing_above;
+  for (LockedBelow& one : below) one.holder = holder(one.ino, nothing_above);
+  std::erase_if(below, [](const LockedBelow& one) {
+    return one.holder == LockHolder::none;  // it has ended
+  });
+  co_return below;
 }
 
 void LockTable::keep(State& state, const fs::LockRequest& request, const fs::RangeLock& lock) {

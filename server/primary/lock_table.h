@@ -23,12 +23,13 @@ class LockTable final : public GuestLocks {
   /// Locks of one session; more are out_of_resources.
   static constexpr size_t kSessionMax = 65536;
 
-  /// Whether one of these inodes lies somewhere below a directory.
-  using AnyBelow = std::function<Task<Result<bool>>(InodeNo directory, std::vector<InodeNo>)>;
+  /// Those of some inodes that lie somewhere below a directory, with their paths.
+  using Below = std::function<Task<Result<std::vector<LockedBelow>>>(InodeNo directory,
+                                                                     std::vector<InodeNo>)>;
 
-  /// Without `any_below` deep locks end at the directory itself.
-  LockTable(Duration grace, const Clock& clock, AnyBelow any_below = {})
-      : grace_(grace), clock_(clock), any_below_(std::move(any_below)) {}
+  /// Without `below` deep locks end at the directory itself, and nothing is below one.
+  LockTable(Duration grace, const Clock& clock, Below below = {})
+      : grace_(grace), clock_(clock), below_(std::move(below)) {}
 
   /// A session of before the restart: it may come back for its locks.
   void restored(SessionId session);
@@ -52,6 +53,8 @@ class LockTable final : public GuestLocks {
   void put(const GuestLock& lock) override;
   void drop(InodeNo ino, const std::string& token) override;
   bool held_by_mounts(InodeNo ino) const override;
+  LockHolder holder(InodeNo ino, const std::vector<InodeNo>& above) const override;
+  Task<Result<std::vector<LockedBelow>>> held_below(InodeNo directory) override;
 
  private:
   struct Owner {
@@ -75,6 +78,8 @@ class LockTable final : public GuestLocks {
   /// The guest's lock that stands in the way of one of a mount.
   const GuestLock* guest_in_the_way(const State& state, const fs::LockRequest& request,
                                     const std::vector<InodeNo>& above) const;
+  /// Whatever has a lock on it, its own or a guest's.
+  std::vector<InodeNo> all_held() const;
   static uint64_t mark_of(const State& state) { return state.deep_now == 0 ? 0 : state.deep_taken; }
   static void add(State& state, const GuestLock& lock);
   static void remove(State& state, InodeNo ino, const std::string& token);
@@ -84,7 +89,7 @@ class LockTable final : public GuestLocks {
 
   const Duration grace_;
   const Clock& clock_;
-  const AnyBelow any_below_;
+  const Below below_;
   Guarded<State> state_;
 };
 

@@ -48,7 +48,7 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
             [this](SessionId id, uint64_t lease) { hub_.announce(id, lease); })),
         locks_(options.lease_term, clock,
                [this](InodeNo directory, std::vector<InodeNo> inodes) {
-                 return any_below(directory, std::move(inodes));
+                 return held_below(directory, std::move(inodes));
                }),
         runner_({options.compose_delay, kComposeIdle}, options, backends, hub_, *leases_, clock),
         kept_collector_(options, database, backends, clock),
@@ -104,7 +104,7 @@ class SqlNamespaceService final : public NamespaceService, public NamespaceMeter
                               bool stop_on_error, RecallPtr& kept);
   Result<Answers> read_all(const Caller& caller, std::span<const fs::BatchItem> items,
                            bool stop_on_error);
-  Task<Result<bool>> any_below(InodeNo directory, std::vector<InodeNo> inodes);
+  Task<Result<std::vector<LockedBelow>>> held_below(InodeNo directory, std::vector<InodeNo> inodes);
   void wake_composer(std::span<const fs::BatchItem> items);
   Task<Result<void>> collect();
   Task<Result<void>> compose();
@@ -423,13 +423,15 @@ Task<Result<fs::LockAnswer>> SqlNamespaceService::lock(Caller caller, fs::LockRe
   }
 }
 
-Task<Result<bool>> SqlNamespaceService::any_below(InodeNo directory, std::vector<InodeNo> inodes) {
-  auto body = [&](db::Txn& txn) -> Result<bool> {
+Task<Result<std::vector<LockedBelow>>> SqlNamespaceService::held_below(
+    InodeNo directory, std::vector<InodeNo> inodes) {
+  auto body = [&](db::Txn& txn) -> Result<std::vector<LockedBelow>> {
+    std::vector<LockedBelow> below;
     for (const InodeNo ino : inodes) {
-      const auto above = db::directories_above(txn, ino);
-      if (std::find(above.begin(), above.end(), directory) != above.end()) return true;
+      auto path = db::path_below(txn, directory, ino);
+      if (path) below.push_back({ino, std::move(*path)});
     }
-    return false;
+    return below;
   };
   co_return co_await executor_.run([&] { return database_.read(body); });
 }

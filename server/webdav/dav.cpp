@@ -256,6 +256,25 @@ Result<void> Dav::may_remove(const Exchange& exchange, const content::Spot& spot
   return may_change(exchange, locks_.covering(parent_place(exchange, spot)));
 }
 
+Task<Result<content::Failures>> Dav::held_by_mounts_below(const Exchange& exchange,
+                                                          const content::Spot& spot) const {
+  content::Failures failures;
+  if (!spot.is_directory()) co_return failures;
+  ASTER_CO_TRY(const auto held, co_await locks_.held_by_mounts_below(spot.node->ino));
+  const std::vector<Lock> below = locks_.below(node_place(exchange, spot));
+  for (const primary::LockedBelow& one : held) {
+    const bool weighed = std::any_of(below.begin(), below.end(), [&](const Lock& lock) {
+      return lock.ino == one.ino && is_submitted(exchange, lock);
+    });
+    if (weighed) continue;
+    content::Path path = spot.path;
+    path.insert(path.end(), one.path.begin(), one.path.end());
+    failures.push_back(
+        {std::move(path), Error{Errc::locked, "a program on a mount has locked it"}});
+  }
+  co_return failures;
+}
+
 http::Response Dav::multistatus(const content::Failures& failures, const Exchange& exchange) const {
   std::string body(kMultistatusHead);
   for (const content::Failure& failure : failures) {

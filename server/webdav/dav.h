@@ -85,6 +85,9 @@ class Dav {
   Result<void> may_write(const Exchange& exchange, const content::Spot& spot) const;
   /// For everything at and below what is there, and its name.
   Result<void> may_remove(const Exchange& exchange, const content::Spot& spot) const;
+  /// What lies below a collection and is locked by a program on a mount, as spare_mounts() has it.
+  Task<Result<content::Failures>> held_by_mounts_below(const Exchange& exchange,
+                                                       const content::Spot& spot) const;
 
   Task<Result<fs::Attr>> store(Exchange& exchange, content::Spot spot, content::Uploaded content);
   struct Transfer;

@@ -48,6 +48,11 @@ Task<Result<Dav::Transfer>> Dav::plan_transfer(Exchange& exchange, bool is_move)
   } else {
     ASTER_CO_TRY(may_write(exchange, plan.to));
   }
+  ASTER_CO_TRY(content::Failures held, co_await held_by_mounts_below(exchange, plan.to));
+  if (is_move && held.empty()) {
+    ASTER_CO_TRY(held, co_await held_by_mounts_below(exchange, plan.from));
+  }
+  if (!held.empty()) plan.refused = multistatus(held, exchange);
   co_return plan;
 }
 

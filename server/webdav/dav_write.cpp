@@ -130,6 +130,9 @@ Task<Result<http::Response>> Dav::remove(Exchange& exchange) {
     co_return fail(Errc::precondition_failed, "the file is another one than expected");
   }
   ASTER_CO_TRY(may_remove(exchange, spot));
+  // None of it goes: what is above a locked member has to stay, the rest can wait for it.
+  ASTER_CO_TRY(const content::Failures held, co_await held_by_mounts_below(exchange, spot));
+  if (!held.empty()) co_return multistatus(held, exchange);
   const LockPlace place = node_place(exchange, spot);
   const content::Failures failures = co_await exchange.tree.remove(spot);
   if (failures.size() == 1 && failures[0].path == spot.path) co_return failures[0].error;

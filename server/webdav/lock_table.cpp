@@ -78,6 +78,17 @@ std::vector<Lock> LockTable::below(const LockPlace& place) const {
   return found;
 }
 
+Task<Result<std::vector<primary::LockedBelow>>> LockTable::held_by_mounts_below(
+    InodeNo directory) const {
+  std::vector<primary::LockedBelow> held;
+  if (guests_ == nullptr) co_return held;
+  ASTER_CO_TRY(held, co_await guests_->held_below(directory));
+  std::erase_if(held, [](const primary::LockedBelow& one) {
+    return one.holder != primary::LockHolder::mount;
+  });
+  co_return held;
+}
+
 bool LockTable::in_the_way(const Locks& locks, const Lock& wanted) const {
   const LockPlace place{wanted.workspace, wanted.ino, wanted.above};
   return std::any_of(locks.begin(), locks.end(), [&](const Lock& lock) {

@@ -47,6 +47,8 @@ class LockTable {
   bool held_by_mounts(InodeNo ino) const {
     return guests_ != nullptr && guests_->held_by_mounts(ino);
   }
+  /// What programs on mounts have locked below a collection.
+  Task<Result<std::vector<primary::LockedBelow>>> held_by_mounts_below(InodeNo directory) const;
 
   /// `locked` when another one is in the way: exclusive beside anything, deep over what is locked
   /// below. Token and end are filled in; out_of_resources.

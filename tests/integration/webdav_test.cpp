@@ -440,11 +440,15 @@ class WebdavAndMount : public Webdav {
     session_ = opened.data.at("session").to_number<uint64_t>();
     root_ = opened.data.at("root").to_number<uint64_t>();
   }
-  /// Of "name" or "directory/name".
+  /// Of "name" or "directory/name", with as many directories as there are.
   uint64_t inode(const std::string& path) {
-    const size_t slash = path.find('/');
-    if (slash == std::string::npos) return inode(root_, path);
-    return inode(inode(root_, path.substr(0, slash)), path.substr(slash + 1));
+    uint64_t at = root_;
+    for (size_t begin = 0; begin <= path.size();) {
+      const size_t end = std::min(path.find('/', begin), path.size());
+      at = inode(at, path.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    return at;
   }
   uint64_t inode(uint64_t parent, const std::string& name) {
     const boost::json::value lookup{{"op", "lookup"}, {"parent", parent}, {"name", name}};
@@ -522,6 +526,54 @@ TEST_F(WebdavAndMount, a_lock_of_a_mount_keeps_webdav_from_locking_and_changing)
   }
   EXPECT_EQ(dav("PUT", "/f", "two").status, 204);
   EXPECT_EQ(dav("LOCK", "/f", kLockBody).status, 200);
+}
+
+TEST_F(WebdavAndMount, a_lock_of_a_mount_below_keeps_a_collection_whole) {
+  for (const char* path : {"/d", "/d/e", "/other"}) ASSERT_EQ(dav("MKCOL", path).status, 201);
+  for (const char* path : {"/d/e/f%20%3C", "/d/g", "/other/h", "/file"}) put(path, "one");
+  const auto told = [](const ApiAnswer& answer) {
+    EXPECT_EQ(answer.status, 207) << answer.body;
+    EXPECT_NE(answer.body.find("<D:href>/webdav/d/e/f%20%3C</D:href>"
+                               "<D:status>HTTP/1.1 423 Locked</D:status>"),
+              std::string::npos)
+        << answer.body;
+    EXPECT_EQ(answer.body.find("<D:response>"), answer.body.rfind("<D:response>"));
+  };
+  const HeaderList onto{{"Destination", dav_url("/d")}};
+  for (const bool whole : {false, true}) {
+    const Wish held{.exclusive = whole, .whole = whole};
+    ASSERT_TRUE(mount_locks("d/e/f <", held));
+    told(dav("DELETE", "/d"));
+    told(dav("DELETE", "/d/e"));
+    told(dav("MOVE", "/d", {}, {{"Destination", dav_url("/elsewhere")}}));
+    told(dav("MOVE", "/other", {}, onto));
+    told(dav("COPY", "/other", {}, onto));
+    told(dav("MOVE", "/file", {}, onto));
+    told(dav("COPY", "/file", {}, onto));
+    EXPECT_EQ(dav("GET", "/d/e/f%20%3C").body, "one");
+    EXPECT_EQ(dav("GET", "/d/g").body, "one") << "nothing beside it went either";
+    EXPECT_EQ(dav("GET", "/other/h").body, "one");
+    EXPECT_EQ(dav("GET", "/file").body, "one");
+    EXPECT_EQ(dav("COPY", "/d", {}, {{"Destination", dav_url("/copy")}}).status, 201);
+    EXPECT_EQ(dav("DELETE", "/copy").status, 204) << "the copy is nobody's";
+    ASSERT_TRUE(mount_locks("d/e/f <", {.unlock = true, .whole = whole}));
+  }
+  EXPECT_EQ(dav("COPY", "/other", {}, onto).status, 204);
+  EXPECT_EQ(dav("DELETE", "/d").status, 204);
+}
+
+TEST_F(WebdavAndMount, a_shared_lock_beside_that_of_a_mount_lets_its_holder_remove_the_collection) {
+  ASSERT_EQ(dav("MKCOL", "/d").status, 201);
+  put("/d/f", "one");
+  ASSERT_TRUE(mount_locks("d/f", {.exclusive = false}));
+  std::string body = kLockBody;
+  body.replace(body.find("exclusive"), 9, "shared");
+  const ApiAnswer locked = dav("LOCK", "/d/f", body);
+  ASSERT_EQ(locked.status, 200) << locked.body;
+  const std::string condition =
+      "<" + dav_url("/d/f") + "> (" + header_of(locked, "Lock-Token") + ")";
+  EXPECT_EQ(dav("DELETE", "/d").status, 423);
+  EXPECT_EQ(dav("DELETE", "/d", {}, {{"If", condition}}).status, 204);
 }
 
 TEST_F(WebdavAndMount, a_restart_forgets_no_lock) {

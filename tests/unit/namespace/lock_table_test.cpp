@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "tests/support/fake_clock.h"
 
 namespace aster::primary {
@@ -157,13 +159,15 @@ TEST_F(Locks, a_guest_and_a_mount_keep_each_other_out) {
 /// Directories 1 > 2; the file 10 lies in 2, the file 20 in 1.
 class DeepLocks : public Locks {
  protected:
-  static Task<Result<bool>> below(InodeNo directory, std::vector<InodeNo> inodes) {
+  static Task<Result<std::vector<LockedBelow>>> below(InodeNo directory,
+                                                      std::vector<InodeNo> inodes) {
+    std::vector<LockedBelow> found;
     for (const InodeNo ino : inodes) {
       for (const InodeNo above : above_of(ino)) {
-        if (above == directory) co_return true;
+        if (above == directory) found.push_back({ino, {std::to_string(ino.value)}});
       }
     }
-    co_return false;
+    co_return found;
   }
   static std::vector<InodeNo> above_of(InodeNo ino) {
     if (ino.value == 10) return {InodeNo(2), InodeNo(1)};
@@ -197,6 +201,37 @@ TEST_F(DeepLocks, keep_mounts_out_below_and_are_kept_out_by_them) {
   EXPECT_FALSE(guest_gets("a", 2));
   EXPECT_TRUE(mount_gets(10, true, true));
   EXPECT_TRUE(guest_gets("a", 2));
+}
+
+TEST_F(DeepLocks, what_is_locked_below_tells_who_has_it) {
+  ASSERT_TRUE(mount_gets(10, false)) << "to read is enough";
+  ASSERT_TRUE(deep.take({"a", InodeNo(20), true, clock.now_seconds() + 60}));
+  const auto holders = [&](uint64_t directory) {
+    std::map<std::string, LockHolder> by_path;
+    const auto below = run_blocking(deep.held_below(InodeNo(directory))).value();
+    for (const LockedBelow& one : below) by_path[one.path.front()] = one.holder;
+    return by_path;
+  };
+  using Holders = std::map<std::string, LockHolder>;
+  EXPECT_EQ(holders(1), (Holders{{"10", LockHolder::mount}, {"20", LockHolder::guest}}));
+  EXPECT_EQ(holders(2), (Holders{{"10", LockHolder::mount}}));
+  EXPECT_EQ(holders(3), Holders());
+  clock.advance(std::chrono::seconds(61));
+  EXPECT_EQ(holders(1), (Holders{{"10", LockHolder::mount}})) << "the guest's has ended";
+  ASSERT_TRUE(mount_gets(10, false, true));
+  EXPECT_EQ(holders(1), Holders());
+}
+
+TEST_F(DeepLocks, a_holder_is_on_the_inode_or_deep_above_it) {
+  const std::vector<InodeNo> above = above_of(InodeNo(10));
+  EXPECT_EQ(deep.holder(InodeNo(10), above), LockHolder::none);
+  ASSERT_TRUE(deep.take({"shallow", InodeNo(1), true, clock.now_seconds() + 60}));
+  EXPECT_EQ(deep.holder(InodeNo(10), above), LockHolder::none);
+  ASSERT_TRUE(guest_gets("a", 2, false));
+  EXPECT_EQ(deep.holder(InodeNo(10), above), LockHolder::guest) << "to read is enough";
+  ASSERT_TRUE(mount_gets(10, false));
+  EXPECT_EQ(deep.holder(InodeNo(10), above), LockHolder::mount);
+  EXPECT_EQ(deep.holder(InodeNo(20), {}), LockHolder::none);
 }
 
 TEST_F(DeepLocks, readers_share) {
