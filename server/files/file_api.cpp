@@ -43,6 +43,18 @@ Result<uint64_t> number_of(const QueryList& query, std::string_view name, uint64
   return *number;
 }
 
+Result<void> judge_holder(primary::LockHolder holder, const content::Path& path) {
+  const std::string where = " (" + content::encode_path(path) + ")";
+  switch (holder) {
+    case primary::LockHolder::none: return ok();
+    case primary::LockHolder::mount:
+      return fail(Errc::locked, "a program on a mount has locked it" + where);
+    case primary::LockHolder::guest:
+      return fail(Errc::locked, "a WebDAV client has locked it" + where);
+  }
+  return ok();
+}
+
 /// What the failures of many steps are told as: the first, and where it was.
 Result<void> outcome_of(const content::Failures& failures) {
   if (failures.empty()) return ok();
@@ -58,6 +70,7 @@ Result<void> outcome_of(const content::Failures& failures) {
 FileApi::FileApi(const primary::FrontEndParts& parts, FileApiOptions options)
     : parts_(parts),
       options_(options),
+      locks_(primary::guest_locks_of(parts.namespaces)),
       places_(
           parts.database,
           [&backends = parts.backends](PolicyId policy) { return backends.driver(policy); },
@@ -121,6 +134,23 @@ FileApi::Answer FileApi::admit_and_run(http::Request& request, Method method) {
 Task<Result<content::Spot>> FileApi::spot_of(Exchange& exchange) {
   ASTER_CO_TRY(content::Path path, content::decode_path(exchange.rest));
   co_return co_await exchange.tree.find(std::move(path));
+}
+
+Result<void> FileApi::spare_locks(const content::Spot& spot) const {
+  if (locks_ == nullptr || !spot.node) return ok();
+  std::vector<InodeNo> above;
+  for (const fs::Attr& directory : spot.above) above.push_back(directory.ino);
+  return judge_holder(locks_->holder(spot.node->ino, above), spot.path);
+}
+
+Task<Result<void>> FileApi::spare_locks_below(const content::Spot& spot) const {
+  ASTER_CO_TRY(spare_locks(spot));
+  if (locks_ == nullptr || !spot.is_directory()) co_return ok();
+  ASTER_CO_TRY(const auto held, co_await locks_->held_below(spot.node->ino));
+  if (held.empty()) co_return ok();
+  content::Path path = spot.path;
+  path.insert(path.end(), held.front().path.begin(), held.front().path.end());
+  co_return judge_holder(held.front().holder, path);
 }
 
 FileApi::Answer FileApi::download(Exchange& exchange) {
@@ -187,6 +217,7 @@ FileApi::Answer FileApi::upload(Exchange& exchange) {
   if (content::judge_conditions(request, existing) != content::Verdict::go_on) {
     co_return fail(Errc::precondition_failed, "the file is another one than expected");
   }
+  ASTER_CO_TRY(spare_locks(spot));
   const bool conditional = request.header("If-Match") || request.header("If-None-Match");
   content::Incoming incoming{request.body, request.content_length, limit_};
   const InodeNo near = existing != nullptr ? existing->ino : spot.parent().ino;
@@ -197,6 +228,7 @@ FileApi::Answer FileApi::upload(Exchange& exchange) {
     const bool replaces = spot.is_file();
     Result<fs::Attr> stored = fail(Errc::internal);
     if (replaces) {
+      ASTER_CO_TRY(spare_locks(spot));  // taken while the bytes came in
       content::CommitOptions options;
       if (conditional) options.base = spot.node->data_version;
       stored = co_await writer_.replace(exchange.caller, spot.node->ino, uploaded, options);
@@ -223,6 +255,7 @@ FileApi::Answer FileApi::remove(Exchange& exchange) {
   if (content::judge_conditions(exchange.request, &*spot.node) != content::Verdict::go_on) {
     co_return fail(Errc::precondition_failed, "the file is another one than expected");
   }
+  ASTER_CO_TRY(co_await spare_locks_below(spot));
   if (spot.is_directory() && !recursive) {
     fs::Rmdir rmdir{spot.parent().ino, spot.name()};
     const auto removed =
@@ -238,7 +271,7 @@ FileApi::Answer FileApi::remove(Exchange& exchange) {
   co_return reply(200, {});
 }
 
-Task<Result<FileApi::Transfer>> FileApi::plan_transfer(Exchange& exchange) {
+Task<Result<FileApi::Transfer>> FileApi::plan_transfer(Exchange& exchange, bool is_move) {
   ASTER_CO_TRY(const std::string body,
                co_await primary::read_body(exchange.request, primary::kMaxApiBody));
   ASTER_CO_TRY(const json::object object, parse_json_object(body, primary::kMaxApiBody));
@@ -261,9 +294,11 @@ Task<Result<FileApi::Transfer>> FileApi::plan_transfer(Exchange& exchange) {
     co_return fail(Errc::bad_request, "\"from\" and \"to\" contain one another");
   }
   if (!plan.to.has_parent) co_return fail(Errc::not_found, "the folder above \"to\" is missing");
+  if (is_move) ASTER_CO_TRY(co_await spare_locks_below(plan.from));
   if (!plan.to.node) co_return plan;
   if (!overwrite) co_return fail(Errc::exists, "something is at \"to\": overwrite replaces it");
   if (plan.to.is_fixed) co_return fail(Errc::forbidden, "the root cannot be replaced");
+  ASTER_CO_TRY(co_await spare_locks_below(plan.to));
   // A file takes the place of a file in one step; whatever else is there goes first.
   if (plan.to.is_file() && plan.from.is_file()) co_return plan;
   const content::Failures failures = co_await exchange.tree.remove(plan.to);
@@ -273,7 +308,7 @@ Task<Result<FileApi::Transfer>> FileApi::plan_transfer(Exchange& exchange) {
 }
 
 FileApi::Answer FileApi::copy(Exchange& exchange) {
-  ASTER_CO_TRY(Transfer plan, co_await plan_transfer(exchange));
+  ASTER_CO_TRY(Transfer plan, co_await plan_transfer(exchange, false));
   content::Path target = plan.to.path;
   const content::Failures failures =
       co_await exchange.tree.copy(std::move(plan.from), std::move(plan.to), true);
@@ -284,7 +319,7 @@ FileApi::Answer FileApi::copy(Exchange& exchange) {
 }
 
 FileApi::Answer FileApi::move(Exchange& exchange) {
-  ASTER_CO_TRY(Transfer plan, co_await plan_transfer(exchange));
+  ASTER_CO_TRY(Transfer plan, co_await plan_transfer(exchange, true));
   if (plan.from.is_fixed) co_return fail(Errc::forbidden, "the root cannot be moved");
   const content::Path target = plan.to.path;
   ASTER_CO_TRY(const fs::Attr moved,

@@ -8,6 +8,7 @@
 #include "server/content/tree.h"
 #include "server/db/upload_store.h"
 #include "server/primary/front_end.h"
+#include "server/primary/guest_locks.h"
 
 namespace aster::files {
 
@@ -60,11 +61,16 @@ class FileApi final : public primary::FrontEnd {
     content::Spot from;
     content::Spot to;
   };
-  Task<Result<Transfer>> plan_transfer(Exchange& exchange);
+  Task<Result<Transfer>> plan_transfer(Exchange& exchange, bool is_move);
+  /// `locked` while a program on a mount or a WebDAV client has a lock on what is there.
+  Result<void> spare_locks(const content::Spot& spot) const;
+  /// The same for all below, too.
+  Task<Result<void>> spare_locks_below(const content::Spot& spot) const;
   Task<Result<db::UploadRow>> upload_of(Exchange& exchange);
 
   const primary::FrontEndParts parts_;
   const FileApiOptions options_;
+  primary::GuestLocks* const locks_;  ///< of everybody; may be null
   content::ObjectPlaces places_;
   content::ContentReader reader_;
   content::ContentWriter writer_;

@@ -172,6 +172,11 @@ FileApi::Answer FileApi::complete_upload(Exchange& exchange) {
     fs::Lookup lookup{upload.folder, upload.name};
     ASTER_CO_TRY(const fs::Attr there, co_await content::call<fs::Attr>(
                                            parts_.namespaces, exchange.caller, std::move(lookup)));
+    ASTER_CO_TRY(content::Path named, content::decode_path(upload.path));
+    ASTER_CO_TRY(content::Spot spot, co_await exchange.tree.find(std::move(named)));
+    if (!spot.has_parent || spot.parent().ino != folder.ino) spot.above = {folder};  // it moved
+    spot.node = there;
+    ASTER_CO_TRY(spare_locks(spot));
     stored = co_await writer_.replace(exchange.caller, there.ino, std::move(whole), options);
   }
   if (!stored.ok()) co_return stored.error();

@@ -23,7 +23,7 @@ struct LockPlace {
 
 /// The locks of WebDAV clients. Mounts meet those on a resource itself as locks of the whole file,
 /// and theirs stand in the way here, those below a collection in the way of a deep lock. The file
-/// API obeys none. Looked up in memory, kept in the database so that a restart ends none.
+/// API obeys both. Looked up in memory, kept in the database so that a restart ends none.
 /// Thread-safe.
 class LockTable {
  public:

@@ -90,6 +90,116 @@ TEST_F(FileApi, an_upload_is_completed_once_although_the_answer_was_lost) {
   EXPECT_EQ(call("GET", "/files/c").body, "somebody else's");
 }
 
+/// Beside a session of a mount and a WebDAV client, both ann's.
+class FileApiLocks : public FileApi {
+ protected:
+  void SetUp() override {
+    FileApi::SetUp();
+    const ApiAnswer opened = api("POST", "/api/v1/fs/session", R"({"client":"mount"})");
+    ASSERT_EQ(opened.status, 200) << opened.body;
+    session_ = opened.data.at("session").to_number<uint64_t>();
+    for (const char* folder : {"/folders/d/e?parents=true", "/folders/other"}) {
+      ASSERT_EQ(call("POST", folder).status, 201);
+    }
+    for (const char* file : {"/files/f", "/files/d/e/f", "/files/other/f", "/files/g"}) {
+      ASSERT_EQ(call("PUT", file, "one").status, 201);
+    }
+  }
+  void mount_locks(const std::string& path, bool exclusive, bool unlock = false) {
+    const ApiAnswer info = call("GET", "/info" + path);
+    const json::object lock{{"session", session_}, {"ino", info.data.at("id")}, {"owner", 7},
+                            {"length", 1},         {"exclusive", exclusive},    {"unlock", unlock}};
+    const ApiAnswer answer = api("POST", "/api/v1/fs/lock", json::serialize(lock));
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    EXPECT_TRUE(answer.data.at("granted").as_bool()) << answer.body;
+  }
+  ApiAnswer webdav(const std::string& method, const std::string& path, std::string body,
+                   HeaderList headers) {
+    headers.emplace_back("Authorization", "Basic " + encode_base64("ann:ann's password"));
+    return send(method, primary_url() + "/webdav" + path, std::move(body), std::move(headers));
+  }
+  std::string webdav_locks(const std::string& path) {
+    const ApiAnswer answer =
+        webdav("LOCK", path,
+               R"(<D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope>)"
+               R"(<D:locktype><D:write/></D:locktype></D:lockinfo>)",
+               {{"Depth", "infinity"}});
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return header_of(answer, "Lock-Token");
+  }
+  void webdav_unlocks(const std::string& path, const std::string& lock) {
+    ASSERT_EQ(webdav("UNLOCK", path, {}, {{"Lock-Token", lock}}).status, 204);
+  }
+  ApiAnswer transfer(const char* what, const char* from, const char* to) {
+    const json::object body{{"from", from}, {"to", to}, {"overwrite", true}};
+    return call("POST", what, json::serialize(body));
+  }
+  static void refused(const ApiAnswer& answer, const std::string& because) {
+    EXPECT_EQ(answer.status, 423) << answer.body;
+    EXPECT_NE(answer.body.find(R"("code":"locked")"), std::string::npos) << answer.body;
+    EXPECT_NE(answer.body.find(because), std::string::npos) << answer.body;
+  }
+  void file_is_spared(const std::string& because) {
+    refused(call("PUT", "/files/f", "two"), because);
+    refused(call("DELETE", "/files/f"), because);
+    refused(transfer("/move", "/f", "/h"), because);
+    refused(transfer("/move", "/g", "/f"), because);
+    refused(transfer("/copy", "/g", "/f"), because);
+    refused(transfer("/copy", "/d", "/f"), because);
+    const std::string upload = "/uploads/" + begin("/f", 3, true);
+    ASSERT_EQ(call("PUT", upload + "/0", "two").status, 200);
+    refused(call("POST", upload + "/complete"), because);
+    EXPECT_EQ(call("DELETE", upload).status, 200);
+    EXPECT_EQ(call("GET", "/files/f").body, "one") << "reading is free";
+    EXPECT_EQ(call("PUT", "/files/g", "one").status, 200) << "other files are";
+    EXPECT_EQ(transfer("/copy", "/f", "/copy").status, 201);
+  }
+  void folder_is_spared(const std::string& because) {
+    refused(call("DELETE", "/files/d?recursive=true"), because);
+    refused(transfer("/move", "/d", "/h"), because);
+    refused(transfer("/move", "/other", "/d"), because);
+    refused(transfer("/copy", "/other", "/d"), because);
+    refused(transfer("/copy", "/g", "/d"), because);
+    EXPECT_EQ(call("GET", "/files/d/e/f").body, "one");
+    EXPECT_EQ(call("GET", "/files/other/f").body, "one");
+    EXPECT_EQ(call("PUT", "/files/d/new", "x").status, 201) << "it takes new files";
+    EXPECT_EQ(call("DELETE", "/files/d/new").status, 200);
+  }
+
+ private:
+  uint64_t session_ = 0;
+};
+
+TEST_F(FileApiLocks, what_a_mount_has_locked_stays_as_it_is) {
+  for (const bool exclusive : {false, true}) {
+    mount_locks("/f", exclusive);
+    file_is_spared("a program on a mount has locked it (/f)");
+    mount_locks("/f", exclusive, true);
+    mount_locks("/d/e/f", exclusive);
+    folder_is_spared("a program on a mount has locked it (/d/e/f)");
+    mount_locks("/d/e/f", exclusive, true);
+  }
+  EXPECT_EQ(call("PUT", "/files/f", "two").status, 200);
+  EXPECT_EQ(call("DELETE", "/files/d?recursive=true").status, 200);
+}
+
+TEST_F(FileApiLocks, what_a_webdav_client_has_locked_stays_as_it_is) {
+  std::string lock = webdav_locks("/f");
+  file_is_spared("a WebDAV client has locked it (/f)");
+  webdav_unlocks("/f", lock);
+  lock = webdav_locks("/d/e/f");
+  folder_is_spared("a WebDAV client has locked it (/d/e/f)");
+  webdav_unlocks("/d/e/f", lock);
+  lock = webdav_locks("/d");
+  const std::string deep = "a WebDAV client has locked it (/d/e/f)";
+  refused(call("PUT", "/files/d/e/f", "two"), deep);
+  refused(call("DELETE", "/files/d/e/f"), deep);
+  refused(call("DELETE", "/files/d?recursive=true"), "a WebDAV client has locked it (/d)");
+  webdav_unlocks("/d", lock);
+  EXPECT_EQ(call("PUT", "/files/f", "two").status, 200);
+  EXPECT_EQ(call("DELETE", "/files/d?recursive=true").status, 200);
+}
+
 TEST_F(FileApi, folders_are_made_listed_and_removed) {
   EXPECT_EQ(call("POST", "/folders/a/b/c").status, 404);
   EXPECT_EQ(call("POST", "/folders/a/b/c?parents=true").status, 201);
