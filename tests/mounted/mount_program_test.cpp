@@ -191,6 +191,49 @@ TEST_F(MountProgram, verifies_files_down_to_the_nodes_disk) {
   unmount();
 }
 
+TEST_F(MountProgram, verify_looks_into_the_cache_behind_the_pages_of_the_kernel) {
+  set_up_drive();
+  ASSERT_EQ(mount_drive(), 0) << output();
+  std::string content = "the beginning of a file";
+  content.resize(300'000, 'c');
+  write_file(place() + "/f", content);
+  EXPECT_TRUE(read_file(place() + "/f") == content);
+  unmount();
+  std::string damaged;
+  for (const auto& entry : std::filesystem::directory_iterator(dir / "cache/segments")) {
+    std::string bytes = read_file(entry.path());
+    const size_t at = bytes.find(content.substr(0, 1000));
+    if (at == std::string::npos) continue;
+    bytes[at + 500] ^= 1;
+    write_file(entry.path(), bytes);
+    damaged = entry.path();
+  }
+  ASSERT_FALSE(damaged.empty()) << "the file is in the cache";
+  std::filesystem::remove(dir / "log");
+  ASSERT_EQ(mount_drive(), 0) << output();
+  EXPECT_EQ(verify(place()), 1);
+  EXPECT_NE(output().find(place() + ": its cache on this machine had 1 damaged blocks, which were "
+                                    "fetched anew\n1 files, 1 objects, 300000 bytes compared, "
+                                    "1 findings\n"),
+            std::string::npos)
+      << output();
+  EXPECT_NE(output().find("the cache on this machine was damaged"), std::string::npos) << output();
+  EXPECT_NE(read_file(place() + "/.aster/cache").find("disk_corrupt_blocks\t1\n"),
+            std::string::npos);
+  EXPECT_TRUE(read_file(place() + "/f") == content);
+  EXPECT_EQ(verify(place()), 0) << output();
+
+  // The pages of the kernel have the file now; the cache is asked all the same.
+  const auto memory_hits = [this] {
+    const std::string stats = read_file(place() + "/.aster/cache");
+    return std::stoul(stats.substr(stats.find("memory_hits\t") + 12));
+  };
+  const size_t before = memory_hits();
+  EXPECT_EQ(verify(place()), 0) << output();
+  EXPECT_GE(memory_hits(), before + 3) << "blocks of the file";
+  unmount();
+}
+
 TEST_F(MountProgram, verify_and_sync_show_their_progress_at_a_terminal_only) {
   set_up_drive();
   ASSERT_EQ(mount_drive(), 0) << output();
