@@ -499,6 +499,57 @@ TEST_F(ServersAway, what_could_not_be_sent_stays_for_the_next_mount) {
   EXPECT_EQ(end(mounted), 0) << output();
 }
 
+TEST_F(ServersAway, status_tells_what_is_unsent_and_sync_waits_until_it_is_sent) {
+  const auto aster = [&](std::vector<std::string> words) {
+    ::unlink((dir / "out_of_aster").c_str());
+    Process::Options options;
+    words.insert(words.begin(), ASTER_CLI_PROGRAM);
+    words.insert(words.end(),
+                 {"--server", primary_url(), "--token-file", (dir / "token").string()});
+    options.argv = std::move(words);
+    options.env = {{"ASTER_CONFIG_DIR", dir / "config"}};
+    options.output = dir / "out_of_aster";
+    return std::move(Process::spawn(std::move(options)).value());
+  };
+  /// What `aster status` says of this mount.
+  const auto status = [&] {
+    EXPECT_EQ(aster({"status"}).wait(), 0);
+    const std::string text = read_file(dir / "out_of_aster");
+    const size_t at = text.find(place() + " (");
+    EXPECT_NE(at, std::string::npos) << text;
+    return at == std::string::npos ? text : text.substr(at, text.find('\n', at) - at);
+  };
+  Process mounted = mount_through_proxy(",durability=local");
+  UniqueFd file = create("file");
+  ASSERT_TRUE(file);
+  EXPECT_EQ(aster({"sync", "--wait", place()}).wait(), 0);
+  EXPECT_EQ(status(), place() + " (everything is at the servers)");
+  proxy->cut();
+  ASSERT_TRUE(put(file, "kept"));
+  file.reset();
+  const std::string unsent = status();
+  EXPECT_EQ(unsent.find(place() + " (local: 0 files unsent, 1 files and 0 names with "), 0u)
+      << unsent;
+  EXPECT_EQ(aster({"sync", place()}).wait(), 1);
+  EXPECT_NE(read_file(dir / "out_of_aster").find(place() + ": not everything could be sent (local"),
+            std::string::npos)
+      << read_file(dir / "out_of_aster");
+  Process waiting = aster({"sync", "--wait", place()});
+  const auto failed_syncs = [&] {
+    // NAME, count, failures, ...
+    const std::string statistics = read_file(place() + "/.aster/statistics");
+    const size_t at = statistics.find("\nsetxattr\t");
+    if (at == std::string::npos) return 0;
+    return std::stoi(statistics.substr(statistics.find('\t', at + 10) + 1));
+  };
+  while (failed_syncs() < 2) ::usleep(1000);  // the first was that without --wait
+  proxy->restore();
+  EXPECT_EQ(waiting.wait(), 0) << read_file(dir / "out_of_aster");
+  EXPECT_EQ(read_file(dir / "out_of_aster"), place() + ": remote\n");
+  EXPECT_EQ(status(), place() + " (everything is at the servers)");
+  EXPECT_EQ(end(mounted), 0) << output();
+}
+
 TEST_F(ServersAway, umount_waits_and_says_what_is_left) {
   const auto umount = [&] {
     Process::Options options;
