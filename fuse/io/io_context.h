@@ -59,6 +59,8 @@ class IoContext : public std::enable_shared_from_this<IoContext> {
   std::atomic<uint64_t> bytes_uploaded = 0;
   std::atomic<uint64_t> corrupt_blocks = 0;
   std::atomic<uint64_t> failed_uploads = 0;
+  /// When a follower last took an object.
+  std::atomic<SteadyTime> last_upload = SteadyTime::min();
   UnsentErrors unsent_errors;
 
   /// One exchange that stop() ends.

@@ -11,9 +11,9 @@ constexpr uint32_t kGrantsAtOnce = 64;
 
 }  // namespace
 
-Task<Uploader::Outcome> Packer::upload(UploadObjectPtr object, InodeNo ino) {
+Task<Uploader::Outcome> Packer::upload(UploadObjectPtr object, InodeNo ino, SteadyTime asked) {
   const auto self = shared_from_this();
-  Item item{std::move(object), ino, {}};
+  Item item{std::move(object), ino, asked, {}};
   const Completion<Uploader::Outcome> done = item.done;
   {
     std::lock_guard lock(mutex_);
@@ -57,7 +57,7 @@ Task<void> Packer::send(std::vector<Item> items) {
     pack->size += item.object->size;
   }
   const GrantHint hint{kSmallFile, kGrantsAtOnce, items.front().ino};
-  Uploader::Outcome outcome = co_await uploader_.upload(pack, hint);
+  Uploader::Outcome outcome = co_await uploader_.upload(pack, hint, items.front().asked);
   if (outcome.failed_with(Errc::unsupported)) {
     not_before_ = (context_->clock.steady() + kNoSharing).time_since_epoch().count();
   }

@@ -26,14 +26,16 @@ class Packer : public std::enable_shared_from_this<Packer> {
 
   /// False while the primary wants no sharing.
   bool usable() const { return context_->clock.steady().time_since_epoch().count() >= not_before_; }
-  /// As Uploader::upload; sets object->base. unsupported when it must travel alone, with its body
-  /// untouched. All of a pack go on before any of them has a request of its own under way.
-  Task<Uploader::Outcome> upload(UploadObjectPtr object, InodeNo ino);
+  /// As Uploader::upload, with the deadline of whoever of the pack asked first; sets object->base.
+  /// unsupported when it must travel alone, with its body untouched. All of a pack go on before any
+  /// of them has a request of its own under way.
+  Task<Uploader::Outcome> upload(UploadObjectPtr object, InodeNo ino, SteadyTime asked);
 
  private:
   struct Item {
     UploadObjectPtr object;
     InodeNo ino;
+    SteadyTime asked;
     Completion<Uploader::Outcome> done;
   };
   static constexpr size_t kUnderWay = 2;

@@ -63,12 +63,13 @@ void RemoteFile::start_uploads(std::vector<UploadObjectPtr> objects) {
 
 Task<void> RemoteFile::run_upload(UploadObjectPtr object, GrantHint hint, bool packed) {
   const auto self = shared_from_this();
+  const SteadyTime asked = context_->clock.steady();
   Uploader::Outcome outcome = Error{Errc::unsupported, {}};
   if (packed) {
-    outcome = co_await packer_->upload(object, ino_);
+    outcome = co_await packer_->upload(object, ino_, asked);
   }
   if (!outcome.ok() && (!packed || outcome.failed_with(Errc::unsupported))) {
-    outcome = co_await uploader_.upload(object, hint);
+    outcome = co_await uploader_.upload(object, hint, asked);
   }
   settle(object, outcome);
   --context_->uploads_under_way;

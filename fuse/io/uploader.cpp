@@ -104,11 +104,17 @@ std::vector<uint32_t> block_checksums(const std::vector<Bytes>& pieces) {
 
 }  // namespace
 
-Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint) {
+SteadyTime Uploader::deadline_since(SteadyTime asked) const {
+  return std::max(asked, context_->last_upload.load()) + context_->options.timeout;
+}
+
+Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint, SteadyTime asked) {
   co_await context_->upload_slots.acquire(1);
   const BudgetShare slot(context_->upload_slots, 1);
   co_await context_->upload_memory.acquire(object->size);
   const BudgetShare memory(context_->upload_memory, object->size);
+  const SteadyTime deadline = deadline_since(asked);
+  if (context_->clock.steady() >= deadline) co_return fail(Errc::timeout, "upload: no progress");
   if (object->size > kBlockSize) co_await context_->executor.hop();
   const Result<std::shared_ptr<const LoadedBody>> body =
       co_await LoadedBody::load(context_, object);
@@ -116,13 +122,13 @@ Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint)
   const std::vector<Bytes>& pieces = (*body)->pieces();
   std::vector<uint32_t> checksums = block_checksums(pieces);
   const uint32_t crc = crc32c_of_blocks(checksums, object->size);
-  const SteadyTime deadline = context_->clock.steady() + context_->options.timeout;
   Backoff backoff;
   for (;;) {
     ASTER_CO_TRY(fs::UploadGrant grant, co_await grants_.take(object->size, hint, deadline));
     const ObjectId id = grant.object;
-    const Result<void> sent = co_await put(pieces, std::move(grant), crc);
+    const Result<void> sent = co_await put(pieces, std::move(grant), crc, deadline);
     if (sent.ok()) {
+      context_->last_upload = context_->clock.steady();
       auto access = std::make_shared<fs::ObjectAccess>();
       access->id = id;
       access->size = object->size;
@@ -142,7 +148,8 @@ Task<Uploader::Outcome> Uploader::upload(UploadObjectPtr object, GrantHint hint)
   }
 }
 
-Task<Result<void>> Uploader::put(std::vector<Bytes> pieces, fs::UploadGrant grant, uint32_t crc) {
+Task<Result<void>> Uploader::put(std::vector<Bytes> pieces, fs::UploadGrant grant, uint32_t crc,
+                                 SteadyTime deadline) {
   HttpClientRequest request;
   // Checked by our followers and passed on by a relay; others skip a header that they do not know.
   request.headers.emplace_back(kCrc32cHeader, crc32c_hex(crc));
@@ -152,10 +159,13 @@ Task<Result<void>> Uploader::put(std::vector<Bytes> pieces, fs::UploadGrant gran
   for (const Bytes& piece : pieces) size += piece.size();
   request.body = std::move(pieces);
   request.max_body = 64 << 10;
-  const auto timeout = context_->options.timeout;
-  request.total_timeout = timeout * (1 + static_cast<int64_t>(size / kBytesPerTimeout));
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(deadline - context_->clock.steady());
+  if (left.count() <= 0) co_return fail(Errc::timeout, "upload");
+  const int64_t more = static_cast<int64_t>(size / kBytesPerTimeout);
+  request.total_timeout = left + context_->options.timeout * more;
   request.stall_timeout =
-      std::max(std::chrono::seconds(1), std::chrono::ceil<std::chrono::seconds>(timeout));
+      std::max(std::chrono::seconds(1), std::chrono::ceil<std::chrono::seconds>(left));
   ASTER_FAULT_POINT("upload.before_put");
   ASTER_CO_TRY(const HttpClientResponse response, co_await context_->exchange(std::move(request)));
   ASTER_FAULT_POINT("upload.after_put");

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What programs on a mount wait for when the servers do not answer, and that they can be ended:
-deadlines_test.py SERVER MOUNT_PROGRAM. The primary is stopped (SIGSTOP), so that it takes
-connections and never answers. Needs root and /dev/fuse (else exit status 77)."""
+deadlines_test.py SERVER MOUNT_PROGRAM, both in their places of one build directory. The primary, or
+a follower, is stopped (SIGSTOP), so that it takes connections and never answers. Needs root and
+/dev/fuse (else exit status 77)."""
 
 import errno
 import os
@@ -10,10 +11,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "crash")]
+import processes  # noqa: E402
 from three_mounts import Drive  # noqa: E402
 
 TIMEOUT = 3  # of the mounts
@@ -139,6 +143,58 @@ class Deadlines(unittest.TestCase):
             relay.cut()
         (self.on("a") / "after").write_text("text")
         self.assertEqual((self.on("b") / "after").read_text(), "text")
+
+
+class SilentFollower(unittest.TestCase):
+    """A follower that takes connections and never answers, while the primary works."""
+
+    CLOSERS = 64  # eight for every upload slot
+
+    def setUp(self):
+        self.drive = processes.Drive(pathlib.Path(Deadlines.server).resolve().parent.parent,
+                                     f",timeout={TIMEOUT}s")
+        self.addCleanup(shutil.rmtree, self.drive.folder, ignore_errors=True)
+        self.addCleanup(self.drive.close)
+        self.drive.start("mount")
+
+    def open_all(self):
+        """Every other file is small enough to share an object with others."""
+        files = []
+        for number in range(self.CLOSERS):
+            fd = os.open(self.drive.mountpoint / f"f{number}", os.O_CREAT | os.O_WRONLY)
+            os.write(fd, b"x" * (100 if number % 2 else 200000))
+            files.append(fd)
+        return files
+
+    def close_all(self, files):
+        """The error of each close(2), None for none."""
+        errors = {}
+
+        def close(fd):
+            try:
+                os.close(fd)
+                errors[fd] = None
+            except OSError as error:
+                errors[fd] = error.errno
+        threads = [threading.Thread(target=close, args=(fd,)) for fd in files]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=PATIENCE)
+        return list(errors.values())
+
+    def test_closers_that_wait_for_each_other_end_with_the_deadline(self):
+        files = self.open_all()
+        follower = self.drive.processes["follower"]
+        follower.send_signal(signal.SIGSTOP)
+        self.addCleanup(follower.send_signal, signal.SIGCONT)
+        begun = time.monotonic()
+        errors = self.close_all(files)
+        # Eight deadlines one after the other, if each was to begin with the turn.
+        self.assertLess(time.monotonic() - begun, 2 * TIMEOUT + 5)
+        self.assertEqual(errors, [errno.EIO] * self.CLOSERS)
+        follower.send_signal(signal.SIGCONT)
+        self.assertEqual(self.drive.unmount(), 0)  # all of it was kept, and went
 
 
 def os_close(fd):

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <functional>
@@ -26,7 +27,8 @@ class FakeFollower final : public HttpClient {
     std::string url;
     uint64_t first = 0;  ///< GET: range
     uint64_t last = 0;
-    uint64_t bytes = 0;  ///< body up or down
+    uint64_t bytes = 0;                    ///< body up or down
+    std::chrono::milliseconds patience{};  ///< its total timeout
   };
   /// What happens to an exchange instead of being served; nullopt lets it pass.
   using Hook = std::function<std::optional<Result<HttpClientResponse>>(const Exchange&)>;
@@ -78,6 +80,8 @@ class FakeFollower final : public HttpClient {
   bool has_virtual(const std::string& url) const { return state_.lock()->virtuals.contains(url); }
 
   std::vector<Exchange> log() const { return state_.lock()->log; }
+  /// Exchanges that had to wait.
+  std::vector<Exchange> held() const { return state_.lock()->held; }
   size_t count(const std::string& method) const {
     const auto state = state_.lock();
     size_t n = 0;
@@ -97,7 +101,7 @@ class FakeFollower final : public HttpClient {
   using HttpClient::send;
   Task<Result<HttpClientResponse>> send(HttpClientRequest request, CancelToken cancel) override {
     Exchange exchange = parse(request);
-    const std::optional<Completion<Errc>> gate = gate_for(exchange.method);
+    const std::optional<Completion<Errc>> gate = gate_for(exchange);
     if (gate) {
       cancel.on_cancel([gate] { gate->set(Errc::interrupted); });
       if (request.total_timeout.count() > 0) {
@@ -145,6 +149,7 @@ class FakeFollower final : public HttpClient {
     std::map<std::string, Virtual> virtuals;
     std::map<std::string, int> puts;
     std::vector<Exchange> log;
+    std::vector<Exchange> held;
     std::vector<Corruption> corruptions;
     std::vector<Completion<Errc>> waiting;
     std::string held_method;
@@ -158,11 +163,13 @@ class FakeFollower final : public HttpClient {
       std::sscanf(range->c_str(), "bytes=%lu-%lu", &exchange.first, &exchange.last);
     }
     for (const Bytes& piece : request.body) exchange.bytes += piece.size();
+    exchange.patience = request.total_timeout;
     return exchange;
   }
-  std::optional<Completion<Errc>> gate_for(const std::string& method) {
+  std::optional<Completion<Errc>> gate_for(const Exchange& exchange) {
     auto state = state_.lock();
-    if (state->held_method != method) return std::nullopt;
+    if (state->held_method != exchange.method) return std::nullopt;
+    state->held.push_back(exchange);
     state->waiting.emplace_back();
     changed_.notify_all();
     return state->waiting.back();

@@ -231,6 +231,64 @@ TEST(Failure, silent_follower_ends_with_an_error_at_the_deadline) {
   EXPECT_TRUE(in_some_tries([&] { return read(*drive.open(attr), 0, 10); }));
 }
 
+// What all uploads together may wait for a follower that hangs, in units of the timeout, when files
+// of this size are flushed at the same time and few of them have their turn.
+double waited_for_silence(uint64_t file_size) {
+  constexpr int kFiles = 12;
+  DriveOptions options;
+  options.io.timeout = std::chrono::milliseconds(1000);
+  options.io.parallel_uploads = 1;
+  Drive drive(options);
+  drive.follower.hold("PUT");
+  std::vector<std::shared_ptr<FileContent>> files;
+  std::vector<std::future<Result<void>>> flushed;
+  for (int i = 0; i < kFiles; ++i) {
+    files.push_back(drive.new_file());
+    EXPECT_TRUE(write(*files.back(), 0, std::string(file_size, 'x')).ok());
+  }
+  for (const auto& file : files) flushed.push_back(in_background(file->flush(false)));
+  for (auto& one : flushed) EXPECT_TRUE(one.get().failed_with(Errc::timeout));
+  std::chrono::milliseconds waited{};
+  for (const FakeFollower::Exchange& one : drive.follower.held()) waited += one.patience;
+  // Nothing is lost, and nothing that failed stands in the way of what comes next.
+  drive.follower.release();
+  for (const auto& file : files) {
+    EXPECT_TRUE(file->dirty());
+    EXPECT_TRUE(in_some_tries([&] { return flush(*file); }));
+  }
+  return static_cast<double>(waited.count()) / 1000;
+}
+
+TEST(Failure, who_waits_for_an_upload_slot_waits_no_longer_than_the_deadline) {
+  EXPECT_LT(waited_for_silence(2 * kBlockSize), 5);  // 12 when each has its own from its turn on
+}
+
+TEST(Failure, who_waits_for_a_pack_waits_no_longer_than_the_deadline) {
+  EXPECT_LT(waited_for_silence(100), 2.5);  // 3: two packs of one, then one of all others
+}
+
+TEST(Failure, what_is_queued_goes_on_while_objects_arrive) {
+  constexpr size_t kFiles = 6;
+  DriveOptions options;
+  options.io.timeout = std::chrono::milliseconds(3000);
+  options.io.parallel_uploads = 1;
+  Drive drive(options);
+  // All together take more than any could wait in silence.
+  drive.follower.set_hook([](const FakeFollower::Exchange& exchange) -> Served {
+    if (exchange.method == "PUT") std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    return std::nullopt;
+  });
+  std::vector<std::shared_ptr<FileContent>> files;
+  std::vector<std::future<Result<void>>> flushed;
+  for (size_t i = 0; i < kFiles; ++i) {
+    files.push_back(drive.new_file());
+    ASSERT_TRUE(write(*files.back(), 0, std::string(2 * kBlockSize, 'x')).ok());
+  }
+  for (const auto& file : files) flushed.push_back(in_background(file->flush(false)));
+  for (auto& one : flushed) EXPECT_TRUE(one.get().ok());
+  EXPECT_EQ(drive.follower.count("PUT"), kFiles);
+}
+
 TEST(Failure, answer_of_another_length_or_range_is_an_error) {
   Drive drive;
   const fs::Attr attr = drive.primary.create_with(some_bytes(kMiB));
