@@ -16,9 +16,9 @@ using db::PurgeRow;
 using db::PurgeStore;
 
 /// Names per transaction: a few milliseconds of the writer's time.
-constexpr size_t kStep = 500;
+constexpr size_t kPurgeStep = 500;
 /// As often as the collector works, on which each purge waits.
-constexpr std::chrono::seconds kPeriod{30};
+constexpr std::chrono::seconds kPurgePeriod{30};
 
 constexpr std::string_view kUserMark = "user:";  // in names of purges; teams have no ':'
 
@@ -71,7 +71,7 @@ void remove_name(db::FsStore& store, InodeNo parent, const std::string& name, In
 bool remove_some(db::FsStore& store, PurgeStore& purges, uint64_t workspace, int64_t now) {
   const std::optional<PurgeStore::Directory> at = purges.deepest(workspace);
   if (!at) return false;
-  const auto entries = store.inodes.list(at->ino, 0, kStep);
+  const auto entries = store.inodes.list(at->ino, 0, kPurgeStep);
   for (const fs::DirEntry& entry : entries) {
     if (entry.attr.type == fs::FileType::directory) {
       purges.push(workspace, {entry.attr.ino, at->ino, entry.name});
@@ -115,7 +115,7 @@ TreePurger::TreePurger(db::Database& database, db::AccountStore& audit, Executor
       audit_(audit),
       executor_(executor),
       clock_(clock),
-      duty_("purger", kPeriod, [this] { return round(); }) {}
+      duty_("purger", kPurgePeriod, [this] { return round(); }) {}
 
 Task<Result<PurgeRow>> TreePurger::purge_team(uint64_t team) {
   const int64_t now = clock_.now_ns();
@@ -151,7 +151,7 @@ Task<Result<void>> TreePurger::work_on(const PurgeRow& purge) {
         [workspace = purge.workspace, now](db::Txn& txn) -> Result<Outcome> {
           db::FsStore store(txn);
           PurgeStore purges(txn);
-          if (purges.doom_kept(workspace, kStep) > 0) return Outcome::more;
+          if (purges.doom_kept(workspace, kPurgeStep) > 0) return Outcome::more;
           if (remove_some(store, purges, workspace, now)) return Outcome::more;
           return finish(store, purges, workspace) ? Outcome::done : Outcome::waiting;
         });

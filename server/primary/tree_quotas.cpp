@@ -13,10 +13,10 @@ using db::TreeQuotaStore;
 using db::TreeState;
 
 /// Inodes per transaction: a few milliseconds of the writer's time.
-constexpr size_t kStep = 500;
+constexpr size_t kSettleStep = 500;
 /// Before the answer: some 10,000 inodes.
 constexpr int kStepsAtOnce = 20;
-constexpr std::chrono::minutes kPeriod{1};
+constexpr std::chrono::minutes kSettlePeriod{1};
 
 Result<void> check_settled(TreeQuotaStore& trees, uint64_t workspace) {
   const std::optional<TreeQuota> other = trees.first_unsettled(workspace);
@@ -47,9 +47,9 @@ Result<void> make_tree(db::FsStore& store, TreeQuotaStore& trees, InodeNo root, 
 void count_some(TreeQuotaStore& trees, const TreeQuota& tree) {
   const std::optional<TreeQuotaStore::Step> at = trees.next_directory(tree.root);
   if (!at) return trees.set_active(tree.root);
-  const auto entries = trees.entries(*at, kStep);
+  const auto entries = trees.entries(*at, kSettleStep);
   for (const TreeQuotaStore::Entry& entry : entries) count_entry(trees, tree, entry);
-  if (entries.size() < kStep) {
+  if (entries.size() < kSettleStep) {
     trees.pop_directory(tree.root, at->directory);
   } else {
     trees.move_on(tree.root, {at->directory, entries.back().cookie});
@@ -76,7 +76,7 @@ TreeQuotas::TreeQuotas(db::Database& database, Executor& executor, const Clock& 
       executor_(executor),
       clock_(clock),
       call_back_(std::move(call_back)),
-      duty_("quotas", kPeriod, [this] { return settle(); }) {}
+      duty_("quotas", kSettlePeriod, [this] { return settle(); }) {}
 
 Task<Result<InodeNo>> TreeQuotas::make(const Wanted& wanted) {
   for (;;) {
@@ -161,7 +161,7 @@ Task<Result<bool>> TreeQuotas::step() {
     if (tree->state == TreeState::counting) {
       count_some(trees, *tree);
     } else {
-      trees.remove_some(*tree, kStep);
+      trees.remove_some(*tree, kSettleStep);
     }
     return true;
   });
