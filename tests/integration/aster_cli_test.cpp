@@ -5,7 +5,9 @@
 #include <boost/json/serialize.hpp>
 #include <filesystem>
 
+#include "protocol/base/executor.h"
 #include "protocol/base/secret_file.h"
+#include "protocol/client/curl_http_client.h"
 #include "tests/support/process.h"
 #include "tests/support/s3_server.h"
 #include "tests/support/temp_dir.h"
@@ -95,6 +97,45 @@ class AsterCli : public ::testing::Test {
     const auto port = server.process->wait_ready();
     ASSERT_TRUE(port.ok()) << testing::read_file(dir_ / (mode + ".log"));
     server.port = *port;
+  }
+  /// One request of the file API as whoever is logged in; the body, nullopt unless it succeeds.
+  std::optional<std::string> files(const std::string& method, const std::string& path,
+                                   std::string body = {}) {
+    std::string secret = testing::read_file(dir_ / "home/.config/aster/token");
+    while (secret.ends_with('\n')) secret.pop_back();
+    Executor executor({.name = "test"});
+    CurlHttpClient http({}, executor);
+    HttpClientRequest request;
+    request.method = method;
+    request.url = primary_.url() + "/api/v1" + path;
+    request.headers = {{"Authorization", "Bearer " + secret}};
+    request.max_body = 8 << 20;
+    request.send_empty_body = method != "GET" && body.empty();
+    if (!body.empty()) request.body.push_back(Bytes::from_string(std::move(body)));
+    const auto response = run_blocking(http.send(std::move(request)));
+    if (!response.ok() || response->status / 100 != 2) return std::nullopt;
+    return std::string(as_text(response->body.view()));
+  }
+  /// Two local policies, `near` the default one, and a folder /d with two files.
+  void set_up_policies() {
+    for (const char* name : {"near", "far"}) {
+      std::vector<std::string> add{"policy", "add", name, "--driver", "local"};
+      for (const char* more : {"--base-path", name}) add.emplace_back(more);
+      const Outcome added = aster(add);
+      ASSERT_EQ(added.status, 0) << added.text;
+    }
+    ASSERT_TRUE(files("POST", "/folders/d"));
+    ASSERT_TRUE(files("PUT", "/files/d/one", std::string(3 << 20, 'o')));
+    ASSERT_TRUE(files("PUT", "/files/d/two", "second"));
+  }
+  /// How many objects lie below a policy's base path on the primary's disk.
+  size_t objects_below(const std::string& policy) const {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_ / "primary")) {
+      const std::string path = entry.path().string();
+      if (entry.is_regular_file() && path.find("/" + policy + "/") != std::string::npos) ++count;
+    }
+    return count;
   }
   void restart(Server& server, const std::string& mode) {
     server.process->signal(SIGTERM);
@@ -364,6 +405,90 @@ TEST_F(AsterCli, teams_are_made_filled_and_archived) {
   EXPECT_TRUE(says(log.text, "user=ann role=reader->manager"));
   EXPECT_TRUE(says(log.text, "by the command line, role=admin"));
   EXPECT_EQ(json_of({"audit", "list", "--limit", "3"}).as_array().size(), 3u);
+}
+
+TEST_F(AsterCli, stored_data_is_migrated_to_another_policy) {
+  log_in();
+  set_up_policies();
+  EXPECT_EQ(objects_below("far"), 0u);
+  const Outcome moved = aster({"policy", "migrate", "/d", "--to", "far", "--wait"});
+  ASSERT_EQ(moved.status, 0) << moved.text;
+  EXPECT_TRUE(says(moved.text, "migration 1 of /d to policy 'far': done, 100 %"));
+  EXPECT_TRUE(says(moved.text, "2 of 2 files"));
+  EXPECT_GT(objects_below("far"), 0u);
+  EXPECT_EQ(files("GET", "/files/d/one"), std::string(3 << 20, 'o'));
+  EXPECT_EQ(files("GET", "/files/d/two"), "second");
+  const Outcome again = aster({"policy", "migrations", "--cancel", "1"});
+  EXPECT_EQ(again.status, 1);
+  EXPECT_TRUE(says(again.text, "the migration is done"));
+  const Outcome nowhere = aster({"policy", "migrate", "/nowhere", "--to", "far"});
+  EXPECT_EQ(nowhere.status, 1) << nowhere.text;
+  const Outcome unknown = aster({"policy", "migrate", "/d", "--to", "farther"});
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_TRUE(says(unknown.text, "farther"));
+  EXPECT_EQ(json_of({"policy", "migrations"}).as_array().size(), 1u);
+}
+
+TEST_F(AsterCli, migrations_are_listed_ended_and_resumed) {
+  log_in();
+  set_up_policies();
+  // So slow that it is not done before it is ended.
+  const json::value job = json_of({"policy", "migrate", "/d", "--to", "far", "--rate", "1"});
+  EXPECT_EQ(job.at("rate").to_number<uint64_t>(), 1u);
+  const std::string id = std::to_string(job.at("id").to_number<uint64_t>());
+  const Outcome list = aster({"policy", "migrations"});
+  EXPECT_EQ(list.status, 0);
+  EXPECT_TRUE(says(list.text, "far"));
+  EXPECT_TRUE(says(list.text, "/d"));
+  const Outcome ended = aster({"policy", "migrations", "--cancel", id});
+  ASSERT_EQ(ended.status, 0) << ended.text;
+  EXPECT_TRUE(says(ended.text, "cancelled"));
+  EXPECT_TRUE(says(aster({"policy", "migrations"}).text, "cancelled"));
+  const Outcome resumed = aster({"policy", "migrations", "--resume", id});
+  EXPECT_EQ(resumed.status, 0) << resumed.text;
+  EXPECT_FALSE(says(aster({"policy", "migrations"}).text, "cancelled"));
+  EXPECT_EQ(aster({"policy", "migrations", "--cancel", "77"}).status, 1);
+  const Outcome log = aster({"audit", "list"});
+  EXPECT_TRUE(says(log.text, "migration.cancel"));
+  EXPECT_TRUE(says(log.text, "migration.resume"));
+}
+
+TEST_F(AsterCli, groups_are_made_assigned_and_removed) {
+  log_in();
+  set_up_policies();
+  ASSERT_EQ(aster({"user", "add", "ann", "--password-file", password()}).status, 0);
+  const Outcome added = aster({"group", "add", "sizes", "--description", "By size"});
+  ASSERT_EQ(added.status, 0) << added.text;
+  const Outcome rule = aster(
+      {"group", "rule", "add", "sizes", "--policy", "far", "--priority", "1", "--min-size", "1M"});
+  ASSERT_EQ(rule.status, 0) << rule.text;
+  const Outcome other =
+      aster({"group", "rule", "add", "sizes", "--policy", "near", "--priority", "2"});
+  ASSERT_EQ(other.status, 0) << other.text;
+  EXPECT_TRUE(says(aster({"group", "list"}).text, "By size"));
+  const Outcome shown = aster({"group", "show", "sizes"});
+  EXPECT_TRUE(says(shown.text, "far"));
+  EXPECT_TRUE(says(shown.text, "1 MiB"));
+  for (const char* user : {"root", "ann"}) {
+    const Outcome given = aster({"group", "assign", "sizes", "--user", user});
+    EXPECT_EQ(given.status, 0) << given.text;
+  }
+  EXPECT_EQ(json_of({"group", "show", "sizes"}).at("user_ids").as_array().size(), 2u);
+  ASSERT_TRUE(files("PUT", "/files/d/small", "below"));
+  EXPECT_EQ(objects_below("far"), 0u);
+  ASSERT_TRUE(files("PUT", "/files/d/large", std::string(2 << 20, 'l')));
+  EXPECT_GT(objects_below("far"), 0u);
+  ASSERT_EQ(aster({"group", "set", "sizes", "--disable"}).status, 0);
+  ASSERT_EQ(aster({"group", "set", "sizes", "--enable"}).status, 0);
+  EXPECT_EQ(aster({"group", "remove", "sizes"}).status, 1) << "it is assigned";
+  for (const char* user : {"root", "ann"}) {
+    EXPECT_EQ(aster({"group", "assign", "none", "--user", user}).status, 0);
+  }
+  ASSERT_EQ(aster({"group", "rule", "drop", "sizes", "--policy", "far"}).status, 0);
+  EXPECT_EQ(aster({"group", "rule", "drop", "sizes", "--policy", "far"}).status, 1);
+  ASSERT_EQ(aster({"group", "remove", "sizes"}).status, 0);
+  EXPECT_EQ(json_of({"group", "list"}).as_array().size(), 0u);
+  EXPECT_EQ(aster({"group", "assign", "sizes", "--user", "ann"}).status, 1);
 }
 
 TEST_F(AsterCli, a_changed_password_ends_every_other_login) {
